@@ -1,0 +1,26 @@
+// The one door to every stored format: rows of floats to planes of bytes and back.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "tensor/encoding.h"
+
+namespace pajamas::codec {
+
+// Whether rows of this encoding can be read, and whether they can be written.
+bool can_decode(const Encoding& encoding) noexcept;
+bool can_encode(const Encoding& encoding) noexcept;
+
+// The scalar definition of the format. `planes` hold whole consecutive rows of `cols` columns;
+// out.size() is rows * cols. Requires can_decode(encoding) and encoding.fits(cols).
+void decode_rows(const Encoding& encoding, const ConstPlanes& planes, std::uint64_t cols,
+                 std::span<float> out);
+
+// Encodes whole rows of `cols` columns; the same bytes on every machine and thread count.
+// `importance`: one weight a column (the squared error of that column counts so much), or empty
+// for uniform. Requires can_encode(encoding), encoding.fits(cols), finite weights.
+void encode_rows(const Encoding& encoding, std::span<const float> weights,
+                 std::span<const float> importance, std::uint64_t cols, const Planes& planes);
+
+}  // namespace pajamas::codec
