@@ -1,8 +1,8 @@
 #include "base/bytes.h"
 
-#include <bit>
-
 #include <fmt/format.h>
+
+#include <bit>
 
 namespace pajamas {
 

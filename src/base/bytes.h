@@ -21,18 +21,16 @@ std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment);
 
 // All hosts of this project are little-endian; the formats are too.
 template <class T>
-  requires std::is_trivially_copyable_v<T>
-T load_le(const std::byte* from) noexcept {
+requires std::is_trivially_copyable_v<T> T load_le(const std::byte* from)
+noexcept {
   T value;
   std::memcpy(&value, from, sizeof(T));
   return value;
 }
 
 template <class T>
-  requires std::is_trivially_copyable_v<T>
-void store_le(std::byte* to, T value) noexcept {
-  std::memcpy(to, &value, sizeof(T));
-}
+requires std::is_trivially_copyable_v<T>
+void store_le(std::byte* to, T value) noexcept { std::memcpy(to, &value, sizeof(T)); }
 
 // Reads forward through bytes of unknown origin; the only way to move is `take`, which checks by
 // subtraction. Errors carry the offset; the caller adds file and field.

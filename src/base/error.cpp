@@ -54,8 +54,9 @@ std::string printable(std::string_view text, std::size_t limit) {
     const std::size_t length = sequence_length(text);
     const auto lead = static_cast<unsigned char>(text[0]);
     // 0xC2 0x80..0x9F are the C1 controls.
-    const bool control = lead < 0x20 || lead == 0x7F ||
-                         (length == 2 && lead == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0);
+    const bool control =
+        lead < 0x20 || lead == 0x7F ||
+        (length == 2 && lead == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0);
     if (length == 0 || control) {
       out += fmt::format("\\x{:02x}", lead);
       text.remove_prefix(1);

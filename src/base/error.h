@@ -9,16 +9,16 @@ namespace pajamas {
 
 // Each code has one exit status; `cli/` keeps that table.
 enum class ErrorCode {
-  kUsage,         // a flag or argument is wrong
-  kNotFound,      // a file, tensor or key that must exist does not
-  kCorruptFile,   // bytes contradict their format, or the model's own configuration
-  kUnsupported,   // valid, but not something this program does
-  kExists,        // an output would replace something
-  kNoSpace,       // the disk (or quota) is full
-  kIo,            // the operating system refused
-  kOutOfMemory,   // more memory than there is
-  kInterrupted,   // the user stopped it
-  kInternal,      // a bug of ours
+  kUsage,        // a flag or argument is wrong
+  kNotFound,     // a file, tensor or key that must exist does not
+  kCorruptFile,  // bytes contradict their format, or the model's own configuration
+  kUnsupported,  // valid, but not something this program does
+  kExists,       // an output would replace something
+  kNoSpace,      // the disk (or quota) is full
+  kIo,           // the operating system refused
+  kOutOfMemory,  // more memory than there is
+  kInterrupted,  // the user stopped it
+  kInternal,     // a bug of ours
   kCount,
 };
 
@@ -70,8 +70,8 @@ namespace internal {
 }  // namespace pajamas
 
 // For conditions that only a bug can break. Always on; no input may reach one.
-#define PJ_CHECK(condition)                                                 \
-  do {                                                                      \
-    if (!(condition)) [[unlikely]]                                          \
-      ::pajamas::internal::check_failed(#condition, __FILE__, __LINE__);    \
+#define PJ_CHECK(condition)                                              \
+  do {                                                                   \
+    if (!(condition)) [[unlikely]]                                       \
+      ::pajamas::internal::check_failed(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -1,0 +1,33 @@
+#include "base/cpu.h"
+
+namespace pajamas {
+namespace {
+
+CpuFeatures detect() noexcept {
+  CpuFeatures features;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  features.avx2 = __builtin_cpu_supports("avx2") != 0;
+  features.fma = __builtin_cpu_supports("fma") != 0;
+  // Every processor with AVX2 has F16C, which older compilers cannot ask about.
+  features.f16c = features.avx2;
+  features.avx512 =
+      __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+      __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+      __builtin_cpu_supports("avx512cd") != 0;
+  features.avx512_vnni = features.avx512 && __builtin_cpu_supports("avx512vnni") != 0;
+  features.avx512_bf16 = features.avx512 && __builtin_cpu_supports("avx512bf16") != 0;
+#elif defined(__aarch64__)
+  features.neon = true;
+#endif
+  return features;
+}
+
+}  // namespace
+
+const CpuFeatures& cpu_features() noexcept {
+  static const CpuFeatures features = detect();
+  return features;
+}
+
+}  // namespace pajamas

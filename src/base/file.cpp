@@ -1,0 +1,123 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+
+namespace pajamas {
+namespace {
+
+[[noreturn]] void throw_open_error(const std::filesystem::path& path, int code) {
+  const std::string place = printable(path.native(), 300);
+  if (code == ENOENT || code == ENOTDIR) {
+    throw Error(ErrorCode::kNotFound, "no such file", "check the path").at(place);
+  }
+  throw Error(ErrorCode::kIo, fmt::format("cannot open: {}", std::strerror(code)),
+              "check its permissions")
+      .at(place);
+}
+
+}  // namespace
+
+File::File(std::filesystem::path path, int fd, std::uint64_t size)
+    : path_(std::move(path)), fd_(fd), size_(size) {}
+
+File File::open(const std::filesystem::path& path) {
+  // Non-blocking, so that a FIFO without a writer is refused below rather than waited for.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) throw_open_error(path, errno);
+  File file(path, fd, 0);
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) throw_open_error(path, errno);
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(ErrorCode::kUsage,
+                S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file", "give a file")
+        .at(printable(path.native(), 300));
+  }
+  file.size_ = static_cast<std::uint64_t>(status.st_size);
+  return file;
+}
+
+File::File(File&& other) noexcept
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), size_(other.size_) {}
+
+File& File::operator=(File&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(fd_, other.fd_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+File::~File() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t got =
+        ::pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      throw Error(ErrorCode::kIo, fmt::format("cannot read: {}", std::strerror(errno)))
+          .at(printable(path_.native(), 300));
+    }
+    if (got == 0) {
+      throw Error(
+          ErrorCode::kCorruptFile,
+          fmt::format("ends at byte {}, {} more were expected", offset + done, out.size() - done),
+          "the file is truncated: download or copy it again")
+          .at(printable(path_.native(), 300));
+    }
+    done += static_cast<std::size_t>(got);
+  }
+}
+
+void File::forget(std::uint64_t offset, std::uint64_t length) const noexcept {
+  (void)::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(length),
+                        POSIX_FADV_DONTNEED);
+}
+
+MappedFile MappedFile::map(const std::filesystem::path& path) {
+  const File file = File::open(path);
+  if (file.size() == 0) return MappedFile({});
+  void* address = ::mmap(nullptr, file.size(), PROT_READ, MAP_SHARED, file.fd_, 0);
+  if (address == MAP_FAILED) {
+    throw Error(ErrorCode::kIo, fmt::format("cannot map: {}", std::strerror(errno)))
+        .at(printable(path.native(), 300));
+  }
+  return MappedFile({static_cast<const std::byte*>(address), file.size()});
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+std::string read_text_file(const std::filesystem::path& path, std::uint64_t limit) {
+  const File file = File::open(path);
+  if (file.size() > limit) {
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("{} bytes, at most {} are sensible here", file.size(), limit))
+        .at(printable(path.native(), 300));
+  }
+  std::string text(file.size(), '\0');
+  file.read_at(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+}  // namespace pajamas

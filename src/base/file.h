@@ -1,0 +1,66 @@
+// Files that are read: by position with `pread`, or mapped.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace pajamas {
+
+// An open regular file, read by position. Safe to read from several threads.
+class File {
+ public:
+  // Throws Error{kNotFound} where there is none, kUsage for a directory, kIo otherwise.
+  static File open(const std::filesystem::path& path);
+
+  File(File&& other) noexcept;
+  File& operator=(File&& other) noexcept;
+  ~File();
+
+  const std::filesystem::path& path() const noexcept { return path_; }
+  std::uint64_t size() const noexcept { return size_; }
+
+  // Fills `out` with the bytes from `offset` on. Throws Error{kCorruptFile} where the file ends
+  // before (it may have been cut after it was opened), kIo where the system refuses.
+  void read_at(std::uint64_t offset, std::span<std::byte> out) const;
+
+  // Tells the system that these bytes are not needed again, so that reading a model once does not
+  // push everything else out of the page cache. A hint: failure is ignored.
+  void forget(std::uint64_t offset, std::uint64_t length) const noexcept;
+
+ private:
+  friend class MappedFile;
+  File(std::filesystem::path path, int fd, std::uint64_t size);
+
+  std::filesystem::path path_;
+  int fd_ = -1;
+  std::uint64_t size_ = 0;
+};
+
+// The whole of a file as read-only memory. For running a model; a file that shrinks while it is
+// mapped kills the process with SIGBUS, so nothing but the engine uses it.
+class MappedFile {
+ public:
+  static MappedFile map(const std::filesystem::path& path);
+
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const& noexcept { return bytes_; }
+  std::span<const std::byte> bytes() && = delete;
+
+ private:
+  explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}
+
+  std::span<const std::byte> bytes_;
+};
+
+// The whole of a small text file. Throws as File::open does, and Error{kCorruptFile} above `limit`
+// bytes.
+std::string read_text_file(const std::filesystem::path& path, std::uint64_t limit = 256u << 20);
+
+}  // namespace pajamas

@@ -1,0 +1,56 @@
+#include "base/parallel.h"
+
+#include <fmt/format.h>
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/parallel_for.h>
+#include <oneapi/tbb/task_arena.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace pajamas {
+
+void StopFlag::check() const {
+  if (requested()) throw Error(ErrorCode::kInterrupted, "stopped");
+}
+
+struct TaskPool::Impl {
+  explicit Impl(int threads)
+      : limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)),
+        arena(threads) {}
+
+  tbb::global_control limit;
+  tbb::task_arena arena;
+};
+
+TaskPool::TaskPool(int threads) {
+  if (threads < 1 || threads > kMaxThreads) {
+    throw Error(ErrorCode::kUsage, fmt::format("{} threads", threads),
+                fmt::format("give a number from 1 to {}", kMaxThreads))
+        .at("--threads");
+  }
+  impl_ = std::make_unique<Impl>(threads);
+}
+
+TaskPool::TaskPool(TaskPool&&) noexcept = default;
+TaskPool& TaskPool::operator=(TaskPool&&) noexcept = default;
+TaskPool::~TaskPool() = default;
+
+int TaskPool::threads() const noexcept { return impl_->arena.max_concurrency(); }
+
+void TaskPool::for_ranges(std::uint64_t count, std::uint64_t grain,
+                          const std::function<void(std::uint64_t, std::uint64_t)>& fn) const {
+  PJ_CHECK(grain > 0);
+  if (count == 0) return;
+  const std::uint64_t pieces = (count + grain - 1) / grain;
+  const auto piece = [&](std::uint64_t i) { fn(i * grain, std::min(count, (i + 1) * grain)); };
+  if (pieces == 1 || threads() == 1) {
+    for (std::uint64_t i = 0; i < pieces; ++i) piece(i);
+    return;
+  }
+  impl_->arena.execute(
+      [&] { tbb::parallel_for(std::uint64_t{0}, pieces, piece, tbb::simple_partitioner()); });
+}
+
+}  // namespace pajamas

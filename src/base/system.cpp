@@ -1,0 +1,87 @@
+#include "base/system.h"
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <string>
+
+#include "base/error.h"
+
+namespace pajamas {
+namespace {
+
+// The value in KiB of a `Key:   123 kB` line of /proc/self/status, in bytes; 0 without one.
+std::uint64_t status_bytes(std::string_view key) noexcept {
+  try {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with(key)) return std::stoull(line.substr(key.size() + 1)) * 1024;
+    }
+  } catch (const std::exception&) {
+  }
+  return 0;
+}
+
+std::uint64_t cgroup_limit() noexcept {
+  try {
+    std::ifstream self("/proc/self/cgroup");
+    std::string line;
+    while (std::getline(self, line)) {
+      if (!line.starts_with("0::")) continue;
+      std::ifstream limit("/sys/fs/cgroup" + line.substr(3) + "/memory.max");
+      std::uint64_t bytes = 0;
+      if (limit >> bytes) return bytes;  // "max" does not parse
+    }
+  } catch (const std::exception&) {
+  }
+  return UINT64_MAX;
+}
+
+}  // namespace
+
+std::uint64_t peak_resident_bytes() noexcept {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+std::uint64_t anonymous_bytes() noexcept { return status_bytes("RssAnon:"); }
+
+std::uint64_t memory_limit_bytes() noexcept {
+  const auto pages = static_cast<std::uint64_t>(std::max(0L, ::sysconf(_SC_PHYS_PAGES)));
+  const auto page = static_cast<std::uint64_t>(std::max(1L, ::sysconf(_SC_PAGESIZE)));
+  return std::min(pages * page, cgroup_limit());
+}
+
+std::uint64_t free_disk_bytes(const std::filesystem::path& path) {
+  std::filesystem::path folder = std::filesystem::absolute(path);
+  while (!std::filesystem::exists(folder) && folder.has_relative_path()) {
+    folder = folder.parent_path();
+  }
+  struct statvfs status {};
+  if (::statvfs(folder.c_str(), &status) != 0) {
+    throw Error(ErrorCode::kIo, std::string("cannot ask for free space: ") + std::strerror(errno))
+        .at(printable(folder.native(), 300));
+  }
+  return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+}
+
+int usable_cpus() noexcept {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
+  return std::max(1, CPU_COUNT(&set));
+}
+
+double seconds_now() noexcept {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace pajamas

@@ -1,0 +1,22 @@
+// What the machine has left: memory, disk, and how much of it this process took.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+namespace pajamas {
+
+// Largest resident set of this process so far, in bytes (mapped file pages count).
+std::uint64_t peak_resident_bytes() noexcept;
+// Anonymous memory resident now, in bytes: what no file backs.
+std::uint64_t anonymous_bytes() noexcept;
+// Physical memory of the machine, or the cgroup's limit where that is lower.
+std::uint64_t memory_limit_bytes() noexcept;
+// Bytes an unprivileged user can still write beside `path` (its nearest existing parent).
+std::uint64_t free_disk_bytes(const std::filesystem::path& path);
+// Processors this process may use; at least 1.
+int usable_cpus() noexcept;
+// Monotonic seconds since some fixed moment.
+double seconds_now() noexcept;
+
+}  // namespace pajamas
