@@ -1,0 +1,32 @@
+// What the commands share: how one is registered, and what every one of them is given.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "base/parallel.h"
+#include "base/progress.h"
+
+namespace pajamas::cli {
+
+// Lives as long as the program. Commands read it when they run, not when they are registered.
+struct Context {
+  StopFlag stop;                       // set by Ctrl-C and SIGTERM
+  std::unique_ptr<Progress> progress;  // bars on a terminal, plain lines otherwise
+};
+
+// Each registers one command: its options, its help with a worked example, and a callback that
+// does the work and throws Error. Output goes to stdout, everything else to stderr.
+void add_quantize(CLI::App& app, Context& context);
+void add_plan(CLI::App& app, Context& context);
+void add_run(CLI::App& app, Context& context);
+void add_validate(CLI::App& app, Context& context);
+void add_inspect(CLI::App& app, Context& context);
+void add_tokenize(CLI::App& app, Context& context);
+void add_completion(CLI::App& app, Context& context);
+
+// The options that several commands have, spelt the same everywhere.
+void add_threads_option(CLI::App& command, int& threads);  // default: all usable processors
+
+}  // namespace pajamas::cli

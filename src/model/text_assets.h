@@ -1,0 +1,37 @@
+// What a model needs to turn text into tokens and back: tokenizer, special tokens, chat template.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/gguf.h"
+#include "text/tokenizer.h"
+
+namespace pajamas::model {
+
+// Special tokens by the part they play. Ids are checked against the vocabulary.
+struct SpecialTokens {
+  std::optional<std::int32_t> bos, eos, unk, sep, pad, cls, mask;
+};
+
+struct TextAssets {
+  text::TokenizerSpec tokenizer;
+  SpecialTokens special;
+  std::vector<std::int32_t> stop;  // generation ends on any of these; sorted
+  bool add_bos = false;            // a text starts with bos
+  std::optional<std::string> chat_template;
+  std::string bos_text, eos_text;  // as the template sees them; empty where there is none
+};
+
+// From a directory with tokenizer.json (and, where they are there, tokenizer_config.json,
+// generation_config.json, config.json, chat_template.jinja), from a lone tokenizer.json, or from a
+// GGUF file, told apart by content. Throws Error{kNotFound, kCorruptFile, kUnsupported}.
+TextAssets load_text_assets(const std::filesystem::path& path);
+
+// The same from GGUF metadata that is open already.
+TextAssets text_assets_of(const io::GgufMetadata& metadata);
+
+}  // namespace pajamas::model
