@@ -1,0 +1,13 @@
+// Everything that codec/rows.inl uses, included before an instruction set is chosen: inline
+// functions of these headers may be shared by all translation units and stay baseline code.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "codec/fitted.h"
+#include "codec/gguf_blocks.h"
+#include "tensor/convert.h"
+#include "tensor/encoding.h"

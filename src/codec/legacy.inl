@@ -1,0 +1,102 @@
+// Blocks of 32 with one scale: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, MXFP4. Included by codec/rows.inl.
+#pragma once
+
+inline void unpack(const BlockQ4_0& in, FittedBlock& out) noexcept {
+  out.d = f16_to_float(in.d);
+  for (int i = 0; i < 16; ++i) {
+    out.codes[i] = static_cast<std::int16_t>((in.qs[i] & 15) - 8);
+    out.codes[i + 16] = static_cast<std::int16_t>((in.qs[i] >> 4) - 8);
+  }
+}
+
+inline void unpack(const BlockQ4_1& in, FittedBlock& out) noexcept {
+  out.d = f16_to_float(in.d);
+  out.m = f16_to_float(in.m);
+  for (int i = 0; i < 16; ++i) {
+    out.codes[i] = static_cast<std::int16_t>(in.qs[i] & 15);
+    out.codes[i + 16] = static_cast<std::int16_t>(in.qs[i] >> 4);
+  }
+}
+
+// Five bits: the nibbles of qs, and above them the bits of qh.
+inline void unpack_five(const std::uint8_t (&qs)[16], const std::uint8_t (&qh)[4], int bias,
+                        std::int16_t* codes) noexcept {
+  std::uint32_t high;
+  __builtin_memcpy(&high, qh, sizeof(high));
+  for (int i = 0; i < 16; ++i) {
+    const int low_code = (qs[i] & 15) | static_cast<int>((high >> i) & 1u) << 4;
+    const int high_code = (qs[i] >> 4) | static_cast<int>((high >> (i + 16)) & 1u) << 4;
+    codes[i] = static_cast<std::int16_t>(low_code - bias);
+    codes[i + 16] = static_cast<std::int16_t>(high_code - bias);
+  }
+}
+
+inline void unpack(const BlockQ5_0& in, FittedBlock& out) noexcept {
+  out.d = f16_to_float(in.d);
+  unpack_five(in.qs, in.qh, 16, out.codes);
+}
+
+inline void unpack(const BlockQ5_1& in, FittedBlock& out) noexcept {
+  out.d = f16_to_float(in.d);
+  out.m = f16_to_float(in.m);
+  unpack_five(in.qs, in.qh, 0, out.codes);
+}
+
+inline void unpack(const BlockQ8_0& in, FittedBlock& out) noexcept {
+  out.d = f16_to_float(in.d);
+  for (int i = 0; i < 32; ++i) out.codes[i] = in.qs[i];
+}
+
+inline void unpack(const BlockMXFP4& in, FittedBlock& out) noexcept {
+  // Half of E8M0's value, since the table holds doubled codes; e < 2 is subnormal.
+  const std::uint32_t bits =
+      in.e < 2 ? 0x00200000u << in.e : static_cast<std::uint32_t>(in.e - 1) << 23;
+  out.d = std::bit_cast<float>(bits);
+  for (int i = 0; i < 16; ++i) {
+    out.codes[i] = kMxfp4Values[in.qs[i] & 15];
+    out.codes[i + 16] = kMxfp4Values[in.qs[i] >> 4];
+  }
+}
+
+inline void pack(const FittedBlock& in, BlockQ4_0& out) noexcept {
+  out.d = float_to_f16(in.d);
+  for (int i = 0; i < 16; ++i) {
+    out.qs[i] = static_cast<std::uint8_t>((in.codes[i] + 8) | (in.codes[i + 16] + 8) << 4);
+  }
+}
+
+inline void pack(const FittedBlock& in, BlockQ4_1& out) noexcept {
+  out.d = float_to_f16(in.d);
+  out.m = float_to_f16(in.m);
+  for (int i = 0; i < 16; ++i) {
+    out.qs[i] = static_cast<std::uint8_t>(in.codes[i] | in.codes[i + 16] << 4);
+  }
+}
+
+inline void pack_five(const std::int16_t* codes, int bias, std::uint8_t (&qs)[16],
+                      std::uint8_t (&qh)[4]) noexcept {
+  std::uint32_t high = 0;
+  for (int i = 0; i < 16; ++i) {
+    const auto a = static_cast<std::uint32_t>(codes[i] + bias);
+    const auto b = static_cast<std::uint32_t>(codes[i + 16] + bias);
+    qs[i] = static_cast<std::uint8_t>((a & 15u) | (b & 15u) << 4);
+    high |= (a >> 4) << i | (b >> 4) << (i + 16);
+  }
+  __builtin_memcpy(qh, &high, sizeof(high));
+}
+
+inline void pack(const FittedBlock& in, BlockQ5_0& out) noexcept {
+  out.d = float_to_f16(in.d);
+  pack_five(in.codes, 16, out.qs, out.qh);
+}
+
+inline void pack(const FittedBlock& in, BlockQ5_1& out) noexcept {
+  out.d = float_to_f16(in.d);
+  out.m = float_to_f16(in.m);
+  pack_five(in.codes, 0, out.qs, out.qh);
+}
+
+inline void pack(const FittedBlock& in, BlockQ8_0& out) noexcept {
+  out.d = float_to_f16(in.d);
+  for (int i = 0; i < 32; ++i) out.qs[i] = static_cast<std::int8_t>(in.codes[i]);
+}

@@ -1,0 +1,118 @@
+// Whole rows of every format, for one instruction set. The including file has included
+// codec/isa_includes.h, chosen the instruction set, and opened a namespace of its own with an
+// unnamed one inside, so that nothing compiled here can be linked into anything else.
+#pragma once
+
+#include "codec/affine.inl"
+#include "codec/kquants.inl"
+#include "codec/legacy.inl"
+
+template <class Block>
+struct BlockCodec {
+  static void unpack_at(const ConstPlanes& planes, std::size_t index, FittedBlock& out) noexcept {
+    Block block;
+    __builtin_memcpy(&block, planes.plane[0].data() + index * sizeof(Block), sizeof(Block));
+    unpack(block, out);
+  }
+  static void pack_at(const FittedBlock& in, const Planes& planes, std::size_t index) noexcept {
+    Block block;
+    pack(in, block);
+    __builtin_memcpy(planes.plane[0].data() + index * sizeof(Block), &block, sizeof(Block));
+  }
+};
+
+// Calls action.template operator()<codec type>(codec) for the codec of a quantized encoding.
+template <class Action>
+void with_codec(const Encoding& encoding, const Action& action) noexcept {
+  if (encoding.is_affine()) return action(AffineCodec{encoding});
+  switch (encoding.dtype) {
+    case DType::kQ4_0:
+      return action(BlockCodec<BlockQ4_0>{});
+    case DType::kQ4_1:
+      return action(BlockCodec<BlockQ4_1>{});
+    case DType::kQ5_0:
+      return action(BlockCodec<BlockQ5_0>{});
+    case DType::kQ5_1:
+      return action(BlockCodec<BlockQ5_1>{});
+    case DType::kQ8_0:
+      return action(BlockCodec<BlockQ8_0>{});
+    case DType::kQ2_K:
+      return action(BlockCodec<BlockQ2_K>{});
+    case DType::kQ3_K:
+      return action(BlockCodec<BlockQ3_K>{});
+    case DType::kQ4_K:
+      return action(BlockCodec<BlockQ4_K>{});
+    case DType::kQ5_K:
+      return action(BlockCodec<BlockQ5_K>{});
+    case DType::kQ6_K:
+      return action(BlockCodec<BlockQ6_K>{});
+    case DType::kMXFP4:
+      return action(BlockCodec<BlockMXFP4>{});
+    default:
+      return;
+  }
+}
+
+inline void set_single_group(FittedBlock& block) noexcept {
+  block.scales[0] = 1;
+  block.mins[0] = 1;
+}
+
+struct UnpackBlocks {
+  const ConstPlanes& planes;
+  FittedBlock* blocks;
+  std::size_t count;
+
+  template <class Codec>
+  void operator()(const Codec& codec) const noexcept {
+    for (std::size_t b = 0; b < count; ++b) {
+      set_single_group(blocks[b]);
+      codec.unpack_at(planes, b, blocks[b]);
+    }
+  }
+};
+
+// The definition of every quantized format: d * scale * code, then + m * min, in float.
+inline void apply(const Grid& grid, const FittedBlock& block, float* out) noexcept {
+  for (int g = 0; g < grid.groups(); ++g) {
+    const float step = block.step(g);
+    const float offset = block.offset(g);
+    const std::int16_t* codes = block.codes + g * grid.group;
+    float* to = out + g * grid.group;
+    if (grid.has_offset()) {
+      for (int i = 0; i < grid.group; ++i) to[i] = step * static_cast<float>(codes[i]) + offset;
+    } else {
+      for (int i = 0; i < grid.group; ++i) to[i] = step * static_cast<float>(codes[i]);
+    }
+  }
+}
+
+struct DecodeBlocks {
+  const Grid& grid;
+  const ConstPlanes& planes;
+  float* out;
+  std::size_t count;
+
+  template <class Codec>
+  void operator()(const Codec& codec) const noexcept {
+    FittedBlock block;
+    set_single_group(block);
+    for (std::size_t b = 0; b < count; ++b) {
+      codec.unpack_at(planes, b, block);
+      apply(grid, block, out + b * static_cast<std::size_t>(grid.block));
+    }
+  }
+};
+
+inline void decode_rows_isa(const Encoding& encoding, const ConstPlanes& planes, std::uint64_t,
+                            std::span<float> out) {
+  if (encoding.is_plain()) return to_floats(encoding.dtype, planes.plane[0], out);
+  const Grid grid = grid_of(encoding);
+  const std::size_t count = out.size() / static_cast<std::size_t>(grid.block);
+  with_codec(encoding, DecodeBlocks{grid, planes, out.data(), count});
+}
+
+inline void encode_rows_isa(const Encoding& encoding, std::span<const float> weights,
+                            std::span<const float>, std::uint64_t, const Planes& planes) {
+  if (encoding.is_plain()) return from_floats(encoding.dtype, weights, planes.plane[0]);
+}

@@ -1,0 +1,51 @@
+#include "kernels/table.h"
+
+#include <array>
+#include <string>
+
+#include "base/error.h"
+#include "kernels/tables.h"
+
+namespace pajamas::kernels {
+namespace {
+
+#if defined(__x86_64__)
+constexpr std::array kTables{&kAvx512Table, &kAvx2Table, &kRefTable};
+#else
+constexpr std::array kTables{&kRefTable};
+#endif
+
+std::string runnable_names() {
+  std::string names;
+  for (const KernelTable* table : kTables) {
+    if (!table->supported(cpu_features())) continue;
+    if (!names.empty()) names += ", ";
+    names += table->name;
+  }
+  return names;
+}
+
+}  // namespace
+
+std::span<const KernelTable* const> all_kernels() noexcept { return kTables; }
+
+const KernelTable& best_kernels() noexcept {
+  for (const KernelTable* table : kTables) {
+    if (table->supported(cpu_features())) return *table;
+  }
+  return kRefTable;
+}
+
+const KernelTable& kernels_by_name(std::string_view name) {
+  for (const KernelTable* table : kTables) {
+    if (table->name != name) continue;
+    if (table->supported(cpu_features())) return *table;
+    throw Error(ErrorCode::kUnsupported,
+                "this processor cannot run the " + std::string(name) + " kernels",
+                "choose one of: " + runnable_names());
+  }
+  throw Error(ErrorCode::kUsage, "there are no kernels named '" + printable(name) + "'",
+              "choose one of: " + runnable_names());
+}
+
+}  // namespace pajamas::kernels

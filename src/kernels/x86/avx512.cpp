@@ -1,0 +1,44 @@
+// The codecs compiled for AVX-512. Everything included before the instruction set is chosen stays
+// baseline code; everything after it has internal linkage, so the linker can never give another
+// translation unit a copy that its processor cannot run.
+#if defined(__x86_64__)
+#include "codec/isa_includes.h"
+#include "kernels/tables.h"
+
+// No "fma" here: a fused product would round differently from the other tables.
+#if defined(__clang__)
+#pragma clang attribute push(                                                         \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,f16c"))), \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,f16c")
+#endif
+#define PJ_VECTOR_BYTES 64
+
+namespace pajamas::codec::avx512 {
+namespace {
+#include "codec/rows.inl"
+}  // namespace
+}  // namespace pajamas::codec::avx512
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+namespace pajamas::kernels {
+namespace {
+bool supported(const CpuFeatures& cpu) { return cpu.avx512; }
+}  // namespace
+
+const KernelTable kAvx512Table = {
+    .name = "avx512",
+    .supported = supported,
+    .decode_rows = codec::avx512::decode_rows_isa,
+    .encode_rows = codec::avx512::encode_rows_isa,
+};
+
+}  // namespace pajamas::kernels
+#endif
