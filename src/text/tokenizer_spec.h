@@ -1,0 +1,74 @@
+// Everything that defines a byte-level BPE tokenizer, as plain data, wherever it came from.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pajamas::text {
+
+struct AddedToken {
+  std::int32_t id = 0;
+  std::string content;
+  bool special = false;
+  bool single_word = false;
+  bool lstrip = false;
+  bool rstrip = false;
+  bool normalized = false;
+};
+
+// Two tokens that become one. `text` is "left right", as GGUF writes it.
+struct Merge {
+  std::string text;
+  std::uint32_t left_size = 0;
+
+  std::string_view left() const { return std::string_view(text).substr(0, left_size); }
+  std::string_view right() const { return std::string_view(text).substr(left_size + 1); }
+};
+
+// From "left right". Throws Error{kCorruptFile} where that is not two words.
+Merge parse_merge(std::string text);
+
+struct TokenizerSpec {
+  // By id, as the vocabulary spells them (bytes as the 256 letters of the byte-level alphabet, a
+  // space as 'Ġ'); added tokens literally. An empty string is an id without a token: append such
+  // to reach a model's padded vocabulary.
+  std::vector<std::string> tokens;
+  std::vector<Merge> merges;  // by rank
+  std::vector<AddedToken> added_tokens;
+  // Pre-tokenizer patterns in Oniguruma's syntax. Each cuts the pieces that the one before left
+  // into its matches and what is between them; nothing is dropped.
+  std::vector<std::string> patterns;
+  bool nfc = false;            // text is brought to NFC first
+  bool ignore_merges = false;  // a word that is a token is that token, whatever the merges say
+  bool add_prefix_space = false;
+  // How many of the patterns run before the prefix space is added.
+  std::size_t patterns_before_prefix = 0;
+  // What the post-processor says, if it says anything.
+  std::optional<bool> adds_bos;
+  std::optional<bool> adds_eos;
+};
+
+// Reads a tokenizer.json. Throws Error{kCorruptFile} or Error{kUnsupported} that names the key;
+// the caller adds the file.
+TokenizerSpec parse_tokenizer_json(std::string_view json);
+
+// How GGUF's `tokenizer.ggml.pre` calls this combination of patterns and flags; nothing where it
+// has no name. Follows from the patterns alone.
+std::optional<std::string_view> pre_tokenizer_name(const TokenizerSpec& spec);
+
+struct PreTokenizer {
+  std::vector<std::string> patterns;
+  bool nfc = false;
+  bool ignore_merges = false;
+};
+
+// The inverse, aliases included.
+std::optional<PreTokenizer> pre_tokenizer(std::string_view name);
+
+// Every name that `pre_tokenizer` knows, for error messages.
+std::vector<std::string_view> pre_tokenizer_names();
+
+}  // namespace pajamas::text
