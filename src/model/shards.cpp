@@ -1,0 +1,250 @@
+#include "model/shards.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "model/hparams.h"
+
+namespace pajamas::model {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
+
+json parse_json_file(const fs::path& path) {
+  const std::string text = read_text_file(path);
+  try {
+    return json::parse(text);
+  } catch (const json::exception& error) {
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("is not JSON: {}", printable(error.what(), 160)),
+                "download or copy it again")
+        .at(place_of(path));
+  }
+}
+
+bool has_suffix(const fs::path& path, std::string_view suffix) {
+  return path.filename().native().ends_with(suffix);
+}
+
+// The distinct shard names of an index file.
+std::vector<fs::path> shards_of_index(const fs::path& folder, const fs::path& index) {
+  const json parsed = parse_json_file(index);
+  const auto map = parsed.is_object() ? parsed.find("weight_map") : parsed.end();
+  if (!parsed.is_object() || map == parsed.end() || !map->is_object() || map->empty()) {
+    throw Error(ErrorCode::kCorruptFile, "has no \"weight_map\"", "download it again")
+        .at(place_of(index));
+  }
+  std::set<std::string> names;
+  for (const auto& [tensor, shard] : map->items()) {
+    if (!shard.is_string() || shard.get_ref<const std::string&>().find('/') != std::string::npos) {
+      throw Error(ErrorCode::kCorruptFile, "does not name a file of this folder")
+          .at(printable(tensor))
+          .at(place_of(index));
+    }
+    names.insert(shard.get<std::string>());
+  }
+  std::vector<fs::path> paths;
+  for (const std::string& name : names) {
+    if (!fs::exists(folder / name)) {
+      throw Error(ErrorCode::kNotFound, "shard is missing", "download it; the index names it")
+          .at(place_of(folder / name));
+    }
+    paths.push_back(folder / name);
+  }
+  return paths;
+}
+
+// Says why a folder without safetensors is no model.
+[[noreturn]] void throw_no_shards(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (has_suffix(entry.path(), ".bin") || has_suffix(entry.path(), ".pt") ||
+        has_suffix(entry.path(), ".pth")) {
+      throw Error(ErrorCode::kUnsupported, "is a PyTorch checkpoint, which can run code when read",
+                  "use the model's safetensors files")
+          .at(place_of(entry.path()));
+    }
+  }
+  throw Error(ErrorCode::kNotFound, "has no model*.safetensors",
+              "give the directory that holds config.json and the weights")
+      .at(place_of(folder));
+}
+
+}  // namespace
+
+std::vector<fs::path> find_shards(const fs::path& folder) {
+  const fs::path index = folder / "model.safetensors.index.json";
+  if (fs::exists(index)) return shards_of_index(folder, index);
+  std::vector<fs::path> paths;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (has_suffix(entry.path(), ".safetensors") &&
+        entry.path().filename().native().starts_with("model")) {
+      paths.push_back(entry.path());
+    }
+  }
+  if (paths.empty()) throw_no_shards(folder);
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+json read_config_file(const fs::path& file) {
+  if (!fs::exists(file)) {
+    throw Error(ErrorCode::kNotFound, "config.json is missing",
+                "give the directory that holds config.json and the weights")
+        .at(place_of(file));
+  }
+  return parse_json_file(file);
+}
+
+Shards Shards::open(const fs::path& folder) {
+  const fs::path config_file = folder / "config.json";
+  const json config = read_config_file(config_file);
+  Shards shards;
+  with_context(place_of(config_file), [&] {
+    shards.config_ = parse_config_json(config.dump());
+    if (const json* quantization = JsonParams(config).find("quantization")) {
+      shards.quantization_ = *quantization;
+      shards.is_mlx_ = true;
+    } else if (const json* foreign = JsonParams(config).find("quantization_config")) {
+      const std::string method = JsonParams(*foreign).text_or("quant_method", "of an unknown kind");
+      throw Error(
+          ErrorCode::kUnsupported,
+          fmt::format("weights quantized by \"{}\" are not supported yet", printable(method, 40)),
+          "use the model's BF16 checkpoint")
+          .at("quantization_config");
+    }
+  });
+  shards.index(folder);
+  return shards;
+}
+
+void Shards::index(const fs::path& folder) {
+  for (const fs::path& path : find_shards(folder)) {
+    files_.push_back(io::SafetensorsFile::open(path));
+    const auto format = files_.back().metadata().find("format");
+    is_mlx_ = is_mlx_ || (format != files_.back().metadata().end() && format->second == "mlx");
+  }
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    for (const io::SafetensorsEntry& entry : files_[i].entries()) {
+      const auto [where, added] = by_name_.emplace(entry.name, Found{i, &entry});
+      if (added) continue;
+      throw Error(ErrorCode::kCorruptFile,
+                  fmt::format("tensor is in {} too",
+                              files_[where->second.file].file().path().filename().native()),
+                  "remove the shard that does not belong to the model")
+          .at(printable(entry.name))
+          .at(place_of(files_[i].file().path()));
+    }
+  }
+}
+
+std::optional<Shards::Found> Shards::take_entry(const std::string& name) {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) return std::nullopt;
+  const Found entry = found->second;
+  by_name_.erase(found);
+  return entry;
+}
+
+std::optional<StoredTensor> Shards::take(const TensorSpec& spec, const std::string& name) {
+  const auto weight = take_entry(name);
+  if (!weight) return std::nullopt;
+  if (spec.is_matrix && weight->entry->dtype == DType::kU32)
+    return affine_tensor(spec, name, *weight);
+  StoredTensor tensor{
+      spec.key, name, Encoding{.dtype = weight->entry->dtype}, weight->entry->shape, {}};
+  tensor.planes[0] = {weight->file, weight->entry->offset, weight->entry->bytes};
+  return tensor;
+}
+
+// An MLX module: X.weight holds codes, X.scales and X.biases one value a group. Bits and group size
+// follow from the three shapes and the logical one; config.json must agree.
+StoredTensor Shards::affine_tensor(const TensorSpec& spec, const std::string& name,
+                                   const Found& weight) {
+  const std::string module = name.substr(0, name.rfind('.'));
+  const auto scales = take_entry(module + ".scales");
+  const auto biases = take_entry(module + ".biases");
+  if (!scales || !biases) {
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("has codes but no {}", scales ? "biases" : "scales"),
+                "modes other than affine are not supported yet")
+        .at(name);
+  }
+  const std::uint64_t rows = spec.shape.rows();
+  const std::uint64_t cols = spec.shape.cols();
+  const std::uint64_t code_bits = weight.entry->shape.cols() * 32;
+  const std::uint64_t groups = scales->entry->shape.cols();
+  const bool consistent =
+      weight.entry->shape.rows() == rows && scales->entry->shape.rows() == rows &&
+      scales->entry->shape == biases->entry->shape &&
+      scales->entry->dtype == biases->entry->dtype && is_plain_float(scales->entry->dtype) &&
+      groups > 0 && cols % groups == 0 && code_bits % cols == 0;
+  const std::uint64_t bits = consistent ? code_bits / cols : 0;
+  const std::uint64_t group = consistent ? cols / groups : 0;
+  const bool known_bits =
+      bits == 2 || bits == 3 || bits == 4 || bits == 5 || bits == 6 || bits == 8;
+  if (!known_bits || (group != 32 && group != 64 && group != 128)) {
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("codes {}, scales {} and biases {} do not make a matrix of {}",
+                            weight.entry->shape.to_string(), scales->entry->shape.to_string(),
+                            biases->entry->shape.to_string(), spec.shape.to_string()),
+                "the weights and their configuration do not belong together")
+        .at(name);
+  }
+  const Encoding encoding =
+      Encoding::affine(static_cast<int>(bits), static_cast<int>(group), scales->entry->dtype);
+  check_against_config(module, encoding);
+  StoredTensor tensor{spec.key, name, encoding, spec.shape, {}};
+  const std::array<const Found*, 3> found{&weight, &*scales, &*biases};
+  for (std::size_t plane = 0; plane < found.size(); ++plane) {
+    tensor.planes[plane] = {found[plane]->file, found[plane]->entry->offset,
+                            found[plane]->entry->bytes};
+  }
+  return tensor;
+}
+
+void Shards::check_against_config(const std::string& module, const Encoding& encoding) const {
+  if (!quantization_.is_object()) return;
+  const auto own = quantization_.find(module);
+  const json& settings = own != quantization_.end() && own->is_object() ? *own : quantization_;
+  with_context("quantization", [&] {
+    const JsonParams params(settings);
+    if (const std::string mode = params.text_or("mode", "affine"); mode != "affine") {
+      throw Error(ErrorCode::kUnsupported,
+                  fmt::format("mode \"{}\" is not supported yet", printable(mode, 40)))
+          .at(module);
+    }
+    if (params.count_or("bits", 32, 4) != encoding.bits ||
+        params.count_or("group_size", 1024, 64) != encoding.group_size) {
+      throw Error(ErrorCode::kCorruptFile,
+                  fmt::format("config.json does not describe the stored {}", encoding.name()),
+                  "the weights and their configuration do not belong together")
+          .at(module);
+    }
+  });
+}
+
+void Shards::require_all_taken(const ModelConfig& config) const {
+  for (const auto& [name, found] : by_name_) {
+    if (name.ends_with("rotary_emb.inv_freq")) continue;
+    if (config.tied_output && name.starts_with("lm_head.")) continue;
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("is no tensor of {}", config.architecture->name()),
+                "this variant of the architecture is not supported")
+        .at(printable(name))
+        .at(place_of(files_[found.file].file().path().filename()));
+  }
+}
+
+std::vector<File> Shards::take_files() && {
+  std::vector<File> files;
+  for (io::SafetensorsFile& file : files_) files.push_back(File::open(file.file().path()));
+  return files;
+}
+
+}  // namespace pajamas::model

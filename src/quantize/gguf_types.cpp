@@ -1,0 +1,228 @@
+// llama-quantize's choice of a type for every tensor, without an importance matrix.
+// Source: llama.cpp, src/llama-quant.cpp, as of October 2026.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/error.h"
+#include "quantize/recipe.h"
+
+namespace pajamas::quantize {
+namespace {
+
+using model::Role;
+
+// What the rules look at besides the tensor itself.
+struct Setting {
+  GgufMethod method;
+  DType default_type;
+  std::uint64_t layers;
+  std::uint64_t attn_v_count;
+  std::uint64_t gqa;
+  bool is_70b;  // recognised by llama.cpp through 80 layers
+};
+
+// Which layers of n are worth more bits: the first and last eighth, and every third between.
+bool use_more_bits(std::uint64_t i, std::uint64_t n) noexcept {
+  return i < n / 8 || i >= 7 * n / 8 || (i - n / 8) % 3 == 2;
+}
+
+DType output_type(const Setting& s, std::uint64_t cols) noexcept {
+  if (cols % info(s.default_type).block_elems != 0 || s.default_type == DType::kQ8_0) {
+    return DType::kQ8_0;
+  }
+  return DType::kQ6_K;
+}
+
+DType attn_v_type(const Setting& s, std::uint64_t i) noexcept {
+  DType type = s.default_type;
+  switch (s.method) {
+    case GgufMethod::kQ2_K:
+      type = s.gqa >= 4 ? DType::kQ4_K : DType::kQ3_K;
+      break;
+    case GgufMethod::kQ2_K_S:
+      if (s.gqa >= 4) type = DType::kQ4_K;
+      break;
+    case GgufMethod::kQ3_K_M:
+      type = i < 2 ? DType::kQ5_K : DType::kQ4_K;
+      break;
+    case GgufMethod::kQ3_K_L:
+      type = DType::kQ5_K;
+      break;
+    case GgufMethod::kQ4_K_M:
+    case GgufMethod::kQ5_K_M:
+      if (use_more_bits(i, s.attn_v_count)) type = DType::kQ6_K;
+      break;
+    case GgufMethod::kQ4_K_S:
+      if (i < 4) type = DType::kQ5_K;
+      break;
+    default:
+      break;
+  }
+  if (s.is_70b && (type == DType::kQ3_K || type == DType::kQ4_K)) type = DType::kQ5_K;
+  return type;
+}
+
+DType ffn_down_type(const Setting& s, std::uint64_t i) noexcept {
+  switch (s.method) {
+    case GgufMethod::kQ2_K:
+      return DType::kQ3_K;
+    case GgufMethod::kQ2_K_S:
+      return i < s.layers / 8 ? DType::kQ4_K : s.default_type;
+    case GgufMethod::kQ3_K_M:
+      return i < s.layers / 16 ? DType::kQ5_K : DType::kQ4_K;
+    case GgufMethod::kQ3_K_L:
+      return DType::kQ5_K;
+    case GgufMethod::kQ4_K_M:
+    case GgufMethod::kQ5_K_M:
+      return use_more_bits(i, s.layers) ? DType::kQ6_K : s.default_type;
+    case GgufMethod::kQ4_K_S:
+      return i < s.layers / 8 ? DType::kQ5_K : s.default_type;
+    default:
+      return s.default_type;
+  }
+}
+
+DType attn_output_type(const Setting& s) noexcept {
+  switch (s.method) {
+    case GgufMethod::kQ2_K:
+      return DType::kQ3_K;
+    case GgufMethod::kQ3_K_M:
+      return DType::kQ4_K;
+    case GgufMethod::kQ3_K_L:
+      return DType::kQ5_K;
+    default:
+      return s.default_type;
+  }
+}
+
+// The type for rows that do not fill the blocks of `type`; F16 where blocks of 32 do not fit.
+DType substitute(DType type, std::uint64_t cols) noexcept {
+  DType smaller = type;
+  switch (type) {
+    case DType::kQ2_K:
+    case DType::kQ3_K:
+      smaller = DType::kQ4_0;
+      break;
+    case DType::kQ4_K:
+      smaller = DType::kQ5_0;
+      break;
+    case DType::kQ5_K:
+      smaller = DType::kQ5_1;
+      break;
+    case DType::kQ6_K:
+      smaller = DType::kQ8_0;
+      break;
+    default:
+      break;
+  }
+  return cols % info(smaller).block_elems == 0 ? smaller : DType::kF16;
+}
+
+Choice fitted(DType type, std::uint64_t cols, std::string reason) {
+  if (cols % info(type).block_elems == 0) return {Encoding{.dtype = type}, std::move(reason)};
+  const DType smaller = substitute(type, cols);
+  return {Encoding{.dtype = smaller},
+          fmt::format("{}; rows of {} do not fit blocks of {}: {} in place of {}, as llama.cpp",
+                      reason, cols, info(type).block_elems, info(smaller).name, info(type).name)};
+}
+
+std::string layer_reason(std::string_view method, std::string_view what, DType type, DType usual) {
+  if (type == usual) return std::string(method);
+  return fmt::format("{} gives {} {}", method, what, info(type).name);
+}
+
+// The mixture of the method for one matrix; `i` counts tensors of its category.
+Choice mixture(const Setting& s, const model::TensorSpec& tensor, bool is_output, std::uint64_t i) {
+  const std::string_view method = info(s.method).name;
+  const std::uint64_t cols = tensor.shape.cols();
+  if (is_output) {
+    const DType type = output_type(s, cols);
+    return fitted(type, cols,
+                  fmt::format("{} gives the output matrix {}", method, info(type).name));
+  }
+  switch (tensor.key.role) {
+    case Role::kAttnV: {
+      const DType type = attn_v_type(s, i);
+      return fitted(type, cols, layer_reason(method, "attn_v of this layer", type, s.default_type));
+    }
+    case Role::kFfnDown: {
+      const DType type = ffn_down_type(s, i);
+      return fitted(type, cols,
+                    layer_reason(method, "ffn_down of this layer", type, s.default_type));
+    }
+    case Role::kAttnOutput: {
+      const DType type = attn_output_type(s);
+      return fitted(type, cols, layer_reason(method, "attn_output", type, s.default_type));
+    }
+    default:
+      return fitted(s.default_type, cols, std::string(method));
+  }
+}
+
+Setting setting_of(const Recipe& recipe, const model::ModelConfig& config,
+                   std::span<const model::TensorSpec> tensors) {
+  const GgufMethod method = *find_gguf_method(recipe.method);
+  const auto attn_v = std::count_if(tensors.begin(), tensors.end(),
+                                    [](const auto& t) { return t.key.role == Role::kAttnV; });
+  return {method,
+          info(method).default_type,
+          config.layers,
+          static_cast<std::uint64_t>(attn_v),
+          config.heads / config.kv_heads,
+          config.architecture->gguf_name() == "qwen2" && config.layers == 80};
+}
+
+}  // namespace
+
+std::vector<model::TensorSpec> in_gguf_order(const model::ModelConfig& config) {
+  std::vector<model::TensorSpec> tensors = model::tensors_of(config);
+  std::sort(tensors.begin(), tensors.end(), [](const auto& a, const auto& b) {
+    if (a.key.layer != b.key.layer) return a.key.layer < b.key.layer;
+    return a.gguf < b.gguf;
+  });
+  return tensors;
+}
+
+std::vector<Choice> choose_gguf_types(const Recipe& recipe, const model::ModelConfig& config,
+                                      std::span<const model::TensorSpec> tensors) {
+  const Setting setting = setting_of(recipe, config, tensors);
+  const bool blocked = is_blocked(setting.default_type);
+  std::uint64_t attn_v = 0;
+  std::uint64_t ffn_down = 0;
+  std::vector<bool> used(recipe.overrides.size());
+  std::vector<Choice> choices;
+  for (const model::TensorSpec& tensor : tensors) {
+    if (!tensor.is_matrix) {
+      choices.push_back({Encoding{.dtype = DType::kF32}, "norms and biases stay F32"});
+      continue;
+    }
+    // Counted even where an override wins, so that it changes no other layer's type.
+    const std::uint64_t i = tensor.key.role == Role::kAttnV     ? attn_v++
+                            : tensor.key.role == Role::kFfnDown ? ffn_down++
+                                                                : 0;
+    std::optional<Choice> choice;
+    for (std::size_t k = 0; k < recipe.overrides.size() && !choice; ++k) {
+      if (!std::regex_search(tensor.gguf, recipe.overrides[k].pattern)) continue;
+      used[k] = true;
+      choice = fitted(recipe.overrides[k].gguf_type, tensor.shape.cols(),
+                      fmt::format("--tensor-type {}", recipe.overrides[k].text));
+    }
+    const bool is_output = tensor.key.role == Role::kOutput ||
+                           (tensor.key.role == Role::kTokenEmbedding && config.tied_output);
+    if (!choice && !blocked)
+      choice = Choice{Encoding{.dtype = setting.default_type}, recipe.method};
+    if (!choice) choice = mixture(setting, tensor, is_output, i);
+    choices.push_back(std::move(*choice));
+  }
+  for (std::size_t k = 0; k < used.size(); ++k) {
+    if (used[k]) continue;
+    throw Error(ErrorCode::kUsage, "matches no weight of the model",
+                "`plan` lists the names, as blk.0.ffn_down.weight")
+        .at(fmt::format("--tensor-type {}", printable(recipe.overrides[k].text, 80)));
+  }
+  return choices;
+}
+
+}  // namespace pajamas::quantize

@@ -1,0 +1,181 @@
+#include "quantize/method.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <utility>
+
+#include "base/error.h"
+
+namespace pajamas::quantize {
+namespace {
+
+// File types: llama.h, enum llama_ftype.
+constexpr std::array<GgufMethodInfo, static_cast<std::size_t>(GgufMethod::kCount)> kGgufMethods{{
+    {GgufMethod::kF32, "F32", 0, DType::kF32, "bf16"},
+    {GgufMethod::kF16, "F16", 1, DType::kF16, "bf16"},
+    {GgufMethod::kBF16, "BF16", 32, DType::kBF16, "bf16"},
+    {GgufMethod::kQ8_0, "Q8_0", 7, DType::kQ8_0, "8bit"},
+    {GgufMethod::kQ6_K, "Q6_K", 18, DType::kQ6_K, "6bit"},
+    {GgufMethod::kQ5_K_M, "Q5_K_M", 17, DType::kQ5_K, "5bit"},
+    {GgufMethod::kQ5_K_S, "Q5_K_S", 16, DType::kQ5_K, "5bit"},
+    {GgufMethod::kQ4_K_M, "Q4_K_M", 15, DType::kQ4_K, "4bit"},
+    {GgufMethod::kQ4_K_S, "Q4_K_S", 14, DType::kQ4_K, "4bit"},
+    {GgufMethod::kQ3_K_L, "Q3_K_L", 13, DType::kQ3_K, "3bit"},
+    {GgufMethod::kQ3_K_M, "Q3_K_M", 12, DType::kQ3_K, "3bit"},
+    {GgufMethod::kQ3_K_S, "Q3_K_S", 11, DType::kQ3_K, "3bit"},
+    {GgufMethod::kQ2_K, "Q2_K", 10, DType::kQ2_K, "2bit"},
+    {GgufMethod::kQ2_K_S, "Q2_K_S", 21, DType::kQ2_K, "2bit"},
+    {GgufMethod::kQ4_0, "Q4_0", 2, DType::kQ4_0, "4bit"},
+    {GgufMethod::kQ4_1, "Q4_1", 3, DType::kQ4_1, "4bit"},
+    {GgufMethod::kQ5_0, "Q5_0", 8, DType::kQ5_0, "5bit"},
+    {GgufMethod::kQ5_1, "Q5_1", 9, DType::kQ5_1, "5bit"},
+}};
+
+constexpr std::array<MlxMethodInfo, 7> kMlxMethods{{
+    {2, "2bit", "Q2_K"},
+    {3, "3bit", "Q3_K_M"},
+    {4, "4bit", "Q4_K_M"},
+    {5, "5bit", "Q5_K_M"},
+    {6, "6bit", "Q6_K"},
+    {8, "8bit", "Q8_0"},
+    {16, "bf16", "BF16"},
+}};
+
+consteval bool methods_in_order() {
+  for (std::size_t i = 0; i < kGgufMethods.size(); ++i) {
+    if (static_cast<std::size_t>(kGgufMethods[i].id) != i) return false;
+  }
+  return true;
+}
+static_assert(methods_in_order(), "kGgufMethods is indexed by GgufMethod");
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+// Single-character insertions, deletions and replacements between two names.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j < row.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
+std::vector<std::string_view> names_of(Format format) {
+  std::vector<std::string_view> names;
+  if (format == Format::kGguf) {
+    for (const auto& row : kGgufMethods) names.push_back(row.name);
+  } else {
+    for (const auto& row : kMlxMethods) names.push_back(row.name);
+  }
+  return names;
+}
+
+[[noreturn]] void throw_unknown_method(Format format, std::string_view name) {
+  const auto names = names_of(format);
+  const std::string wanted = lower(name);
+  const auto closest = std::min_element(names.begin(), names.end(), [&](auto a, auto b) {
+    return edit_distance(lower(a), wanted) < edit_distance(lower(b), wanted);
+  });
+  throw Error(ErrorCode::kUsage,
+              fmt::format("\"{}\" is no {} method", printable(name, 40), format_name(format)),
+              fmt::format("did you mean {}? There are {}", *closest, fmt::join(names, ", ")))
+      .at("--method");
+}
+
+// The canonical name in `format`, translated from the other format's where it has to be.
+std::string choose_one(Format format, std::string_view name, std::vector<std::string>& notes) {
+  if (format == Format::kGguf) {
+    if (const auto method = find_gguf_method(name)) return std::string(info(*method).name);
+  } else if (const auto bits = find_mlx_method(name)) {
+    for (const auto& row : kMlxMethods) {
+      if (row.bits == *bits) return std::string(row.name);
+    }
+  }
+  std::string_view from, to;
+  if (const auto method = find_gguf_method(name); method && format == Format::kMlx) {
+    from = info(*method).name;
+    to = info(*method).mlx;
+  }
+  for (const auto& row : kMlxMethods) {
+    if (format == Format::kGguf && lower(row.name) == lower(name)) {
+      from = row.name;
+      to = row.gguf;
+    }
+  }
+  if (to.empty()) throw_unknown_method(format, name);
+  notes.push_back(fmt::format("{} is {} for {}", from, to, format_name(format)));
+  return std::string(to);
+}
+
+}  // namespace
+
+std::string_view format_name(Format format) noexcept {
+  return format == Format::kGguf ? "gguf" : "mlx";
+}
+
+Format parse_format(std::string_view name) {
+  if (lower(name) == "gguf") return Format::kGguf;
+  if (lower(name) == "mlx") return Format::kMlx;
+  throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no format", printable(name, 40)),
+              "give gguf, mlx or gguf,mlx")
+      .at("--format");
+}
+
+const GgufMethodInfo& info(GgufMethod method) noexcept {
+  return kGgufMethods[static_cast<std::size_t>(method)];
+}
+
+std::span<const GgufMethodInfo> gguf_methods() noexcept { return kGgufMethods; }
+std::span<const MlxMethodInfo> mlx_methods() noexcept { return kMlxMethods; }
+
+std::optional<GgufMethod> find_gguf_method(std::string_view name) noexcept {
+  for (const auto& row : kGgufMethods) {
+    if (lower(row.name) == lower(name)) return row.id;
+  }
+  return std::nullopt;
+}
+
+std::optional<int> find_mlx_method(std::string_view name) noexcept {
+  for (const auto& row : kMlxMethods) {
+    if (lower(row.name) == lower(name)) return row.bits;
+  }
+  return std::nullopt;
+}
+
+ChosenMethods choose_methods(std::span<const Format> formats, std::string_view methods) {
+  std::vector<std::string_view> asked;
+  for (std::string_view rest = methods;;) {
+    const auto colon = rest.find(':');
+    asked.push_back(rest.substr(0, colon));
+    if (colon == std::string_view::npos) break;
+    rest.remove_prefix(colon + 1);
+  }
+  if (asked.size() != 1 && asked.size() != formats.size()) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("{} methods for {} format{}", asked.size(), formats.size(),
+                            formats.size() == 1 ? "" : "s"),
+                "give one method for all, or one a format in the order of --format, as Q4_K_M:4bit")
+        .at("--method");
+  }
+  ChosenMethods chosen;
+  for (std::size_t i = 0; i < formats.size(); ++i) {
+    chosen.names.push_back(
+        choose_one(formats[i], asked.size() == 1 ? asked[0] : asked[i], chosen.notes));
+  }
+  return chosen;
+}
+
+}  // namespace pajamas::quantize

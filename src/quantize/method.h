@@ -1,0 +1,74 @@
+// The methods a user can ask for: names, what they mean in each format, and translation.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor/encoding.h"
+
+namespace pajamas::quantize {
+
+enum class Format { kGguf, kMlx };
+std::string_view format_name(Format format) noexcept;  // "gguf", "mlx"
+// Throws Error{kUsage} naming the formats.
+Format parse_format(std::string_view name);
+
+// A GGUF method is llama.cpp's file type: a default type, and rules for single tensors.
+enum class GgufMethod : std::uint8_t {
+  kF32,
+  kF16,
+  kBF16,
+  kQ8_0,
+  kQ6_K,
+  kQ5_K_M,
+  kQ5_K_S,
+  kQ4_K_M,
+  kQ4_K_S,
+  kQ3_K_L,
+  kQ3_K_M,
+  kQ3_K_S,
+  kQ2_K,
+  kQ2_K_S,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kCount,
+};
+
+struct GgufMethodInfo {
+  GgufMethod id;
+  std::string_view name;
+  std::uint32_t file_type;  // general.file_type, llama_ftype
+  DType default_type;
+  std::string_view mlx;  // what the method is called when it is translated for MLX
+};
+const GgufMethodInfo& info(GgufMethod method) noexcept;
+std::span<const GgufMethodInfo> gguf_methods() noexcept;
+
+// An MLX method is a number of bits; 16 stands for unquantized bf16.
+struct MlxMethodInfo {
+  int bits;
+  std::string_view name;
+  std::string_view gguf;  // what the method is called when it is translated for GGUF
+};
+std::span<const MlxMethodInfo> mlx_methods() noexcept;
+
+// A method for one format by its name, upper or lower case; nothing where the format has none.
+std::optional<GgufMethod> find_gguf_method(std::string_view name) noexcept;
+std::optional<int> find_mlx_method(std::string_view name) noexcept;  // bits; 16 for bf16
+
+// What `--method` says for each format of `--format`: names in canonical spelling, and one
+// sentence for each that was translated. Throws Error{kUsage} naming what exists, with the
+// closest name first.
+struct ChosenMethods {
+  std::vector<std::string> names;  // one a format
+  std::vector<std::string> notes;
+};
+ChosenMethods choose_methods(std::span<const Format> formats, std::string_view methods);
+
+}  // namespace pajamas::quantize

@@ -1,0 +1,126 @@
+#include "quantize/recipe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "base/error.h"
+#include "codec/codec.h"
+
+namespace pajamas::quantize {
+namespace {
+
+constexpr std::array<int, 3> kGroupSizes{128, 64, 32};
+
+[[noreturn]] void throw_bad_override(std::string_view text, std::string problem) {
+  throw Error(ErrorCode::kUsage, std::move(problem),
+              "give REGEX=TYPE, as 'ffn_down=Q6_K' for GGUF or 'down_proj=6bit' for MLX")
+      .at(fmt::format("--tensor-type {}", printable(text, 80)));
+}
+
+// "6bit", "6bit-g32", "bf16".
+bool parse_mlx_type(std::string_view type, TypeOverride& override) {
+  const auto dash = type.find("-g");
+  const auto bits = find_mlx_method(type.substr(0, dash));
+  if (!bits || (type != "bf16" && *bits == 16)) return false;
+  override.mlx_bits = *bits;
+  if (dash == std::string_view::npos) return true;
+  int group = 0;
+  const std::string_view digits = type.substr(dash + 2);
+  const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), group);
+  override.mlx_group_size = group;
+  return code == std::errc() && end == digits.data() + digits.size() && *bits != 16 &&
+         std::find(kGroupSizes.begin(), kGroupSizes.end(), group) != kGroupSizes.end();
+}
+
+bool matches(const TypeOverride& override, const std::string& name) {
+  return std::regex_search(name, override.pattern);
+}
+
+// The encoding of a row of `cols` at `bits`: the group asked for, else the largest that fits.
+Choice mlx_choice(int bits, int group_size, DType plain, std::uint64_t cols, std::string reason) {
+  if (bits == 16) return {Encoding{.dtype = plain}, std::move(reason)};
+  if (cols % static_cast<std::uint64_t>(group_size) == 0) {
+    return {Encoding::affine(bits, group_size, plain), std::move(reason)};
+  }
+  for (const int smaller : kGroupSizes) {
+    if (cols % static_cast<std::uint64_t>(smaller) != 0) continue;
+    return {Encoding::affine(bits, smaller, plain),
+            fmt::format("{}; rows of {} do not fit groups of {}: the largest that fits", reason,
+                        cols, group_size)};
+  }
+  return {Encoding{.dtype = plain},
+          fmt::format("{}; rows of {} fit no group size: not quantized", reason, cols)};
+}
+
+}  // namespace
+
+TypeOverride parse_type_override(std::string_view text, std::span<const Format> formats) {
+  const auto equals = text.rfind('=');
+  if (equals == std::string_view::npos || equals == 0) throw_bad_override(text, "has no TYPE");
+  TypeOverride override;
+  override.text = std::string(text);
+  try {
+    override.pattern = std::regex(std::string(text.substr(0, equals)));
+  } catch (const std::regex_error& error) {
+    throw_bad_override(text, fmt::format("is no regular expression: {}", error.what()));
+  }
+  const std::string_view type = text.substr(equals + 1);
+  if (parse_mlx_type(type, override)) {
+    override.format = Format::kMlx;
+    return override;
+  }
+  const auto dtype = dtype_by_name(type);
+  const bool for_gguf =
+      dtype && info(*dtype).gguf_id >= 0 && codec::can_encode(Encoding{.dtype = *dtype});
+  if (!for_gguf) throw_bad_override(text, fmt::format("\"{}\" is no type", printable(type, 40)));
+  override.format = Format::kGguf;
+  override.gguf_type = *dtype;
+  return override;
+}
+
+std::vector<Choice> choose_mlx_types(const Recipe& recipe, DType plain,
+                                     std::span<const model::TensorSpec> tensors) {
+  const int base = *find_mlx_method(recipe.method);
+  std::vector<Choice> choices;
+  std::vector<bool> used(recipe.overrides.size());
+  for (const model::TensorSpec& tensor : tensors) {
+    if (!tensor.is_matrix) {
+      choices.push_back({Encoding{.dtype = plain}, "norms and biases are not quantized"});
+      continue;
+    }
+    int bits = base;
+    int group_size = recipe.group_size;
+    std::string reason = fmt::format("{}", recipe.method);
+    const bool tied = std::none_of(tensors.begin(), tensors.end(), [](const auto& other) {
+      return other.key.role == model::Role::kOutput;
+    });
+    const auto own_bits =
+        tensor.key.role == model::Role::kTokenEmbedding
+            ? (recipe.embedding_bits || !tied ? recipe.embedding_bits : recipe.output_bits)
+        : tensor.key.role == model::Role::kOutput ? recipe.output_bits
+                                                  : std::nullopt;
+    if (own_bits && base != 16) {
+      bits = *own_bits;
+      reason =
+          tensor.key.role == model::Role::kOutput ? "bits of the output" : "bits of the embedding";
+    }
+    for (std::size_t i = 0; i < recipe.overrides.size(); ++i) {
+      if (!matches(recipe.overrides[i], tensor.mlx)) continue;
+      used[i] = true;
+      bits = recipe.overrides[i].mlx_bits;
+      group_size = recipe.overrides[i].mlx_group_size.value_or(recipe.group_size);
+      reason = fmt::format("--tensor-type {}", recipe.overrides[i].text);
+      break;
+    }
+    choices.push_back(mlx_choice(bits, group_size, plain, tensor.shape.cols(), std::move(reason)));
+  }
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    if (!used[i]) throw_bad_override(recipe.overrides[i].text, "matches no weight of the model");
+  }
+  return choices;
+}
+
+}  // namespace pajamas::quantize

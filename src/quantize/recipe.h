@@ -1,0 +1,63 @@
+// What the user wants of one output, and which stored type every tensor gets from it.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <regex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/architecture.h"
+#include "quantize/method.h"
+#include "tensor/encoding.h"
+
+namespace pajamas::quantize {
+
+// `--tensor-type REGEX=TYPE`. The type decides which format it is for: Q6_K or F16 for GGUF,
+// 6bit, 6bit-g32 or bf16 for MLX. "bf16" is MLX's, "BF16" GGUF's where both are written.
+struct TypeOverride {
+  std::string text;  // as given
+  std::regex pattern;
+  Format format;
+  DType gguf_type = DType::kF32;
+  int mlx_bits = 0;                   // 16: unquantized
+  std::optional<int> mlx_group_size;  // the recipe's where absent
+};
+// Throws Error{kUsage} for a broken expression, an unknown type, or one of a format that is not
+// among `formats`.
+TypeOverride parse_type_override(std::string_view text, std::span<const Format> formats);
+
+struct Recipe {
+  Format format = Format::kGguf;
+  std::string method;  // canonical, as choose_methods gives it
+  std::filesystem::path output;
+  std::vector<TypeOverride> overrides;  // those of this format; the first that matches wins
+  // MLX only.
+  int group_size = 64;
+  std::optional<int> embedding_bits;
+  std::optional<int> output_bits;
+};
+
+// The stored type of one tensor and why it got it.
+struct Choice {
+  Encoding encoding;
+  std::string reason;
+};
+
+// The order in which llama-quantize visits and writes tensors: those outside layers first, by
+// name; then layer by layer, by name. Some of its rules count in this order.
+std::vector<model::TensorSpec> in_gguf_order(const model::ModelConfig& config);
+
+// Types exactly as llama-quantize chooses them without an importance matrix, for tensors in the
+// order of `in_gguf_order`; one choice a tensor. Throws Error{kUsage} for an override that
+// matches nothing.
+std::vector<Choice> choose_gguf_types(const Recipe& recipe, const model::ModelConfig& config,
+                                      std::span<const model::TensorSpec> tensors);
+
+// Types as mlx-lm would quantize, with the recipe's own bits for embedding and output. `plain` is
+// the type of everything that is not quantized, and of scales and biases.
+std::vector<Choice> choose_mlx_types(const Recipe& recipe, DType plain,
+                                     std::span<const model::TensorSpec> tensors);
+
+}  // namespace pajamas::quantize
