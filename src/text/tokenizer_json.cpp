@@ -12,8 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kGpt2Pattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr std::uint64_t kSpareIds = 65536;  // ids that may be missing, beyond 3 for each token
 
 [[noreturn]] void corrupt(std::string problem) {
@@ -192,7 +190,9 @@ class Parser {
       byte_level_ = true;
       spec_.add_prefix_space = flag(value, where, "add_prefix_space", true);
       spec_.patterns_before_prefix = spec_.patterns.size();
-      if (flag(value, where, "use_regex", true)) spec_.patterns.emplace_back(kGpt2Pattern);
+      if (flag(value, where, "use_regex", true)) {
+        spec_.patterns.push_back(text::pre_tokenizer("gpt-2")->patterns.front());
+      }
     } else {
       unsupported(where, printable(type, 40));
     }
