@@ -96,6 +96,10 @@ ModelConfig parse_config_json(std::string_view text) {
                 fmt::format("is not JSON: {}", printable(error.what(), 160)),
                 "download or copy it again");
   }
+  return config_of(json);
+}
+
+ModelConfig config_of(const nlohmann::json& json) {
   const JsonParams params(json);
   const std::string type = params.text_or("model_type", "");
   if (type.empty()) {

@@ -68,5 +68,7 @@ std::uint64_t parameter_count(const ModelConfig& config);
 
 // Parses and checks a config.json. Throws Error{kCorruptFile, kUnsupported}, naming the key.
 ModelConfig parse_config_json(std::string_view text);
+// The same from JSON that is parsed already.
+ModelConfig config_of(const nlohmann::json& json);
 
 }  // namespace pajamas::model

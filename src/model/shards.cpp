@@ -106,7 +106,7 @@ Shards Shards::open(const fs::path& folder) {
   const json config = read_config_file(config_file);
   Shards shards;
   with_context(place_of(config_file), [&] {
-    shards.config_ = parse_config_json(config.dump());
+    shards.config_ = config_of(config);
     if (const json* quantization = JsonParams(config).find("quantization")) {
       shards.quantization_ = *quantization;
       shards.is_mlx_ = true;

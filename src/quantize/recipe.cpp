@@ -68,16 +68,22 @@ TypeOverride parse_type_override(std::string_view text, std::span<const Format> 
     throw_bad_override(text, fmt::format("is no regular expression: {}", error.what()));
   }
   const std::string_view type = text.substr(equals + 1);
-  if (parse_mlx_type(type, override)) {
-    override.format = Format::kMlx;
-    return override;
-  }
+  const auto wanted = [&](Format format) {
+    return std::find(formats.begin(), formats.end(), format) != formats.end();
+  };
+  const bool for_mlx = parse_mlx_type(type, override);
   const auto dtype = dtype_by_name(type);
   const bool for_gguf =
       dtype && info(*dtype).gguf_id >= 0 && codec::can_encode(Encoding{.dtype = *dtype});
-  if (!for_gguf) throw_bad_override(text, fmt::format("\"{}\" is no type", printable(type, 40)));
-  override.format = Format::kGguf;
-  override.gguf_type = *dtype;
+  if (!for_mlx && !for_gguf) {
+    throw_bad_override(text, fmt::format("\"{}\" is no type", printable(type, 40)));
+  }
+  override.format = for_mlx && (wanted(Format::kMlx) || !for_gguf) ? Format::kMlx : Format::kGguf;
+  if (!wanted(override.format)) {
+    throw_bad_override(text, fmt::format("{} is a type of {}, which is not written", type,
+                                         format_name(override.format)));
+  }
+  if (for_gguf) override.gguf_type = *dtype;
   return override;
 }
 

@@ -1,0 +1,303 @@
+#include "model/text_assets.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "model/hparams.h"
+
+namespace pajamas::model {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
+
+// The seven parts a special token can play, as tokenizer_config.json and config.json name them.
+struct SpecialName {
+  const char* name;
+  std::optional<std::int32_t> SpecialTokens::*id;
+  const char* gguf;  // after "tokenizer.ggml."; the misspelling of sep is llama.cpp's
+};
+constexpr std::array<SpecialName, 7> kSpecialNames{{
+    {"bos", &SpecialTokens::bos, "bos_token_id"},
+    {"eos", &SpecialTokens::eos, "eos_token_id"},
+    {"unk", &SpecialTokens::unk, "unknown_token_id"},
+    {"sep", &SpecialTokens::sep, "seperator_token_id"},
+    {"pad", &SpecialTokens::pad, "padding_token_id"},
+    {"cls", &SpecialTokens::cls, "cls_token_id"},
+    {"mask", &SpecialTokens::mask, "mask_token_id"},
+}};
+
+json parse_object(const fs::path& path) {
+  const std::string text = read_text_file(path);
+  json parsed;
+  try {
+    parsed = json::parse(text);
+  } catch (const json::exception& error) {
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("is not JSON: {}", printable(error.what(), 160)),
+                "download or copy it again")
+        .at(place_of(path));
+  }
+  if (!parsed.is_object()) {
+    throw Error(ErrorCode::kCorruptFile, "is not a JSON object", "download or copy it again")
+        .at(place_of(path));
+  }
+  return parsed;
+}
+
+// An empty object where there is no such file.
+json parse_if_there(const fs::path& path) {
+  return fs::exists(path) ? parse_object(path) : json::object();
+}
+
+// A special token's text: a string, or an object with "content".
+std::optional<std::string> token_text(const json& config, const std::string& key) {
+  const auto found = config.find(key);
+  if (found == config.end()) return std::nullopt;
+  if (found->is_string()) return found->get<std::string>();
+  if (found->is_object() && found->contains("content") && (*found)["content"].is_string()) {
+    return (*found)["content"].get<std::string>();
+  }
+  return std::nullopt;
+}
+
+std::int32_t checked_id(const json& value, std::size_t vocab, std::string_view key) {
+  if (!value.is_number_integer() || value.get<std::int64_t>() < 0 ||
+      value.get<std::uint64_t>() >= vocab) {
+    throw Error(
+        ErrorCode::kCorruptFile,
+        fmt::format("{} is no token of a vocabulary of {}",
+                    printable(value.dump(-1, ' ', false, json::error_handler_t::replace), 40),
+                    vocab),
+        "take it from the published model")
+        .at(key);
+  }
+  return value.get<std::int32_t>();
+}
+
+// Ids of a key that is one number, a list of them, or absent.
+std::vector<std::int32_t> id_list(const json& config, const char* key, std::size_t vocab) {
+  std::vector<std::int32_t> ids;
+  const auto found = config.find(key);
+  if (found == config.end() || found->is_null()) return ids;
+  if (!found->is_array()) return {checked_id(*found, vocab, key)};
+  for (const json& id : *found) ids.push_back(checked_id(id, vocab, key));
+  return ids;
+}
+
+std::optional<std::int32_t> added_token_id(const text::TokenizerSpec& spec,
+                                           std::string_view content) {
+  for (const text::AddedToken& token : spec.added_tokens) {
+    if (token.content == content) return token.id;
+  }
+  return std::nullopt;
+}
+
+// First the texts of tokenizer_config.json, then the ids of config.json for what is still open.
+SpecialTokens read_special(const text::TokenizerSpec& spec, const json& tokenizer_config,
+                           const json& config, std::size_t vocab) {
+  SpecialTokens special;
+  for (const SpecialName& name : kSpecialNames) {
+    if (const auto text = token_text(tokenizer_config, fmt::format("{}_token", name.name))) {
+      special.*name.id = added_token_id(spec, *text);
+    }
+    const std::string key = fmt::format("{}_token_id", name.name);
+    const auto found = config.find(key);
+    if (special.*name.id || found == config.end() || found->is_null()) continue;
+    special.*name.id =
+        found->is_array()
+            ? (found->empty() ? std::nullopt : std::optional(checked_id((*found)[0], vocab, key)))
+            : std::optional(checked_id(*found, vocab, key));
+  }
+  return special;
+}
+
+// tokenizer_config.json's template (of a list, the one called "default"), else chat_template.jinja,
+// else chat_template.json.
+std::optional<std::string> read_template(const fs::path& folder, const json& tokenizer_config) {
+  const auto found = tokenizer_config.find("chat_template");
+  if (found != tokenizer_config.end() && found->is_string()) return found->get<std::string>();
+  if (found != tokenizer_config.end() && found->is_array()) {
+    for (const json& entry : *found) {
+      if (entry.is_object() && entry.value("name", json()) == "default" &&
+          entry.value("template", json()).is_string()) {
+        return entry["template"].get<std::string>();
+      }
+    }
+  }
+  if (fs::exists(folder / "chat_template.jinja"))
+    return read_text_file(folder / "chat_template.jinja");
+  const json alone = parse_if_there(folder / "chat_template.json");
+  const auto inside = alone.find("chat_template");
+  if (inside != alone.end() && inside->is_string()) return inside->get<std::string>();
+  return std::nullopt;
+}
+
+void finish(TextAssets& assets) {
+  const auto text_of = [&](std::optional<std::int32_t> id) {
+    const bool known = id && static_cast<std::size_t>(*id) < assets.tokenizer.tokens.size();
+    return known ? assets.tokenizer.tokens[static_cast<std::size_t>(*id)] : std::string();
+  };
+  assets.bos_text = text_of(assets.special.bos);
+  assets.eos_text = text_of(assets.special.eos);
+  if (assets.special.eos) assets.stop.push_back(*assets.special.eos);
+  std::sort(assets.stop.begin(), assets.stop.end());
+  assets.stop.erase(std::unique(assets.stop.begin(), assets.stop.end()), assets.stop.end());
+  if (assets.add_bos && !assets.special.bos) assets.add_bos = false;
+}
+
+TextAssets load_directory(const fs::path& folder) {
+  const fs::path tokenizer_file = folder / "tokenizer.json";
+  if (!fs::exists(tokenizer_file)) {
+    throw Error(ErrorCode::kNotFound, "tokenizer.json is missing",
+                "download it from the published model; vocab.json and merges.txt alone do not do")
+        .at(place_of(folder));
+  }
+  TextAssets assets;
+  assets.tokenizer = with_context(place_of(tokenizer_file), [&] {
+    return text::parse_tokenizer_json(read_text_file(tokenizer_file));
+  });
+  const json tokenizer_config = parse_if_there(folder / "tokenizer_config.json");
+  const json config = parse_if_there(folder / "config.json");
+  const json generation = parse_if_there(folder / "generation_config.json");
+  // A model pads its vocabulary beyond what the tokenizer defines.
+  std::size_t vocab = assets.tokenizer.tokens.size();
+  with_context(place_of(folder / "config.json"), [&] {
+    vocab = std::max<std::size_t>(vocab, JsonParams(config).count_or("vocab_size", kMaxWidth, 1));
+    assets.special = read_special(assets.tokenizer, tokenizer_config, config, vocab);
+    assets.stop = id_list(config, "eos_token_id", vocab);
+  });
+  with_context(place_of(folder / "generation_config.json"), [&] {
+    const auto stop = id_list(generation, "eos_token_id", vocab);
+    if (!stop.empty()) assets.stop = stop;
+  });
+  with_context(place_of(folder / "tokenizer_config.json"), [&] {
+    assets.add_bos = JsonParams(tokenizer_config)
+                         .flag_or("add_bos_token", assets.tokenizer.adds_bos.value_or(false));
+  });
+  assets.chat_template = read_template(folder, tokenizer_config);
+  finish(assets);
+  return assets;
+}
+
+// token_type values of GGUF that matter here.
+constexpr std::int32_t kTypeControl = 3;
+constexpr std::int32_t kTypeUserDefined = 4;
+constexpr std::int32_t kTypeUnused = 5;
+
+text::TokenizerSpec tokenizer_of(const io::GgufMetadata& metadata) {
+  const std::string* model = metadata.find_string("tokenizer.ggml.model");
+  const auto* tokens = metadata.find_strings("tokenizer.ggml.tokens");
+  if (model == nullptr || tokens == nullptr) {
+    throw Error(ErrorCode::kCorruptFile, "is missing", "this file holds no tokenizer")
+        .at(model == nullptr ? "tokenizer.ggml.model" : "tokenizer.ggml.tokens");
+  }
+  if (*model != "gpt2") {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("tokenizer \"{}\" is not supported, only gpt2 (byte-level BPE)",
+                            printable(*model, 40)))
+        .at("tokenizer.ggml.model");
+  }
+  const std::string* pre = metadata.find_string("tokenizer.ggml.pre");
+  const auto patterns = text::pre_tokenizer(pre == nullptr ? "default" : *pre);
+  if (!patterns) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("pre-tokenizer \"{}\" is not supported",
+                            printable(pre == nullptr ? "default" : *pre, 40)),
+                fmt::format("supported: {}", fmt::join(text::pre_tokenizer_names(), ", ")))
+        .at("tokenizer.ggml.pre");
+  }
+  text::TokenizerSpec spec;
+  spec.patterns = patterns->patterns;
+  spec.nfc = patterns->nfc;
+  spec.ignore_merges = patterns->ignore_merges;
+  spec.patterns_before_prefix = spec.patterns.size();
+  spec.tokens = *tokens;
+  const auto types = metadata.find_integers("tokenizer.ggml.token_type");
+  if (types && types->size() != tokens->size()) {
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("has {} entries for {} tokens", types->size(), tokens->size()))
+        .at("tokenizer.ggml.token_type");
+  }
+  for (std::size_t i = 0; types && i < types->size(); ++i) {
+    const std::int32_t type = (*types)[i];
+    if (type == kTypeUnused) spec.tokens[i].clear();
+    if (type != kTypeControl && type != kTypeUserDefined) continue;
+    spec.added_tokens.push_back({.id = static_cast<std::int32_t>(i),
+                                 .content = spec.tokens[i],
+                                 .special = type == kTypeControl});
+  }
+  if (const auto* merges = metadata.find_strings("tokenizer.ggml.merges")) {
+    with_context("tokenizer.ggml.merges", [&] {
+      for (const std::string& merge : *merges) spec.merges.push_back(text::parse_merge(merge));
+    });
+  }
+  return spec;
+}
+
+// GGUF names one end token; models stop on others too. These are the texts by which llama.cpp
+// recognises an end of generation among control tokens.
+constexpr std::array<std::string_view, 9> kEndTexts{
+    "<|im_end|>", "<|endoftext|>", "<|eot_id|>",      "<|eom_id|>", "<|return|>",
+    "<|call|>",   "<end_of_turn>", "<|end_of_text|>", "</s>"};
+
+}  // namespace
+
+TextAssets text_assets_of(const io::GgufMetadata& metadata) {
+  TextAssets assets;
+  assets.tokenizer = tokenizer_of(metadata);
+  const std::size_t vocab = assets.tokenizer.tokens.size();
+  const auto read_id = [&](const std::string& key) -> std::optional<std::int32_t> {
+    const auto id = metadata.find_unsigned(key);
+    if (!id) return std::nullopt;
+    return checked_id(json(*id), vocab, key);
+  };
+  for (const SpecialName& name : kSpecialNames) {
+    assets.special.*name.id = read_id(fmt::format("tokenizer.ggml.{}", name.gguf));
+  }
+  for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+    if (const auto id = read_id(key)) assets.stop.push_back(*id);
+  }
+  for (const text::AddedToken& token : assets.tokenizer.added_tokens) {
+    const bool ends =
+        std::find(kEndTexts.begin(), kEndTexts.end(), token.content) != kEndTexts.end();
+    if (token.special && ends) assets.stop.push_back(token.id);
+  }
+  assets.add_bos = metadata.find_bool("tokenizer.ggml.add_bos_token").value_or(false);
+  if (const std::string* chat = metadata.find_string("tokenizer.chat_template")) {
+    assets.chat_template = *chat;
+  }
+  finish(assets);
+  return assets;
+}
+
+TextAssets load_text_assets(const fs::path& path) {
+  std::error_code code;
+  const fs::file_status status = fs::status(path, code);
+  if (!fs::exists(status)) {
+    throw Error(ErrorCode::kNotFound, "no such file or directory",
+                "give a GGUF file, a directory with tokenizer.json, or a tokenizer.json")
+        .at(place_of(path));
+  }
+  if (fs::is_directory(status)) return load_directory(path);
+  if (io::looks_like_gguf(path)) {
+    const io::GgufFile file = io::GgufFile::open(path);
+    return with_context(place_of(path), [&] { return text_assets_of(file.metadata()); });
+  }
+  TextAssets assets;
+  assets.tokenizer = with_context(place_of(path),
+                                  [&] { return text::parse_tokenizer_json(read_text_file(path)); });
+  assets.add_bos = assets.tokenizer.adds_bos.value_or(false);
+  finish(assets);
+  return assets;
+}
+
+}  // namespace pajamas::model

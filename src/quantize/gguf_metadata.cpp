@@ -1,0 +1,171 @@
+// Facts: llama.cpp, convert_hf_to_gguf and gguf-py (state of 2026-10).
+#include "quantize/gguf_metadata.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "model/architecture.h"
+#include "quantize/model_name.h"
+#include "text/tokenizer.h"
+
+namespace pajamas::quantize {
+namespace {
+
+using io::GgufMetadata;
+using nlohmann::json;
+
+// GGML_QNT_VERSION: the meaning of the quantized blocks.
+constexpr std::uint32_t kQuantizationVersion = 2;
+
+enum TokenType : std::int32_t { kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5 };
+
+void add_text(GgufMetadata& metadata, const char* key, const std::string& value) {
+  if (!value.empty()) metadata.add(key, value);
+}
+
+// generation_config.json's sampling settings, where they are numbers.
+void add_sampling(GgufMetadata& metadata, const json& generation) {
+  struct Setting {
+    const char* from;
+    const char* to;
+    bool whole;
+  };
+  static constexpr std::array<Setting, 6> kSettings{{
+      {"top_k", "general.sampling.top_k", true},
+      {"top_p", "general.sampling.top_p", false},
+      {"min_p", "general.sampling.min_p", false},
+      {"temperature", "general.sampling.temp", false},
+      {"penalty_last_n", "general.sampling.penalty_last_n", true},
+      {"penalty_repeat", "general.sampling.penalty_repeat", false},
+  }};
+  if (!generation.is_object()) return;
+  for (const Setting& setting : kSettings) {
+    const auto found = generation.find(setting.from);
+    if (found == generation.end() || !found->is_number()) continue;
+    if (setting.whole) {
+      metadata.add(setting.to, found->get<std::int32_t>());
+    } else {
+      metadata.add(setting.to, found->get<float>());
+    }
+  }
+}
+
+void add_name(GgufMetadata& metadata, const GgufSource& source, std::uint64_t parameters) {
+  const ModelName name = parse_model_name(source.name, parameters);
+  add_text(metadata, "general.name", name.title);
+  add_text(metadata, "general.version", name.version);
+  add_text(metadata, "general.finetune", name.finetune);
+  add_text(metadata, "general.basename", name.basename);
+  add_text(metadata, "general.size_label",
+           name.size_label.empty() ? size_label(parameters) : name.size_label);
+}
+
+bool looks_special(std::string_view token) {
+  const auto wrapped = [&](std::string_view open, std::string_view close) {
+    return token.size() >= open.size() + close.size() && token.starts_with(open) &&
+           token.ends_with(close);
+  };
+  return token == "<pad>" || token == "<mask>" || token == "<2mass>" || token == "[@BOS@]" ||
+         wrapped("<|", "|>") || wrapped("<\uFF5C", "\uFF5C>") || wrapped("<unused", ">");
+}
+
+std::string replace_all(std::string text, std::string_view from, std::string_view to) {
+  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
+    text.replace(at, from.size(), to);
+  }
+  return text;
+}
+
+void add_vocabulary(GgufMetadata& metadata, const text::TokenizerSpec& spec, std::uint64_t vocab) {
+  if (spec.tokens.size() > vocab) {
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("the tokenizer defines {} tokens, the model has {} embeddings",
+                            spec.tokens.size(), vocab),
+                "the tokenizer and the weights do not belong together")
+        .at("tokenizer.json");
+  }
+  std::unordered_map<std::size_t, const text::AddedToken*> added;
+  for (const text::AddedToken& token : spec.added_tokens) {
+    added.emplace(static_cast<std::size_t>(token.id), &token);
+  }
+  std::vector<std::string> tokens;
+  std::vector<std::int32_t> types;
+  for (std::size_t id = 0; id < vocab; ++id) {
+    const auto found = added.find(id);
+    if (found != added.end()) {
+      const bool control = found->second->special || looks_special(found->second->content);
+      tokens.push_back(control ? found->second->content
+                               : replace_all(found->second->content, "\u2581", " "));
+      types.push_back(control ? kControl : kUserDefined);
+    } else if (id < spec.tokens.size() && !spec.tokens[id].empty()) {
+      tokens.push_back(spec.tokens[id]);
+      types.push_back(kNormal);
+    } else {
+      tokens.push_back(fmt::format("[PAD{}]", id));
+      types.push_back(kUnused);
+    }
+  }
+  metadata.add("tokenizer.ggml.tokens", io::GgufArray(std::move(tokens)));
+  metadata.add("tokenizer.ggml.token_type", io::GgufArray(std::move(types)));
+  std::vector<std::string> merges;
+  merges.reserve(spec.merges.size());
+  for (const text::Merge& merge : spec.merges) {
+    // A space inside a token would be read as the gap between the two.
+    const auto escaped = [](std::string_view part) {
+      return replace_all(std::string(part), " ", "\u0120");
+    };
+    merges.push_back(fmt::format("{} {}", escaped(merge.left()), escaped(merge.right())));
+  }
+  if (!merges.empty()) metadata.add("tokenizer.ggml.merges", io::GgufArray(std::move(merges)));
+}
+
+void add_tokenizer(GgufMetadata& metadata, const model::TextAssets& assets, std::uint64_t vocab) {
+  const auto pre = text::pre_tokenizer_name(assets.tokenizer);
+  if (!pre) {
+    throw Error(
+        ErrorCode::kUnsupported,
+        fmt::format(
+            "GGUF has no name for the pre-tokenizer pattern {}",
+            printable(fmt::format("{}", fmt::join(assets.tokenizer.patterns, " then ")), 80)),
+        fmt::format("known are those of {}", fmt::join(text::pre_tokenizer_names(), ", ")))
+        .at("tokenizer.json");
+  }
+  metadata.add("tokenizer.ggml.model", std::string("gpt2"));
+  metadata.add("tokenizer.ggml.pre", std::string(*pre));
+  add_vocabulary(metadata, assets.tokenizer, vocab);
+  const auto add_id = [&](const char* key, std::optional<std::int32_t> id) {
+    if (id) metadata.add(key, static_cast<std::uint32_t>(*id));
+  };
+  add_id("tokenizer.ggml.bos_token_id", assets.special.bos);
+  add_id("tokenizer.ggml.eos_token_id", assets.special.eos);
+  add_id("tokenizer.ggml.unknown_token_id", assets.special.unk);
+  add_id("tokenizer.ggml.seperator_token_id", assets.special.sep);  // llama.cpp's spelling
+  add_id("tokenizer.ggml.padding_token_id", assets.special.pad);
+  add_id("tokenizer.ggml.cls_token_id", assets.special.cls);
+  add_id("tokenizer.ggml.mask_token_id", assets.special.mask);
+  metadata.add("tokenizer.ggml.add_bos_token", assets.add_bos);
+  if (assets.chat_template) add_text(metadata, "tokenizer.chat_template", *assets.chat_template);
+}
+
+}  // namespace
+
+GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t file_type,
+                                const GgufSource& source) {
+  const model::Architecture& architecture = *config.architecture;
+  GgufMetadata metadata;
+  metadata.add("general.architecture", std::string(architecture.gguf_name()));
+  metadata.add("general.type", std::string("model"));
+  if (source.generation_config != nullptr) add_sampling(metadata, *source.generation_config);
+  add_name(metadata, source, model::parameter_count(config));
+  architecture.write_gguf(config, *source.config, metadata);
+  metadata.add("general.file_type", file_type);
+  metadata.add("general.quantization_version", kQuantizationVersion);
+  if (source.text != nullptr) add_tokenizer(metadata, *source.text, config.vocab);
+  return metadata;
+}
+
+}  // namespace pajamas::quantize

@@ -1,0 +1,26 @@
+// The metadata of a GGUF file, as llama.cpp's converter and quantizer would write it.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "io/gguf.h"
+#include "model/config.h"
+#include "model/text_assets.h"
+
+namespace pajamas::quantize {
+
+struct GgufSource {
+  std::string name;                         // the model's folder, from which general.name follows
+  const nlohmann::json* config;             // config.json
+  const nlohmann::json* generation_config;  // may be null
+  const model::TextAssets* text;            // may be null: then without a tokenizer
+};
+
+// Throws Error{kUnsupported} where the tokenizer's patterns have no name in GGUF, kCorruptFile
+// where it defines more tokens than the model has embeddings.
+io::GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t file_type,
+                                    const GgufSource& source);
+
+}  // namespace pajamas::quantize

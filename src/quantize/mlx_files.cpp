@@ -1,0 +1,62 @@
+// Facts: mlx-lm 0.32, utils.py save_model and save_config.
+#include "quantize/mlx_files.h"
+
+namespace pajamas::quantize {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kIndent = 4;
+
+json settings(const Encoding& encoding) {
+  return {{"group_size", encoding.group_size}, {"bits", encoding.bits}, {"mode", "affine"}};
+}
+
+}  // namespace
+
+std::string make_mlx_config(const json& source, const Recipe& recipe,
+                            const std::vector<MlxTensor>& tensors) {
+  json config = source;  // keys come out sorted
+  config.erase("_name_or_path");
+  config.erase("quantization");
+  config.erase("quantization_config");
+  const int bits = *find_mlx_method(recipe.method);
+  const Encoding usual =
+      bits == 16 ? Encoding{} : Encoding::affine(bits, recipe.group_size, DType::kBF16);
+  json quantization = json::object();
+  // Even where nothing is quantized by default, readers take the top level's numbers.
+  quantization["group_size"] = recipe.group_size;
+  quantization["bits"] = bits == 16 ? 8 : bits;
+  quantization["mode"] = "affine";
+  bool any = false;
+  for (const MlxTensor& tensor : tensors) {
+    if (!tensor.encoding.is_affine()) continue;
+    any = true;
+    if (tensor.encoding.bits == usual.bits && tensor.encoding.group_size == usual.group_size)
+      continue;
+    quantization[tensor.name.substr(0, tensor.name.rfind('.'))] = settings(tensor.encoding);
+  }
+  if (any) {
+    config["quantization"] = quantization;
+    config["quantization_config"] = quantization;
+  }
+  return config.dump(kIndent);
+}
+
+std::string make_mlx_index(const std::vector<MlxTensor>& tensors, std::uint64_t total_bytes,
+                           std::uint64_t parameters) {
+  json map = json::object();
+  for (const MlxTensor& tensor : tensors) {
+    map[tensor.name] = tensor.shard;
+    if (!tensor.encoding.is_affine()) continue;
+    const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
+    for (std::size_t plane = 1; plane < tensor.encoding.planes(); ++plane) {
+      map[module + "." + std::string(kAffinePlaneSuffixes[plane])] = tensor.shard;
+    }
+  }
+  const json index = {{"metadata", {{"total_size", total_bytes}, {"total_parameters", parameters}}},
+                      {"weight_map", map}};
+  return index.dump(kIndent);
+}
+
+}  // namespace pajamas::quantize
