@@ -1,0 +1,100 @@
+"""Shared by all: the models, made once, and the texts."""
+
+import json
+import subprocess
+import sys
+
+import pajamas
+import pytest
+from tokenizers import Tokenizer
+
+CTX = 256
+SHARED = pajamas.ROOT.parent / "shared"
+
+
+def pytest_configure(config):
+    if not pajamas.BINARY.exists():
+        pytest.exit(f"{pajamas.BINARY} is not there; build it or set LLAMA_PAJAMAS", 2)
+
+
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory):
+    return tmp_path_factory.mktemp("interop")
+
+
+class Models:
+    """Quantized forms of tiny-qwen2, each made once."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.made = {}
+
+    def _make(self, key, formats, method, *flags):
+        if key not in self.made:
+            path = self.folder / "-".join(str(k).strip("-") for k in key)
+            if formats == "gguf":
+                path = path.with_suffix(".gguf")
+            pajamas.quantize(pajamas.TINY, formats, method, path, *flags)
+            self.made[key] = path
+        return self.made[key]
+
+    def gguf(self, method):
+        return self._make(("gguf", method), "gguf", method)
+
+    def mlx(self, method, *flags):
+        return self._make(("mlx", method, *flags), "mlx", method, *flags)
+
+
+@pytest.fixture(scope="session")
+def models(scratch):
+    return Models(scratch)
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    return Tokenizer.from_file(str(pajamas.TINY / "tokenizer.json"))
+
+
+@pytest.fixture(scope="session")
+def short_text(scratch, tokenizer):
+    """A file of two chunks of CTX tokens and a few more, from the middle of the held-out text."""
+    whole = pajamas.HELDOUT.read_text()
+    text = whole[len(whole) // 2:][:2600]
+    assert 2 * CTX < len(tokenizer.encode(text).ids) < 4 * CTX
+    path = scratch / "short.txt"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="session")
+def short_chunks(short_text, tokenizer):
+    import peers
+    return peers.split(tokenizer.encode(short_text.read_text(), add_special_tokens=False).ids, CTX)
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(scratch):
+    """Generated checkpoints of any geometry: make_checkpoint(name, flags, **changes to config)."""
+    made = {}
+
+    def make(name, *flags, **changes):
+        if name not in made:
+            config = json.loads((pajamas.TINY / "config.json").read_text()) | changes
+            path = scratch / f"{name}.config.json"
+            path.write_text(json.dumps(config))
+            made[name] = scratch / name
+            subprocess.run([sys.executable, pajamas.ROOT / "tools/make_checkpoint.py", path,
+                            made[name], "--tokenizer", pajamas.TINY, *flags], check=True,
+                           stdout=subprocess.DEVNULL)
+        return made[name]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def full_vocabulary():
+    """The published Qwen2.5 tokenizer, which is not part of the repository."""
+    folder = SHARED / "tokenizers/qwen2.5"
+    if not (folder / "tokenizer.json").exists():
+        pytest.skip(f"{folder} is not there")
+    return folder

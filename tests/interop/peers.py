@@ -1,0 +1,202 @@
+"""The peers behind one small interface: llama.cpp, mlx-lm and ggml's own quantizer."""
+
+import contextlib
+import ctypes
+import functools
+import os
+import pathlib
+
+import gguf
+import llama_cpp
+import mlx.core as mx
+import numpy as np
+from mlx_lm import utils as mlx_utils
+
+FTYPES = {
+    "F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7, "Q6_K": 18, "Q5_K_M": 17, "Q5_K_S": 16,
+    "Q4_K_M": 15, "Q4_K_S": 14, "Q3_K_L": 13, "Q3_K_M": 12, "Q3_K_S": 11, "Q2_K": 10,
+    "Q2_K_S": 21, "Q4_0": 2, "Q4_1": 3, "Q5_0": 8, "Q5_1": 9,
+}
+NEEDS_IMPORTANCE = {"Q2_K_S"}  # refused by llama.cpp without a matrix
+
+_log_lines = []
+
+
+@llama_cpp.llama_log_callback
+def _keep_log(level, text, user_data):
+    _log_lines.append(text.decode(errors="replace"))
+
+
+llama_cpp.llama_log_set(_keep_log, ctypes.c_void_p(0))
+
+
+@contextlib.contextmanager
+def _explain(what):
+    """Errors of llama.cpp are only in its log."""
+    _log_lines.clear()
+    try:
+        yield
+    except Exception as error:
+        raise AssertionError(f"{what}: {error}\n{''.join(_log_lines[-15:])}") from error
+
+
+# --- llama.cpp -----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def llama_model(path, n_ctx=512, vocab_only=False):
+    with _explain(f"llama.cpp loads {path}"):
+        model = llama_cpp.Llama(str(path), n_ctx=n_ctx, n_batch=n_ctx, logits_all=True, type_k=0,
+                                type_v=0, flash_attn=False, verbose=False, n_threads=2,
+                                n_threads_batch=2, vocab_only=vocab_only)
+    try:
+        yield model
+    finally:
+        model.close()
+        llama_cpp.llama_log_set(_keep_log, ctypes.c_void_p(0))
+
+
+def llama_logits(path, chunks):
+    """Logits of every position, each chunk of ids from an empty cache: [tokens][vocab]."""
+    chunks = [[int(t) for t in chunk] for chunk in chunks]
+    with llama_model(path, max(len(c) for c in chunks)) as model:
+        out = []
+        for chunk in chunks:
+            model.reset()
+            model.eval(chunk)
+            out.append(np.array(model.scores[:len(chunk)], np.float32))
+    return np.concatenate(out)
+
+
+def llama_tokenize(model, text, special):
+    raw = text.encode()
+    ids = (ctypes.c_int32 * (len(raw) + 16))()
+    vocab = llama_cpp.llama_model_get_vocab(model.model)
+    count = llama_cpp.llama_tokenize(vocab, raw, len(raw), ids, len(ids), False, special)
+    assert count >= 0, "llama_tokenize failed"
+    return list(ids[:count])
+
+
+class _ImatrixEntry(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("data", ctypes.POINTER(ctypes.c_float)),
+                ("size", ctypes.c_size_t)]
+
+
+def _flat_importance(path):
+    """A matrix of ones for every weight; the list ends with a null name."""
+    entries, kept = [], []
+    for tensor in gguf.GGUFReader(path).tensors:
+        if len(tensor.shape) < 2:
+            continue
+        ones = np.ones(int(tensor.shape[0]), np.float32)
+        kept.append(ones)
+        entries.append(_ImatrixEntry(tensor.name.encode(),
+                                     ones.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+                                     ones.size))
+    entries.append(_ImatrixEntry(None, None, 0))
+    return (_ImatrixEntry * len(entries))(*entries), kept
+
+
+def llama_quantize(source, target, method):
+    """llama-quantize, without a matrix wherever it runs without one."""
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype = FTYPES[method]
+    params.nthread = 2
+    params.allow_requantize = False
+    if method in NEEDS_IMPORTANCE:
+        entries, kept = _flat_importance(source)
+        field = dict(llama_cpp.llama_model_quantize_params._fields_)["imatrix"]
+        params.imatrix = ctypes.cast(entries, field)
+    _log_lines.clear()
+    status = llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(),
+                                            ctypes.byref(params))
+    assert status == 0, f"llama_model_quantize {method}:\n{''.join(_log_lines[-15:])}"
+
+
+@functools.cache
+def _ggml():
+    folder = pathlib.Path(llama_cpp.__file__).parent / "lib"
+    library = ctypes.CDLL(str(folder / "libggml-base.so"))
+    library.ggml_quantize_chunk.restype = ctypes.c_size_t
+    library.ggml_quantize_chunk.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p,
+                                            ctypes.c_int64, ctypes.c_int64, ctypes.c_int64,
+                                            ctypes.c_void_p]
+    return library
+
+
+def ggml_quantize(values, dtype):
+    """What llama.cpp's quantizer makes of float32 rows, without importance: packed bytes."""
+    rows, width = values.shape
+    values = np.ascontiguousarray(values, np.float32)
+    block, size = gguf.GGML_QUANT_SIZES[dtype]
+    out = np.zeros((rows, width // block * size), np.uint8)
+    written = _ggml().ggml_quantize_chunk(int(dtype), values.ctypes.data, out.ctypes.data, 0, rows,
+                                          width, None)
+    assert written == out.nbytes
+    return out
+
+
+# --- mlx-lm --------------------------------------------------------------------------------------
+
+
+def _to_float32(array):
+    return array.astype(mx.float32) if array.dtype in (mx.bfloat16, mx.float16) else array
+
+
+def mlx_model(folder):
+    """Stock mlx-lm, everything in float32; packed codes stay as they are."""
+    model, _ = mlx_utils.load_model(pathlib.Path(folder))
+    model.apply(_to_float32)
+    model.eval()
+    return model
+
+
+def mlx_logits(model, chunks):
+    """As llama_logits; `model` is a folder or a model that is loaded already."""
+    if not hasattr(model, "apply"):
+        model = mlx_model(model)
+    out = []
+    for chunk in chunks:
+        logits = model(mx.array([[int(t) for t in chunk]]))[0]
+        mx.eval(logits)
+        out.append(np.array(logits, np.float32))
+    return np.concatenate(out)
+
+
+def mlx_dequantize(weight, scales, biases, bits, group):
+    """float32, from float32 scales and biases."""
+    out = mx.dequantize(weight, scales.astype(mx.float32), biases.astype(mx.float32),
+                        group_size=group, bits=bits)
+    return np.array(out, np.float32)
+
+
+def mlx_quantize_error(values, bits, group, dtype=mx.bfloat16):
+    """Sum of squared errors of mx.quantize on rows that a checkpoint has in `dtype`."""
+    packed = mx.quantize(mx.array(values).astype(dtype), group_size=group, bits=bits)
+    back = mlx_dequantize(*packed, bits, group)
+    return float(((back.astype(np.float64) - values) ** 2).sum())
+
+
+# --- comparison ----------------------------------------------------------------------------------
+
+
+def log_softmax(logits):
+    logits = logits.astype(np.float64)
+    logits -= logits.max(axis=-1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+
+def mean_kl(ours, theirs, step=512):
+    """Mean over positions of KL(ours || theirs) in nats."""
+    assert ours.shape == theirs.shape, (ours.shape, theirs.shape)
+    assert np.isfinite(ours).all() and np.isfinite(theirs).all()
+    total = 0.0
+    for first in range(0, len(ours), step):
+        p, q = log_softmax(ours[first:first + step]), log_softmax(theirs[first:first + step])
+        total += float((np.exp(p) * (p - q)).sum())
+    return total / len(ours)
+
+
+def split(ids, size):
+    """Whole chunks of `size`; what is left over is dropped."""
+    return [ids[i:i + size] for i in range(0, len(ids) - size + 1, size)]
