@@ -1,5 +1,8 @@
 #include "codec/codec.h"
 
+#include <algorithm>
+#include <bit>
+
 #include "codec/isa_includes.h"
 
 namespace pajamas::codec {
@@ -91,12 +94,73 @@ void decode_rows(const Encoding& encoding, const ConstPlanes& planes, std::uint6
 
 void unpack(const Encoding& encoding, const ConstPlanes& planes,
             std::span<FittedBlock> blocks) noexcept {
-  with_codec(encoding, UnpackBlocks{planes, blocks.data(), blocks.size()});
+  with_decodable(encoding, UnpackBlocks{planes, blocks.data(), blocks.size()});
+}
+
+void fit(const Encoding& encoding, std::span<const float> weights,
+         std::span<const float> importance, std::span<FittedBlock> blocks) noexcept {
+  const Grid grid = grid_of(encoding);
+  const Effort effort = effort_for(encoding);
+  const auto block = static_cast<std::size_t>(grid.block);
+  const auto full = static_cast<std::size_t>(kLanes / grid.groups());
+  const float* columns = importance.empty() ? nullptr : importance.data();
+  for (std::size_t first = 0; first < blocks.size(); first += full) {
+    const std::size_t now = std::min(full, blocks.size() - first);
+    const Run run{weights.data() + first * block, columns, weights.size(), first * block};
+    fit_run(grid, effort, run, &blocks[first], static_cast<int>(now));
+  }
+}
+
+void round(const Encoding& encoding, std::span<const float> weights,
+           std::span<FittedBlock> blocks) noexcept {
+  const Grid grid = grid_of(encoding);
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    round_block(grid, weights.data() + b * static_cast<std::size_t>(grid.block), blocks[b]);
+  }
+}
+
+int round_one(const Grid& grid, float weight, float step, float offset) noexcept {
+  if (step == 0) return 0;
+  return static_cast<int>(nearest_code((weight - offset) / step, static_cast<float>(grid.min_code),
+                                       static_cast<float>(grid.max_code)));
+}
+
+namespace {
+struct PackBlocks {
+  std::span<const FittedBlock> blocks;
+  const Planes& planes;
+
+  template <class Codec>
+  void operator()(const Codec& codec) const noexcept {
+    for (std::size_t b = 0; b < blocks.size(); ++b) codec.pack_at(blocks[b], planes, b);
+  }
+};
+}  // namespace
+
+void pack(const Encoding& encoding, std::span<const FittedBlock> blocks,
+          const Planes& planes) noexcept {
+  with_encodable(encoding, PackBlocks{blocks, planes});
 }
 
 void encode_rows(const Encoding& encoding, std::span<const float> weights,
                  std::span<const float> importance, std::uint64_t cols, const Planes& planes) {
   encode_rows_isa(encoding, weights, importance, cols, planes);
+}
+
+std::size_t first_non_finite(std::span<const float> values) noexcept {
+  constexpr std::size_t kChunk = 256;
+  std::size_t at = 0;
+  for (; at + kChunk <= values.size(); at += kChunk) {
+    std::uint32_t largest = 0;  // exponents of all ones are infinities and NaNs
+    for (std::size_t i = 0; i < kChunk; ++i) {
+      largest = std::max(largest, std::bit_cast<std::uint32_t>(values[at + i]) & 0x7FFFFFFFu);
+    }
+    if (largest >= 0x7F800000u) break;
+  }
+  for (; at < values.size(); ++at) {
+    if ((std::bit_cast<std::uint32_t>(values[at]) & 0x7F800000u) == 0x7F800000u) break;
+  }
+  return at;
 }
 
 }  // namespace pajamas::codec

@@ -1,6 +1,7 @@
 // The one door to every stored format: rows of floats to planes of bytes and back.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -22,5 +23,8 @@ void decode_rows(const Encoding& encoding, const ConstPlanes& planes, std::uint6
 // for uniform. Requires can_encode(encoding), encoding.fits(cols), finite weights.
 void encode_rows(const Encoding& encoding, std::span<const float> weights,
                  std::span<const float> importance, std::uint64_t cols, const Planes& planes);
+
+// Index of the first infinity or NaN; values.size() where there is none.
+std::size_t first_non_finite(std::span<const float> values) noexcept;
 
 }  // namespace pajamas::codec

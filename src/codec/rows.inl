@@ -8,12 +8,16 @@
 #include "codec/legacy.inl"
 
 template <class Block>
-struct BlockCodec {
+struct BlockReader {
   static void unpack_at(const ConstPlanes& planes, std::size_t index, FittedBlock& out) noexcept {
     Block block;
     __builtin_memcpy(&block, planes.plane[0].data() + index * sizeof(Block), sizeof(Block));
     unpack(block, out);
   }
+};
+
+template <class Block>
+struct BlockCodec : BlockReader<Block> {
   static void pack_at(const FittedBlock& in, const Planes& planes, std::size_t index) noexcept {
     Block block;
     pack(in, block);
@@ -21,9 +25,9 @@ struct BlockCodec {
   }
 };
 
-// Calls action.template operator()<codec type>(codec) for the codec of a quantized encoding.
+// Calls `action` with the codec of an encoding that can be encoded to.
 template <class Action>
-void with_codec(const Encoding& encoding, const Action& action) noexcept {
+void with_encodable(const Encoding& encoding, const Action& action) noexcept {
   if (encoding.is_affine()) return action(AffineCodec{encoding});
   switch (encoding.dtype) {
     case DType::kQ4_0:
@@ -46,11 +50,16 @@ void with_codec(const Encoding& encoding, const Action& action) noexcept {
       return action(BlockCodec<BlockQ5_K>{});
     case DType::kQ6_K:
       return action(BlockCodec<BlockQ6_K>{});
-    case DType::kMXFP4:
-      return action(BlockCodec<BlockMXFP4>{});
     default:
       return;
   }
+}
+
+// The same for every quantized encoding that can be decoded.
+template <class Action>
+void with_decodable(const Encoding& encoding, const Action& action) noexcept {
+  if (encoding.dtype == DType::kMXFP4) return action(BlockReader<BlockMXFP4>{});
+  with_encodable(encoding, action);
 }
 
 inline void set_single_group(FittedBlock& block) noexcept {
@@ -109,10 +118,7 @@ inline void decode_rows_isa(const Encoding& encoding, const ConstPlanes& planes,
   if (encoding.is_plain()) return to_floats(encoding.dtype, planes.plane[0], out);
   const Grid grid = grid_of(encoding);
   const std::size_t count = out.size() / static_cast<std::size_t>(grid.block);
-  with_codec(encoding, DecodeBlocks{grid, planes, out.data(), count});
+  with_decodable(encoding, DecodeBlocks{grid, planes, out.data(), count});
 }
 
-inline void encode_rows_isa(const Encoding& encoding, std::span<const float> weights,
-                            std::span<const float>, std::uint64_t, const Planes& planes) {
-  if (encoding.is_plain()) return from_floats(encoding.dtype, weights, planes.plane[0]);
-}
+#include "codec/encode.inl"

@@ -1,0 +1,234 @@
+// Fit, round and pack over runs of blocks. Included by codec/rows.inl.
+#pragma once
+
+#include "codec/fit_block.inl"
+
+// How hard each format is searched; more tries cost time in proportion.
+struct Effort {
+  SymmetricSearch symmetric;
+  AffineSearch affine;
+  BlockSearch block;
+  int neighbours;  // storable steps tried around the ideal one, where a group stores its own
+};
+
+inline Effort effort_for(const Encoding& encoding) noexcept {
+  if (encoding.is_affine()) {
+    switch (encoding.bits) {
+      case 2:
+        return {{}, {0.08f, 8, 4, false}, {}, 1};
+      case 3:
+        return {{}, {0.05f, 8, 3, false}, {}, 1};
+      case 4:
+        return {{}, {0.035f, 7, 2, false}, {}, 1};
+      case 5:
+        return {{}, {0.02f, 6, 2, false}, {}, 1};
+      case 6:
+        return {{}, {0.01f, 5, 1, false}, {}, 2};
+      default:
+        return {{}, {0.004f, 1, 1, false}, {}, 3};
+    }
+  }
+  switch (encoding.dtype) {
+    case DType::kQ4_0:
+      return {{7.0f, 0.25f, 9, true, 2}, {}, {}, 0};
+    case DType::kQ5_0:
+      return {{14.5f, 0.25f, 9, true, 2}, {}, {}, 0};
+    case DType::kQ8_0:
+      return {{122.5f, 0.5f, 11, false, 1}, {}, {}, 0};
+    case DType::kQ4_1:
+      return {{}, {0.03f, 8, 2, false}, {}, 0};
+    case DType::kQ5_1:
+      return {{}, {0.02f, 7, 2, false}, {}, 0};
+    case DType::kQ2_K:
+      return {{}, {0.08f, 8, 3, true}, {3, 0.06f, 2, 1}, 0};
+    case DType::kQ3_K:
+      return {{2.75f, 0.25f, 8, true, 2}, {}, {2, 0.04f, 1, 1}, 0};
+    case DType::kQ4_K:
+      return {{}, {0.03f, 8, 2, true}, {2, 0.02f, 1, 1}, 0};
+    case DType::kQ5_K:
+      return {{}, {0.02f, 6, 2, true}, {2, 0.02f, 1, 1}, 0};
+    default:
+      return {{29.5f, 0.4f, 8, true, 1}, {}, {1, 0.01f, 1, 1}, 0};  // Q6_K
+  }
+}
+
+// A run of blocks of a tensor: rows of `cols` columns lie behind one another.
+struct Run {
+  const float* weights;     // of the first block
+  const float* importance;  // of a row, or null
+  std::uint64_t cols;
+  std::uint64_t first;  // column of the first block, counted from the start of some row
+};
+
+template <bool kWeighted>
+inline void set_weights(Tile& t, const Grid& grid) {
+  if constexpr (!kWeighted) {
+    t.sum_w = splat(static_cast<float>(t.n));
+    return;
+  }
+  t.sum_w = splat(0);
+  for (int k = 0; k < t.n; ++k) t.sum_w = t.sum_w + load(t.w + k * kLanes);
+  // Only ratios within a block matter: an average of 1 keeps every sum in range. A block whose
+  // columns never matter is fitted as if all mattered alike.
+  const Lanes mean =
+      block_sum(t.sum_w, grid.groups()) * splat(1.0f / static_cast<float>(grid.block));
+  const Lanes inv = inverse(mean);
+  // A little for every column keeps the systems solvable where importances are zero.
+  const Lanes floor_w = select(splat(0) < inv, splat(1e-6f), splat(1));
+  t.sum_w = splat(0);
+  for (int k = 0; k < t.n; ++k) {
+    const Lanes w = load(t.w + k * kLanes) * inv + floor_w;
+    store(t.w + k * kLanes, w);
+    t.sum_w = t.sum_w + w;
+  }
+}
+
+// Divides a power of two out of every block, so that nothing below overflows or vanishes.
+inline void normalise(Tile& t, const Grid& grid) {
+  Lanes most = splat(0);
+  const Lanes limit = splat(0x1.8p126f);  // twice this is the widest range that stays finite
+  for (int k = 0; k < t.n; ++k) {
+    const Lanes x = min(max(load(t.x + k * kLanes), splat(0) - limit), limit);
+    store(t.x + k * kLanes, x);
+    most = max(most, abs(x));
+  }
+  IntLanes bits = as_bits(max(block_max(most, grid.groups()), splat(0x1p-126f)));
+  PJ_EACH_PIECE bits.p[i] &= 0x7F800000;
+  t.unit = from_bits(bits);
+  PJ_EACH_PIECE bits.p[i] = 0x7F000000 - bits.p[i];
+  t.inv_unit = from_bits(bits);
+  for (int k = 0; k < t.n; ++k) store(t.x + k * kLanes, load(t.x + k * kLanes) * t.inv_unit);
+}
+
+template <bool kWeighted>
+inline void centre(Tile& t) {
+  Lanes sum = splat(0);
+  for (int k = 0; k < t.n; ++k) sum = sum + weighted<kWeighted>(t, k, load(t.x + k * kLanes));
+  t.mean = sum * inverse(t.sum_w);
+  for (int k = 0; k < t.n; ++k) store(t.x + k * kLanes, load(t.x + k * kLanes) - t.mean);
+}
+
+template <bool kWeighted>
+inline StoredFit fit_tile(Tile& t, const Grid& grid, const Effort& effort) {
+  set_weights<kWeighted>(t, grid);
+  normalise(t, grid);
+  t.mean = splat(0);
+  if (grid.has_offset()) {
+    centre<kWeighted>(t);
+    const AffineFit ideal =
+        fit_affine<kWeighted>(t, static_cast<float>(grid.max_code), effort.affine);
+    if (grid.groups() == 1) return store_affine<kWeighted>(t, grid, ideal, effort.neighbours);
+    return store_scales_and_mins<kWeighted>(t, grid, ideal, effort.block);
+  }
+  const SymmetricFit ideal = fit_symmetric<kWeighted>(
+      t, static_cast<float>(grid.min_code), static_cast<float>(grid.max_code), effort.symmetric);
+  if (grid.groups() == 1) return store_symmetric<kWeighted>(t, grid, ideal);
+  return store_scales<kWeighted>(t, grid, ideal, effort.block);
+}
+
+inline void read_fit(const Tile& t, const StoredFit& fit, const Grid& grid, FittedBlock* blocks,
+                     int count) {
+  alignas(64) float d[kLanes], m[kLanes], scale[kLanes], mins[kLanes];
+  store(d, to_stored(grid.scale_type, fit.d * t.unit));
+  store(m, to_stored(grid.scale_type, fit.m * t.unit));
+  store(scale, fit.scale);
+  store(mins, fit.min);
+  const int groups = grid.groups();
+  for (int b = 0; b < count; ++b) {
+    blocks[b].d = d[b * groups];
+    blocks[b].m = m[b * groups];
+    for (int g = 0; g < groups; ++g) {
+      blocks[b].scales[g] = static_cast<std::int8_t>(scale[b * groups + g]);
+      blocks[b].mins[g] = static_cast<std::uint8_t>(mins[b * groups + g]);
+    }
+  }
+}
+
+// Fits 1 to kLanes / groups blocks.
+inline void fit_run(const Grid& grid, const Effort& effort, const Run& run, FittedBlock* blocks,
+                    int count) {
+  Tile t;
+  t.n = grid.group;
+  const int full = kLanes / grid.groups();
+  if (count == full) {
+    transpose_in(run.weights, t.n, t.x);
+  } else {  // the last blocks: zeros in the lanes that are left
+    alignas(64) float padded[Tile::kMaxColumns * kLanes] = {};
+    __builtin_memcpy(padded, run.weights,
+                     static_cast<std::size_t>(count) * static_cast<std::size_t>(grid.block) * 4);
+    transpose_in(padded, t.n, t.x);
+  }
+  if (run.importance == nullptr) {
+    read_fit(t, fit_tile<false>(t, grid, effort), grid, blocks, count);
+    return;
+  }
+  alignas(64) float importance[Tile::kMaxColumns * kLanes] = {};
+  const auto block = static_cast<std::uint64_t>(grid.block);
+  for (int b = 0; b < count; ++b) {
+    const std::uint64_t column = (run.first + static_cast<std::uint64_t>(b) * block) % run.cols;
+    __builtin_memcpy(importance + static_cast<std::uint64_t>(b) * block, run.importance + column,
+                     block * 4);
+  }
+  transpose_in(importance, t.n, t.w);
+  read_fit(t, fit_tile<true>(t, grid, effort), grid, blocks, count);
+}
+
+inline float nearest_code(float ratio, float low, float high) {
+  ratio = ratio < low ? low : ratio;
+  ratio = high < ratio ? high : ratio;
+  return (ratio + 12582912.0f) - 12582912.0f;
+}
+
+inline void round_block(const Grid& grid, const float* weights, FittedBlock& block) {
+  const auto low = static_cast<float>(grid.min_code), high = static_cast<float>(grid.max_code);
+  for (int g = 0; g < grid.groups(); ++g) {
+    const float* w = weights + g * grid.group;
+    std::int16_t* codes = block.codes + g * grid.group;
+    const float step = block.step(g);
+    const float offset = block.offset(g);
+    if (step == 0) {
+      for (int i = 0; i < grid.group; ++i) codes[i] = 0;
+      continue;
+    }
+    for (int i = 0; i < grid.group; ++i) {
+      codes[i] = static_cast<std::int16_t>(
+          static_cast<std::int32_t>(nearest_code((w[i] - offset) / step, low, high)));
+    }
+  }
+}
+
+struct EncodeBlocks {
+  const Encoding& encoding;
+  const float* weights;
+  const float* importance;
+  std::uint64_t cols;
+  std::size_t count;
+  const Planes& planes;
+
+  template <class Codec>
+  void operator()(const Codec& codec) const noexcept {
+    const Grid grid = grid_of(encoding);
+    const Effort effort = effort_for(encoding);
+    const auto block = static_cast<std::size_t>(grid.block);
+    const auto full = static_cast<std::size_t>(kLanes / grid.groups());
+    FittedBlock fitted[kLanes];
+    for (std::size_t first = 0; first < count; first += full) {
+      const std::size_t now = count - first < full ? count - first : full;
+      const Run run{weights + first * block, importance, cols, first * block};
+      fit_run(grid, effort, run, fitted, static_cast<int>(now));
+      for (std::size_t b = 0; b < now; ++b) {
+        round_block(grid, run.weights + b * block, fitted[b]);
+        codec.pack_at(fitted[b], planes, first + b);
+      }
+    }
+  }
+};
+
+inline void encode_rows_isa(const Encoding& encoding, std::span<const float> weights,
+                            std::span<const float> importance, std::uint64_t cols,
+                            const Planes& planes) {
+  if (encoding.is_plain()) return from_floats(encoding.dtype, weights, planes.plane[0]);
+  const std::size_t count = weights.size() / encoding.block_cols();
+  const float* columns = importance.empty() ? nullptr : importance.data();
+  with_encodable(encoding, EncodeBlocks{encoding, weights.data(), columns, cols, count, planes});
+}

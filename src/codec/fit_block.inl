@@ -1,0 +1,211 @@
+// From ideal scales to the ones a block can store, searched against the stored values themselves.
+// Included by codec/rows.inl.
+#pragma once
+
+#include "codec/fit_group.inl"
+
+// What a tile's fit decides, a lane a group; d and m are equal in the lanes of one block and, like
+// the weights, in units of t.unit.
+struct StoredFit {
+  Lanes d, m, scale, min, error;
+};
+
+inline void keep_where(const IntLanes& mask, const StoredFit& from, StoredFit& to) {
+  to.d = select(mask, from.d, to.d);
+  to.m = select(mask, from.m, to.m);
+  to.scale = select(mask, from.scale, to.scale);
+  to.min = select(mask, from.min, to.min);
+  to.error = select(mask, from.error, to.error);
+}
+
+// ---- one group a block: the step (and offset) is stored as it is ----
+
+template <bool kWeighted>
+inline StoredFit store_symmetric(const Tile& t, const Grid& grid, const SymmetricFit& ideal) {
+  const auto low = static_cast<float>(grid.min_code), high = static_cast<float>(grid.max_code);
+  StoredFit best{stored(t, grid.scale_type, ideal.step), splat(0), splat(1), splat(1), splat(0)};
+  best.error = error_at<kWeighted>(t, best.d, splat(0), low, high);
+  return best;
+}
+
+// Steps of `ideal` and its storable neighbours; for each the best storable offset.
+template <bool kWeighted>
+inline StoredFit store_affine(const Tile& t, const Grid& grid, const AffineFit& ideal,
+                              int neighbours) {
+  const auto high = static_cast<float>(grid.max_code);
+  const Lanes inv_w = inverse(t.sum_w);
+  StoredFit best{splat(0), splat(0), splat(1), splat(1), splat(1e30f)};
+  for (int i = 0; i <= 2 * neighbours; ++i) {
+    const int away = i % 2 == 0 ? i / 2 : -(i + 1) / 2;  // 0, -1, 1, -2, 2
+    const Lanes exact = to_stored(grid.scale_type, ideal.step * t.unit);
+    const IntLanes nonzero = splat(0) < abs(exact);
+    const Lanes moved = select(nonzero, stored_neighbour(grid.scale_type, exact, away), exact);
+    const Lanes step = to_stored(grid.scale_type, moved) * t.inv_unit;
+    const Sums s = sums_at<kWeighted>(t, inverse(step), ideal.offset, 0, high);
+    const Lanes offset = stored(t, grid.scale_type, t.mean - step * s.q * inv_w);
+    StoredFit now{step, offset, splat(1), splat(1), splat(0)};
+    now.error = error_at<kWeighted>(t, step, offset - t.mean, 0, high);
+    keep_where(now.error < best.error, now, best);
+  }
+  return best;
+}
+
+// ---- several groups a block ----
+
+// Applies a function of one block's lanes, in order, to the lanes of each block of the tile.
+inline Lanes block_max(const Lanes& v, int groups) {
+  alignas(64) float lane[kLanes];
+  store(lane, v);
+  for (int first = 0; first < kLanes; first += groups) {
+    float most = lane[first];
+    for (int g = 1; g < groups; ++g) most = most < lane[first + g] ? lane[first + g] : most;
+    for (int g = 0; g < groups; ++g) lane[first + g] = most;
+  }
+  return load(lane);
+}
+
+inline Lanes block_sum(const Lanes& v, int groups) {
+  alignas(64) float lane[kLanes];
+  store(lane, v);
+  for (int first = 0; first < kLanes; first += groups) {
+    float sum = 0;
+    for (int g = 0; g < groups; ++g) sum += lane[first + g];
+    for (int g = 0; g < groups; ++g) lane[first + g] = sum;
+  }
+  return load(lane);
+}
+
+inline Lanes clamp(const Lanes& v, int low, int high) {
+  return min(max(v, splat(static_cast<float>(low))), splat(static_cast<float>(high)));
+}
+
+inline Lanes to_code(const Lanes& v, int low, int high) { return nearest(clamp(v, low, high)); }
+
+// For given d: the best stored scale of each group, near the ideal one.
+template <bool kWeighted>
+inline StoredFit search_scales(const Tile& t, const Grid& grid, const Lanes& d,
+                               const Lanes& ideal_step, int reach) {
+  const auto low = static_cast<float>(grid.min_code), high = static_cast<float>(grid.max_code);
+  const Lanes start = to_code(ideal_step * inverse(d), grid.min_scale, grid.max_scale);
+  StoredFit best{d, splat(0), start, splat(0), splat(1e30f)};
+  for (int away = -reach; away <= reach; ++away) {
+    StoredFit now = best;
+    now.scale = clamp(start + splat(static_cast<float>(away)), grid.min_scale, grid.max_scale);
+    now.error = error_at<kWeighted>(t, d * now.scale, splat(0), low, high);
+    keep_where(now.error < best.error, now, best);
+  }
+  return best;
+}
+
+// The d that fits best under the codes of the present scales.
+template <bool kWeighted>
+inline Lanes refit_d(const Tile& t, const Grid& grid, const StoredFit& fit) {
+  const auto low = static_cast<float>(grid.min_code), high = static_cast<float>(grid.max_code);
+  const Sums s = symmetric_sums_at<kWeighted>(t, inverse(fit.d * fit.scale), low, high);
+  const Lanes xu = block_sum(fit.scale * s.xq, grid.groups());
+  const Lanes uu = block_sum(fit.scale * fit.scale * s.qq, grid.groups());
+  return stored(t, grid.scale_type, xu * inverse(uu));
+}
+
+inline void keep_better_blocks(const StoredFit& now, int groups, StoredFit& best) {
+  keep_where(block_sum(now.error, groups) < block_sum(best.error, groups), now, best);
+}
+
+struct BlockSearch {
+  int starts;    // how many values of d are tried from the outset
+  float spread;  // ... this far apart, relatively
+  int rounds;    // of refitting d and searching again
+  int reach;     // stored scales tried on either side
+};
+
+template <bool kWeighted>
+inline StoredFit store_scales(const Tile& t, const Grid& grid, const SymmetricFit& ideal,
+                              const BlockSearch& search) {
+  const int groups = grid.groups();
+  // The largest step takes the end of the range that reaches further, min_scale.
+  const Lanes high = block_max(ideal.step, groups);
+  const Lanes low = splat(0) - block_max(splat(0) - ideal.step, groups);
+  const Lanes largest = select(high < splat(0) - low, low, high);
+  const Lanes end = splat(static_cast<float>(grid.min_scale));
+  StoredFit best{splat(0), splat(0), splat(0), splat(0), splat(1e30f)};
+  for (int i = 0; i < search.starts; ++i) {
+    const float factor = 1 + search.spread * static_cast<float>((i + 1) / 2) * (i % 2 ? 1 : -1);
+    Lanes d = stored(t, grid.scale_type, largest / end * splat(factor));
+    for (int round = 0; round <= search.rounds; ++round) {
+      const StoredFit now = search_scales<kWeighted>(t, grid, d, ideal.step, search.reach);
+      keep_better_blocks(now, groups, best);
+      if (round < search.rounds) d = refit_d<kWeighted>(t, grid, now);
+    }
+  }
+  return best;
+}
+
+// For given d and m: the best stored scale and minimum of each group.
+template <bool kWeighted>
+inline StoredFit search_scales_and_mins(const Tile& t, const Grid& grid, const Lanes& d,
+                                        const Lanes& m, const AffineFit& ideal, int reach) {
+  const auto high = static_cast<float>(grid.max_code);
+  const Lanes inv_m = inverse(m), inv_w = inverse(t.sum_w);
+  const Lanes scale0 = to_code(ideal.step * inverse(d), grid.min_scale, grid.max_scale);
+  const Lanes min0 = to_code((ideal.offset + t.mean) * inv_m, 0, grid.max_min);
+  StoredFit best{d, m, scale0, min0, splat(1e30f)};
+  for (int away = -reach; away <= reach; ++away) {
+    StoredFit now{d, m, scale0 + splat(static_cast<float>(away)), min0, splat(0)};
+    now.scale = clamp(now.scale, grid.min_scale, grid.max_scale);
+    const Lanes step = d * now.scale;
+    // The offset that suits this step best under the codes it would get.
+    const Sums s = sums_at<kWeighted>(t, inverse(step), m * min0 - t.mean, 0, high);
+    now.min = to_code((t.mean - step * s.q * inv_w) * inv_m, 0, grid.max_min);
+    now.error = error_at<kWeighted>(t, step, m * now.min - t.mean, 0, high);
+    keep_where(now.error < best.error, now, best);
+  }
+  return best;
+}
+
+// Least squares for d and m together under the codes of the present scales and minimums; keeps
+// them where the system has no good solution.
+template <bool kWeighted>
+inline void refit_d_and_m(const Tile& t, const Grid& grid, const StoredFit& fit, Lanes& d,
+                          Lanes& m) {
+  const auto high = static_cast<float>(grid.max_code);
+  const Sums s =
+      sums_at<kWeighted>(t, inverse(fit.d * fit.scale), fit.m * fit.min - t.mean, 0, high);
+  const int groups = grid.groups();
+  const Lanes xq = s.xq + t.mean * s.q;  // of the weights before centring
+  const Lanes uu = block_sum(fit.scale * fit.scale * s.qq, groups);
+  const Lanes uv = block_sum(fit.scale * fit.min * s.q, groups);
+  const Lanes vv = block_sum(fit.min * fit.min * t.sum_w, groups);
+  const Lanes xu = block_sum(fit.scale * xq, groups);
+  const Lanes xv = block_sum(fit.min * t.mean * t.sum_w, groups);
+  const Lanes det = uu * vv - uv * uv;
+  const Lanes inv_det = select(splat(1e-5f) * uu * vv < det, inverse(det), splat(0));
+  const Lanes new_d = stored(t, grid.scale_type, (xu * vv - xv * uv) * inv_det);
+  const Lanes new_m = stored(t, grid.scale_type, (xv * uu - xu * uv) * inv_det);
+  // Minimums are subtracted: m stays negative, d positive.
+  const IntLanes good = splat(0) < min(new_d, splat(0) - new_m);
+  d = select(good, new_d, fit.d);
+  m = select(good, new_m, fit.m);
+}
+
+template <bool kWeighted>
+inline StoredFit store_scales_and_mins(const Tile& t, const Grid& grid, const AffineFit& ideal,
+                                       const BlockSearch& search) {
+  const int groups = grid.groups();
+  const Lanes zero = splat(0);
+  const Lanes most_step = block_max(ideal.step, groups);
+  const Lanes most_min = block_max(max(zero - (ideal.offset + t.mean), zero), groups);
+  const Lanes d0 = most_step / splat(static_cast<float>(grid.max_scale));
+  const Lanes m0 = zero - most_min / splat(static_cast<float>(grid.max_min));
+  StoredFit best{zero, zero, zero, zero, splat(1e30f)};
+  for (int i = 0; i < search.starts; ++i) {
+    const float factor = 1 + search.spread * static_cast<float>((i + 1) / 2) * (i % 2 ? 1 : -1);
+    Lanes d = stored(t, grid.scale_type, d0 * splat(factor));
+    Lanes m = stored(t, grid.scale_type, m0 * splat(factor));
+    for (int round = 0; round <= search.rounds; ++round) {
+      const StoredFit now = search_scales_and_mins<kWeighted>(t, grid, d, m, ideal, search.reach);
+      keep_better_blocks(now, groups, best);
+      if (round < search.rounds) refit_d_and_m<kWeighted>(t, grid, now, d, m);
+    }
+  }
+  return best;
+}

@@ -1,0 +1,183 @@
+// Sixteen independent lanes of float. A fit runs one group of weights a lane, so every sum is a
+// chain in the order of the columns whatever the register width, and the bytes are equal on every
+// machine. Nothing here reduces across lanes, fuses or reorders. Included by codec/rows.inl.
+#pragma once
+
+#ifndef PJ_VECTOR_BYTES
+#define PJ_VECTOR_BYTES 16
+#endif
+
+constexpr int kLanes = 16;
+constexpr int kPieces = kLanes * 4 / PJ_VECTOR_BYTES;
+
+typedef float FloatVector __attribute__((vector_size(PJ_VECTOR_BYTES)));
+typedef float UnalignedVector __attribute__((vector_size(PJ_VECTOR_BYTES), aligned(4), may_alias));
+typedef std::int32_t IntVector __attribute__((vector_size(PJ_VECTOR_BYTES)));
+
+#define PJ_EACH_PIECE for (int i = 0; i < kPieces; ++i)
+
+struct Lanes {
+  FloatVector p[kPieces];
+};
+struct IntLanes {  // as a mask: all bits set where true
+  IntVector p[kPieces];
+};
+
+inline Lanes splat(float value) {
+  Lanes r;
+  PJ_EACH_PIECE r.p[i] = value - FloatVector{};
+  return r;
+}
+
+inline Lanes load(const float* from) {
+  Lanes r;
+  PJ_EACH_PIECE r.p[i] = *reinterpret_cast<const UnalignedVector*>(from + i * kLanes / kPieces);
+  return r;
+}
+
+inline void store(float* to, const Lanes& v) {
+  PJ_EACH_PIECE* reinterpret_cast<UnalignedVector*>(to + i * kLanes / kPieces) = v.p[i];
+}
+
+inline Lanes operator+(const Lanes& a, const Lanes& b) {
+  Lanes r;
+  PJ_EACH_PIECE r.p[i] = a.p[i] + b.p[i];
+  return r;
+}
+
+inline Lanes operator-(const Lanes& a, const Lanes& b) {
+  Lanes r;
+  PJ_EACH_PIECE r.p[i] = a.p[i] - b.p[i];
+  return r;
+}
+
+inline Lanes operator*(const Lanes& a, const Lanes& b) {
+  Lanes r;
+  PJ_EACH_PIECE r.p[i] = a.p[i] * b.p[i];
+  return r;
+}
+
+inline Lanes operator/(const Lanes& a, const Lanes& b) {
+  Lanes r;
+  PJ_EACH_PIECE r.p[i] = a.p[i] / b.p[i];
+  return r;
+}
+
+inline IntLanes operator<(const Lanes& a, const Lanes& b) {
+  IntLanes r;
+  PJ_EACH_PIECE r.p[i] = a.p[i] < b.p[i];
+  return r;
+}
+
+inline Lanes select(const IntLanes& mask, const Lanes& yes, const Lanes& no) {
+  Lanes r;
+  PJ_EACH_PIECE r.p[i] = mask.p[i] ? yes.p[i] : no.p[i];
+  return r;
+}
+
+inline Lanes min(const Lanes& a, const Lanes& b) {
+  Lanes r;
+  PJ_EACH_PIECE r.p[i] = a.p[i] < b.p[i] ? a.p[i] : b.p[i];
+  return r;
+}
+
+inline Lanes max(const Lanes& a, const Lanes& b) {
+  Lanes r;
+  PJ_EACH_PIECE r.p[i] = b.p[i] < a.p[i] ? a.p[i] : b.p[i];
+  return r;
+}
+
+inline Lanes abs(const Lanes& a) {
+  Lanes r;
+  PJ_EACH_PIECE r.p[i] = (FloatVector)((IntVector)a.p[i] & 0x7FFFFFFF);
+  return r;
+}
+
+// To the nearest integer, ties to even; for magnitudes below 2^22.
+inline Lanes nearest(const Lanes& a) {
+  const Lanes magic = splat(12582912.0f);
+  return (a + magic) - magic;
+}
+
+// 1 / a, and 0 where a is 0 or so small that its inverse is not finite.
+inline Lanes inverse(const Lanes& a) {
+  return select(splat(2.4e-38f) < abs(a), splat(1.0f) / a, splat(0.0f));
+}
+
+inline IntLanes as_bits(const Lanes& a) {
+  IntLanes r;
+  PJ_EACH_PIECE r.p[i] = (IntVector)a.p[i];
+  return r;
+}
+
+inline Lanes from_bits(const IntLanes& a) {
+  Lanes r;
+  PJ_EACH_PIECE r.p[i] = (FloatVector)a.p[i];
+  return r;
+}
+
+// The nearest value that F16 can store, saturating at the largest finite one.
+inline Lanes to_f16(const Lanes& a) {
+  const Lanes limited = min(max(a, splat(-65504.0f)), splat(65504.0f));
+  const IntLanes bits = as_bits(limited);
+  IntLanes rounded, sign;
+  PJ_EACH_PIECE {
+    rounded.p[i] = (bits.p[i] + 0xFFF + ((bits.p[i] >> 13) & 1)) & ~0x1FFF;
+    sign.p[i] = bits.p[i] & static_cast<std::int32_t>(0x80000000u);
+  }
+  // Below 2^-14 the values are the multiples of 2^-24: adding 0.5 rounds to one.
+  const Lanes magnitude = abs(limited);
+  IntLanes small = as_bits((magnitude + splat(0.5f)) - splat(0.5f));
+  PJ_EACH_PIECE small.p[i] |= sign.p[i];
+  return select(magnitude < splat(0x1p-14f), from_bits(small), from_bits(rounded));
+}
+
+// The nearest value that BF16 can store, saturating likewise.
+inline Lanes to_bf16(const Lanes& a) {
+  const Lanes limit = splat(0x1.FEp127f);
+  IntLanes bits = as_bits(min(max(a, splat(-0x1.FEp127f)), limit));
+  PJ_EACH_PIECE bits.p[i] = (bits.p[i] + 0x7FFF + ((bits.p[i] >> 16) & 1)) & ~0xFFFF;
+  return from_bits(bits);
+}
+
+// Neighbours among the storable values of one type: `direction` +1 away from zero, -1 towards it.
+inline Lanes stored_neighbour(DType type, const Lanes& a, int direction) {
+  const int ulp = type == DType::kBF16 ? 0x10000 : type == DType::kF16 ? 0x2000 : 1;
+  IntLanes bits = as_bits(a);
+  PJ_EACH_PIECE bits.p[i] += ulp * direction;
+  return from_bits(bits);
+}
+
+inline Lanes to_stored(DType type, const Lanes& a) {
+  if (type == DType::kF16) return to_f16(a);
+  if (type == DType::kBF16) return to_bf16(a);
+  const Lanes limit = splat(0x1.FFFFFEp127f);
+  return min(max(a, splat(0.0f) - limit), limit);
+}
+
+// 16 runs of `count` consecutive floats (a multiple of 4), one a lane: to[k] holds element k of
+// every run.
+inline void transpose_in(const float* from, int count, float* to) {
+  typedef float Four __attribute__((vector_size(16)));
+  for (int lane = 0; lane < kLanes; lane += 4) {
+    const float* row = from + lane * count;
+    for (int k = 0; k < count; k += 4) {
+      Four a, b, c, d;
+      __builtin_memcpy(&a, row + k, 16);
+      __builtin_memcpy(&b, row + count + k, 16);
+      __builtin_memcpy(&c, row + 2 * count + k, 16);
+      __builtin_memcpy(&d, row + 3 * count + k, 16);
+      const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+      const Four ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+      const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+      const Four cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+      const Four out[4] = {__builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5),
+                           __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7),
+                           __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5),
+                           __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7)};
+      for (int j = 0; j < 4; ++j) {
+        __builtin_memcpy(to + (k + j) * kLanes + lane, &out[j], 16);
+      }
+    }
+  }
+}
