@@ -1,0 +1,88 @@
+// What will be written, to the byte, before anything is: the plan is printed by `plan` and
+// `--dry-run`, and `execute` does what it says and nothing else.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/checkpoint.h"
+#include "model/text_assets.h"
+#include "quantize/recipe.h"
+
+namespace pajamas::quantize {
+
+struct PlannedPlane {
+  std::size_t file = 0;      // index into PlannedOutput::files
+  std::uint64_t offset = 0;  // from the start of that file
+};
+
+struct PlannedTensor {
+  model::TensorSpec spec;
+  std::string name;  // in the output's format
+  Encoding encoding;
+  std::string reason;
+  std::uint64_t bytes = 0;
+  std::array<PlannedPlane, Encoding::kMaxPlanes> planes;
+};
+
+// A file that holds tensors.
+struct PlannedFile {
+  std::string name;    // inside the output; empty where the output is this one file
+  std::string header;  // the bytes before the first tensor
+  std::uint64_t bytes = 0;
+};
+
+// A file whose content is known already: configuration, tokenizer, index.
+struct SmallFile {
+  std::string name;
+  std::string content;
+};
+
+struct PlannedOutput {
+  Format format = Format::kGguf;
+  std::string method;
+  std::filesystem::path path;
+  std::vector<PlannedTensor> tensors;
+  std::vector<PlannedFile> files;
+  std::vector<SmallFile> small_files;
+  std::uint64_t tensor_bytes = 0;
+  std::uint64_t file_bytes = 0;  // all files of the output
+  double bits_per_weight = 0;    // tensor_bytes over the model's parameters
+};
+
+struct Plan {
+  std::vector<PlannedOutput> outputs;
+  std::vector<std::string> notes;       // what the user should know: translations, gaps
+  std::uint64_t peak_memory_bytes = 0;  // anonymous memory that executing it takes, at most
+};
+
+// What planning looks at: a checkpoint's headers, or its configuration alone.
+struct PlanInput {
+  std::string name;  // of the model
+  model::ModelConfig config;
+  nlohmann::json config_json;
+  nlohmann::json generation_json;  // null where there is none
+  std::optional<model::TextAssets> text;
+  std::vector<SmallFile> companions;  // tokenizer and generation files, as they go to MLX
+  DType plain = DType::kBF16;         // what MLX keeps unquantized values in
+  std::vector<std::string> notes;
+};
+
+// From a Hugging Face directory; its weights are checked if they are there. `checkpoint` receives
+// the opened weights where the caller wants them (then they must be there).
+PlanInput load_plan_input(const std::filesystem::path& model,
+                          std::optional<model::Checkpoint>* checkpoint);
+// From a config.json alone: without the tokenizer's bytes.
+PlanInput load_plan_input_from_config(const std::filesystem::path& config_file);
+
+Plan make_plan(const PlanInput& input, const std::vector<Recipe>& recipes, int threads);
+
+// The report of `plan --json`.
+nlohmann::ordered_json to_json(const Plan& plan);
+
+}  // namespace pajamas::quantize

@@ -1,0 +1,119 @@
+#include <fmt/format.h>
+
+#include <array>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "model/hparams.h"
+#include "model/shards.h"
+#include "quantize/plan.h"
+
+namespace pajamas::quantize {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
+
+// What goes along with the weights, unchanged, where the source has it.
+constexpr std::array<const char*, 10> kCompanions{"tokenizer.json",
+                                                  "tokenizer_config.json",
+                                                  "special_tokens_map.json",
+                                                  "added_tokens.json",
+                                                  "vocab.json",
+                                                  "merges.txt",
+                                                  "generation_config.json",
+                                                  "chat_template.jinja",
+                                                  "chat_template.json",
+                                                  "LICENSE"};
+
+// torch_dtype, or dtype in newer files; BF16 where neither says anything useful.
+DType plain_type(const json& config) {
+  const model::JsonParams params(config);
+  const std::string name = params.text_or("torch_dtype", params.text_or("dtype", "bfloat16"));
+  if (name == "float32") return DType::kF32;
+  if (name == "float16") return DType::kF16;
+  return DType::kBF16;
+}
+
+std::string folder_name(const fs::path& folder) {
+  std::error_code code;
+  const fs::path full = fs::canonical(folder, code);
+  const fs::path named = code ? folder : full;
+  return named.filename().empty() ? named.parent_path().filename() : named.filename();
+}
+
+void load_config(const fs::path& file, PlanInput& input) {
+  input.config_json = model::read_config_file(file);
+  with_context(place_of(file), [&] {
+    input.config = model::config_of(input.config_json);
+    input.plain = plain_type(input.config_json);
+  });
+}
+
+bool has_weights(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename();
+    if (name.ends_with(".safetensors") || name.ends_with(".index.json") || name.ends_with(".bin") ||
+        name.ends_with(".pth") || name.ends_with(".pt")) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void load_companions(const fs::path& folder, PlanInput& input) {
+  for (const char* name : kCompanions) {
+    if (fs::is_regular_file(folder / name)) {
+      input.companions.push_back({name, read_text_file(folder / name)});
+    }
+  }
+  const fs::path generation = folder / "generation_config.json";
+  if (fs::exists(generation)) input.generation_json = model::read_config_file(generation);
+}
+
+void require_original(const model::Checkpoint& checkpoint) {
+  if (checkpoint.container() == model::Container::kHuggingFace) return;
+  throw Error(ErrorCode::kUnsupported,
+              fmt::format("is a {} model already", model::container_name(checkpoint.container())),
+              "give the original Hugging Face checkpoint")
+      .at(place_of(checkpoint.path()));
+}
+
+}  // namespace
+
+PlanInput load_plan_input(const fs::path& folder, std::optional<model::Checkpoint>* checkpoint) {
+  PlanInput input;
+  std::error_code code;
+  if (!fs::is_directory(folder, code)) {
+    require_original(model::Checkpoint::open(folder));  // throws: missing, not a model, or a GGUF
+  }
+  input.name = folder_name(folder);
+  load_config(folder / "config.json", input);
+  if (checkpoint != nullptr || has_weights(folder)) {
+    model::Checkpoint opened = model::Checkpoint::open(folder);
+    require_original(opened);
+    if (checkpoint != nullptr) checkpoint->emplace(std::move(opened));
+  } else {
+    input.notes.push_back("there are no weights here: planned from config.json alone");
+  }
+  if (checkpoint != nullptr || fs::exists(folder / "tokenizer.json")) {
+    input.text = model::load_text_assets(folder);
+  } else {
+    input.notes.push_back("there is no tokenizer.json here: sizes are without the tokenizer");
+  }
+  load_companions(folder, input);
+  return input;
+}
+
+PlanInput load_plan_input_from_config(const fs::path& config_file) {
+  PlanInput input;
+  input.name =
+      folder_name(config_file.parent_path().empty() ? fs::path(".") : config_file.parent_path());
+  load_config(config_file, input);
+  input.notes.push_back("planned from a configuration alone: sizes are without the tokenizer");
+  return input;
+}
+
+}  // namespace pajamas::quantize
