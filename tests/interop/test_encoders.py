@@ -1,0 +1,86 @@
+"""Our encoders against the stock ones on real weights: a root mean square error that is no larger
+on any tensor, and the same bytes whatever the threads and instruction sets."""
+
+import gguf
+import numpy as np
+import pajamas
+import peers
+import pytest
+import reference_gguf
+
+SLACK = 1 + 1e-6
+QUANTIZED = [m for m in pajamas.GGUF_METHODS if m not in ("F32", "F16", "BF16")]
+
+
+@pytest.fixture(scope="session")
+def originals():
+    return {reference_gguf.gguf_name(n): a
+            for n, a in reference_gguf.hf_tensors(pajamas.TINY).items()}
+
+
+def squared_error(values, original):
+    return float(((values.astype(np.float64) - original) ** 2).sum())
+
+
+@pytest.mark.parametrize("method", QUANTIZED)
+def test_gguf_error_is_no_larger_than_llama_cpps(models, originals, method):
+    compared = 0
+    for tensor in gguf.GGUFReader(models.gguf(method)).tensors:
+        dtype, original = tensor.tensor_type, originals[tensor.name]
+        if dtype == gguf.GGMLQuantizationType.F32:
+            continue
+        packed = peers.ggml_quantize(original, dtype)
+        theirs = squared_error(gguf.dequantize(packed, dtype).reshape(original.shape), original)
+        ours = squared_error(reference_gguf.decode(tensor), original)
+        assert np.sqrt(ours) <= np.sqrt(theirs) * SLACK, (tensor.name, dtype.name)
+        compared += 1
+    assert compared == 30
+
+
+@pytest.mark.parametrize("group", pajamas.MLX_GROUPS)
+@pytest.mark.parametrize("bits", pajamas.MLX_BITS)
+def test_mlx_error_is_no_larger_than_mlxs(models, bits, group):
+    import mlx.core as mx
+    folder = models.mlx(f"{bits}bit", "--group-size", str(group))
+    stored = mx.load(str(folder / "model.safetensors"))
+    compared = 0
+    for name, original in reference_gguf.hf_tensors(pajamas.TINY).items():
+        module = name.removesuffix(".weight")
+        if f"{module}.scales" not in stored:
+            continue
+        ours = peers.mlx_dequantize(stored[name], stored[f"{module}.scales"],
+                                    stored[f"{module}.biases"], bits, group)
+        theirs = peers.mlx_quantize_error(original, bits, group)
+        assert np.sqrt(squared_error(ours, original)) <= np.sqrt(theirs) * SLACK, name
+        compared += 1
+    assert compared == 30
+
+
+def files_of(path):
+    if path.is_file():
+        return {path.name: path.read_bytes()}
+    return {p.name: p.read_bytes() for p in path.iterdir()}
+
+
+CASES = [("gguf", m) for m in ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K", "Q4_0", "Q4_1",
+                               "Q5_0", "Q5_1")] + [("mlx", f"{b}bit") for b in pajamas.MLX_BITS]
+
+
+@pytest.mark.parametrize("formats,method", CASES)
+def test_bytes_depend_on_neither_threads_nor_kernels(models, scratch, formats, method):
+    base = models.gguf(method) if formats == "gguf" else models.mlx(method)
+    want = list(files_of(base).values())
+    variants = [(["--threads", str(n)], {}) for n in (1, 3)]
+    variants += [pajamas.with_kernels(k) for k in pajamas.supported_kernels()]
+    for flags, env in variants:
+        path = scratch / "again"
+        pajamas.quantize(pajamas.TINY, formats, method, path, "--force", *flags, env=env)
+        assert list(files_of(path).values()) == want or files_of(path) == files_of(base), flags
+
+
+def test_a_kernel_table_that_does_not_exist_is_refused(scratch):
+    """That the choice above is read at all."""
+    flags, env = pajamas.with_kernels("no-such-table")
+    done = pajamas.quantize(pajamas.TINY, "gguf", "Q4_0", scratch / "none.gguf", *flags, env=env,
+                            check=False)
+    assert 0 < done.returncode < 128 and done.stderr.count("error:") == 1
