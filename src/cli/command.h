@@ -7,6 +7,7 @@
 
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "kernels/table.h"
 
 namespace pajamas::cli {
 
@@ -28,5 +29,8 @@ void add_completion(CLI::App& app, Context& context);
 
 // The options that several commands have, spelt the same everywhere.
 void add_threads_option(CLI::App& command, int& threads);  // default: all usable processors
+// `--kernels NAME`, else the environment's LLAMA_PAJAMAS_KERNELS, else the best of this machine.
+void add_kernels_option(CLI::App& command, std::string& name);
+const kernels::KernelTable& chosen_kernels(const std::string& name);
 
 }  // namespace pajamas::cli

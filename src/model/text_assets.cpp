@@ -142,12 +142,6 @@ std::optional<std::string> read_template(const fs::path& folder, const json& tok
 }
 
 void finish(TextAssets& assets) {
-  const auto text_of = [&](std::optional<std::int32_t> id) {
-    const bool known = id && static_cast<std::size_t>(*id) < assets.tokenizer.tokens.size();
-    return known ? assets.tokenizer.tokens[static_cast<std::size_t>(*id)] : std::string();
-  };
-  assets.bos_text = text_of(assets.special.bos);
-  assets.eos_text = text_of(assets.special.eos);
   if (assets.special.eos) assets.stop.push_back(*assets.special.eos);
   std::sort(assets.stop.begin(), assets.stop.end());
   assets.stop.erase(std::unique(assets.stop.begin(), assets.stop.end()), assets.stop.end());
@@ -183,6 +177,10 @@ TextAssets load_directory(const fs::path& folder) {
     assets.add_bos = JsonParams(tokenizer_config)
                          .flag_or("add_bos_token", assets.tokenizer.adds_bos.value_or(false));
   });
+  for (const SpecialName& name : kSpecialNames) {
+    const std::string key = fmt::format("{}_token", name.name);
+    if (const auto text = token_text(tokenizer_config, key)) assets.template_tokens[key] = *text;
+  }
   assets.chat_template = read_template(folder, tokenizer_config);
   finish(assets);
   return assets;
@@ -262,6 +260,12 @@ TextAssets text_assets_of(const io::GgufMetadata& metadata) {
   };
   for (const SpecialName& name : kSpecialNames) {
     assets.special.*name.id = read_id(fmt::format("tokenizer.ggml.{}", name.gguf));
+  }
+  for (const SpecialName& name : kSpecialNames) {
+    const auto id = assets.special.*name.id;
+    if (!id) continue;
+    assets.template_tokens[fmt::format("{}_token", name.name)] =
+        assets.tokenizer.tokens[static_cast<std::size_t>(*id)];
   }
   for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
     if (const auto id = read_id(key)) assets.stop.push_back(*id);

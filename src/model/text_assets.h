@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,7 +24,8 @@ struct TextAssets {
   std::vector<std::int32_t> stop;  // generation ends on any of these; sorted
   bool add_bos = false;            // a text starts with bos
   std::optional<std::string> chat_template;
-  std::string bos_text, eos_text;  // as the template sees them; empty where there is none
+  // The special tokens that a template sees: "bos_token" and its text, and so on.
+  std::map<std::string, std::string> template_tokens;
 };
 
 // From a directory with tokenizer.json (and, where they are there, tokenizer_config.json,

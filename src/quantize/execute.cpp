@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "tensor/convert.h"
+#include "quantize/row_reader.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -29,16 +29,18 @@ std::uint64_t piece_rows(std::uint64_t cols) noexcept {
 
 // The buffers of one worker. Reused from piece to piece.
 struct Scratch {
-  std::vector<std::byte> stored;
+  RowReader reader;
   std::vector<float> weights;
   std::vector<std::byte> encoded;
 };
 
 class ScratchPool {
  public:
+  explicit ScratchPool(RowReader reader) : reader_(std::move(reader)) {}
+
   std::unique_ptr<Scratch> take() {
     const std::lock_guard lock(mutex_);
-    if (free_.empty()) return std::make_unique<Scratch>();
+    if (free_.empty()) return std::make_unique<Scratch>(Scratch{reader_, {}, {}});
     auto scratch = std::move(free_.back());
     free_.pop_back();
     return scratch;
@@ -49,6 +51,7 @@ class ScratchPool {
   }
 
  private:
+  RowReader reader_;  // the pattern of those handed out; never reads itself
   std::mutex mutex_;
   std::vector<std::unique_ptr<Scratch>> free_;
 };
@@ -129,7 +132,7 @@ class Execution {
  public:
   Execution(const Plan& plan, const model::Checkpoint& checkpoint,
             const kernels::KernelTable& kernels, OutputOptions options)
-      : checkpoint_(checkpoint), kernels_(kernels) {
+      : checkpoint_(checkpoint), kernels_(kernels), scratch_(RowReader(checkpoint, kernels)) {
     for (const PlannedOutput& output : plan.outputs) {
       writers_.push_back(std::make_unique<Writer>(output, options));
     }
@@ -153,10 +156,8 @@ class Execution {
  private:
   void read(const Piece& piece, Scratch& scratch) {
     const std::uint64_t cols = piece.tensor->shape.cols();
-    scratch.stored.resize(piece.rows * piece.tensor->encoding.row_bytes(cols));
     scratch.weights.resize(piece.rows * cols);
-    checkpoint_.read_rows(*piece.tensor, piece.first, piece.rows, {{scratch.stored, {}, {}}});
-    to_floats(piece.tensor->encoding.dtype, scratch.stored, scratch.weights);
+    scratch.reader.read(*piece.tensor, piece.first, piece.rows, scratch.weights);
     const std::size_t bad = codec::first_non_finite(scratch.weights);
     if (bad == scratch.weights.size()) return;
     throw Error(ErrorCode::kCorruptFile,

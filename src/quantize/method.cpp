@@ -1,13 +1,14 @@
 #include "quantize/method.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <utility>
 
 #include "base/error.h"
+#include "base/suggest.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -58,21 +59,6 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-// Single-character insertions, deletions and replacements between two names.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j < row.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
-}
-
 std::vector<std::string_view> names_of(Format format) {
   std::vector<std::string_view> names;
   if (format == Format::kGguf) {
@@ -85,13 +71,10 @@ std::vector<std::string_view> names_of(Format format) {
 
 [[noreturn]] void throw_unknown_method(Format format, std::string_view name) {
   const auto names = names_of(format);
-  const std::string wanted = lower(name);
-  const auto closest = std::min_element(names.begin(), names.end(), [&](auto a, auto b) {
-    return edit_distance(lower(a), wanted) < edit_distance(lower(b), wanted);
-  });
   throw Error(ErrorCode::kUsage,
               fmt::format("\"{}\" is no {} method", printable(name, 40), format_name(format)),
-              fmt::format("did you mean {}? There are {}", *closest, fmt::join(names, ", ")))
+              fmt::format("did you mean {}? There are {}", closest_name(name, names),
+                          fmt::join(names, ", ")))
       .at("--method");
 }
 

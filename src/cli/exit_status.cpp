@@ -1,0 +1,49 @@
+#include "cli/exit_status.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "base/suggest.h"
+
+namespace pajamas::cli {
+
+int exit_status(ErrorCode code) noexcept {
+  static constexpr std::array<int, static_cast<std::size_t>(ErrorCode::kCount)> kStatus{
+      2,    // kUsage
+      3,    // kNotFound
+      4,    // kCorruptFile
+      5,    // kUnsupported
+      6,    // kExists
+      7,    // kNoSpace
+      8,    // kIo
+      9,    // kOutOfMemory
+      130,  // kInterrupted, as a shell reports SIGINT
+      10,   // kInternal
+  };
+  return kStatus[static_cast<std::size_t>(code)];
+}
+
+Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* command = &app;
+  for (const CLI::App* parsed : app.get_subcommands()) command = parsed;
+  const std::string help =
+      fmt::format("see `{} --help`",
+                  command == &app ? app.get_name() : app.get_name() + " " + command->get_name());
+  std::vector<std::string> names;
+  for (const CLI::App* each : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(each->get_name());
+  }
+  const std::vector<std::string> rest = app.remaining();
+  if (command == &app && !rest.empty() && !rest.front().starts_with('-')) {
+    const std::vector<std::string_view> views(names.begin(), names.end());
+    return Error(ErrorCode::kUsage,
+                 fmt::format("\"{}\" is no command", printable(rest.front(), 40)),
+                 fmt::format("did you mean {}? {}", closest_name(rest.front(), views), help));
+  }
+  return Error(ErrorCode::kUsage, printable(error.what(), 200), help);
+}
+
+}  // namespace pajamas::cli

@@ -1,0 +1,100 @@
+// llama-pajamas: the program. Parses, dispatches, and turns every failure into one line and an
+// exit status.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <new>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/exit_status.h"
+#include "cli/terminal.h"
+
+namespace {
+
+using namespace pajamas;
+
+StopFlag* stop_flag = nullptr;
+
+// The first signal asks for an orderly end; a second one does not wait for it.
+extern "C" void on_signal(int signal) {
+  if (stop_flag == nullptr || stop_flag->requested()) ::_exit(128 + signal);
+  stop_flag->request();
+}
+
+void install_signal_handlers(StopFlag& stop) {
+  stop_flag = &stop;
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  ::sigemptyset(&action.sa_mask);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(signal, &action, nullptr);
+  // A reader that goes away (`| head`) is an error of write, not a reason to die silently.
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+int report(const Error& error) {
+  fmt::print(stderr, "{} {}\n", cli::paint("error:", cli::Colour::kRed), error.what());
+  return cli::exit_status(error.code());
+}
+
+int run(int argc, char** argv) {
+  cli::Context context;
+  install_signal_handlers(context.stop);
+  context.progress = cli::make_progress();
+  CLI::App app(
+      "Quantize a language model to GGUF and MLX in one pass, run it, and measure what was lost.",
+      "llama-pajamas");
+  app.set_version_flag("--version", std::string("llama-pajamas ") + PAJAMAS_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  app.footer(
+      "Example:\n"
+      "  llama-pajamas quantize Qwen2.5-7B-Instruct --format gguf,mlx --method Q4_K_M:4bit "
+      "--output out\n"
+      "  llama-pajamas run out/gguf/model-q4_k_m.gguf --prompt \"Why is the sky blue?\"\n"
+      "`llama-pajamas COMMAND --help` explains one command.");
+  cli::add_quantize(app, context);
+  cli::add_plan(app, context);
+  cli::add_run(app, context);
+  cli::add_validate(app, context);
+  cli::add_inspect(app, context);
+  cli::add_tokenize(app, context);
+  cli::add_completion(app, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help, --version
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    return report(cli::usage_error(app, error));
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const int status = run(argc, argv);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      return report(Error(ErrorCode::kIo, "cannot write to standard output"));
+    }
+    return status;
+  } catch (const Error& error) {
+    (void)std::fflush(stdout);
+    return report(error);
+  } catch (const std::bad_alloc&) {
+    return report(Error(ErrorCode::kOutOfMemory, "not enough memory",
+                        "close other programs, or use a smaller model or --ctx"));
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(
+        Error(ErrorCode::kIo, error.code().message()).at(printable(error.path1().native(), 300)));
+  } catch (const std::exception& error) {
+    return report(Error(ErrorCode::kInternal, printable(error.what(), 200),
+                        "this is a bug in llama-pajamas, please report it"));
+  }
+}

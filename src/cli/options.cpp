@@ -1,0 +1,28 @@
+#include <cstdlib>
+
+#include "base/system.h"
+#include "cli/command.h"
+
+namespace pajamas::cli {
+
+void add_threads_option(CLI::App& command, int& threads) {
+  threads = usable_cpus();
+  command.add_option("--threads", threads, "Number of threads (default: all processors)")
+      ->type_name("N");
+}
+
+void add_kernels_option(CLI::App& command, std::string& name) {
+  command
+      .add_option("--kernels", name,
+                  "Instruction set to use: ref, avx2, avx512 (default: the best of this machine)")
+      ->type_name("NAME");
+}
+
+const kernels::KernelTable& chosen_kernels(const std::string& name) {
+  if (!name.empty()) return kernels::kernels_by_name(name);
+  const char* forced = std::getenv("LLAMA_PAJAMAS_KERNELS");
+  if (forced != nullptr && *forced != '\0') return kernels::kernels_by_name(forced);
+  return kernels::best_kernels();
+}
+
+}  // namespace pajamas::cli

@@ -1,0 +1,92 @@
+// `quantize`: checkpoint in, GGUF and MLX out, in one pass.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "base/error.h"
+#include "base/system.h"
+#include "cli/quantize_options.h"
+#include "cli/terminal.h"
+#include "quantize/execute.h"
+
+namespace pajamas::cli {
+namespace {
+
+struct Options : QuantizeOptions {
+  bool dry_run = false;
+  bool force = false;
+  std::string kernels;
+};
+
+// A GGUF output is a file; a folder's name is a mistake that --force must not turn into a loss.
+void check_output_name(const Options& options, const quantize::Recipe& recipe) {
+  std::error_code code;
+  if (recipe.format != quantize::Format::kGguf ||
+      !std::filesystem::is_directory(recipe.output, code)) {
+    return;
+  }
+  throw Error(
+      ErrorCode::kUsage, "is a directory, a GGUF is one file",
+      fmt::format("give {}", (std::filesystem::path(options.output) / "model.gguf").native()))
+      .at(fmt::format("--output {}", printable(options.output, 200)));
+}
+
+void run_quantize(const Options& options, Context& context) {
+  const Recipes recipes = recipes_of(options);
+  for (const quantize::Recipe& recipe : recipes.recipes) check_output_name(options, recipe);
+  const TaskPool pool(options.threads);
+  const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
+  std::optional<model::Checkpoint> checkpoint;
+  quantize::PlanInput input = quantize::load_plan_input(options.model, &checkpoint);
+  const quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
+  input = {};  // the tokenizer is in the plan now
+  for (const std::string& note : recipes.notes) context.progress->note(note);
+  for (const std::string& note : plan.notes) context.progress->note(note);
+  const OutputOptions output{.replace = options.force};
+  if (options.dry_run) {
+    quantize::check_outputs(plan, output);
+    print_tensors(plan);
+    print_summary(plan);
+    fmt::print("peak memory: at most {}; nothing was written\n",
+               readable_bytes(plan.peak_memory_bytes));
+    return;
+  }
+  const double started = seconds_now();
+  quantize::execute(plan, *checkpoint, pool, *context.progress, context.stop,
+                    {.output = output, .kernels = &kernels});
+  print_summary(plan);
+  const std::uint64_t parameters = model::parameter_count(checkpoint->config());
+  const double seconds = seconds_now() - started;
+  fmt::print(stderr, "{} weights in {} ({:.0f} million/s), peak memory {}\n",
+             with_thousands(parameters), readable_seconds(seconds),
+             static_cast<double>(parameters) / seconds / 1e6,
+             readable_bytes(peak_resident_bytes()));
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app, Context& context) {
+  CLI::App* command = app.add_subcommand("quantize", "Write a checkpoint as GGUF, MLX or both");
+  auto options = std::make_shared<Options>();
+  command->add_option("MODEL", options->model, "Hugging Face directory (config.json, safetensors)")
+      ->required()
+      ->type_name("");
+  add_quantize_options(*command, *options);
+  command
+      ->add_option("--output", options->output,
+                   "One format: its path. Both: the folder for gguf/ and mlx/")
+      ->required()
+      ->type_name("PATH");
+  add_kernels_option(*command, options->kernels);
+  command->add_flag("--dry-run", options->dry_run,
+                    "Print the plan and check the disk; write nothing");
+  command->add_flag("--force", options->force, "Replace an existing output");
+  command->footer(
+      "Example: both formats in one pass\n"
+      "  llama-pajamas quantize Qwen2.5-7B-Instruct --format gguf,mlx --method Q4_K_M:4bit "
+      "--output out");
+  command->callback([options, &context] { run_quantize(*options, context); });
+}
+
+}  // namespace pajamas::cli

@@ -1,0 +1,160 @@
+#include "cli/quantize_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/error.h"
+#include "cli/terminal.h"
+
+namespace pajamas::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using quantize::Format;
+
+std::vector<Format> parse_formats(std::string_view text) {
+  std::vector<Format> formats;
+  for (;;) {
+    const auto comma = text.find(',');
+    const Format format = quantize::parse_format(text.substr(0, comma));
+    if (std::find(formats.begin(), formats.end(), format) != formats.end()) {
+      throw Error(ErrorCode::kUsage, "names a format twice").at("--format");
+    }
+    formats.push_back(format);
+    if (comma == std::string_view::npos) return formats;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+// One format is PATH itself; two are folders below it.
+fs::path output_path(const fs::path& path, Format format, const std::string& method, bool single) {
+  if (single) return path;
+  if (format == Format::kMlx) return path / "mlx" / fmt::format("model-{}", method);
+  std::string lower = method;
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return path / "gguf" / fmt::format("model-{}.gguf", lower);
+}
+
+void check_group_size(int group_size) {
+  if (group_size == 32 || group_size == 64 || group_size == 128) return;
+  throw Error(ErrorCode::kUsage, fmt::format("groups of {} do not exist", group_size),
+              "give 32, 64 or 128")
+      .at("--group-size");
+}
+
+void check_bits(std::optional<int> bits, const char* option) {
+  if (!bits) return;
+  for (const int known : {2, 3, 4, 5, 6, 8}) {
+    if (*bits == known) return;
+  }
+  throw Error(ErrorCode::kUsage, fmt::format("{} bits do not exist", *bits),
+              "give 2, 3, 4, 5, 6 or 8")
+      .at(option);
+}
+
+// Options of MLX that would silently do nothing.
+void check_mlx_options(const QuantizeOptions& options, std::span<const Format> formats) {
+  check_group_size(options.group_size);
+  check_bits(options.embedding_bits, "--embedding-bits");
+  check_bits(options.output_bits, "--output-bits");
+  if (std::find(formats.begin(), formats.end(), Format::kMlx) != formats.end()) return;
+  const char* given = options.mixed_precision  ? "--mixed-precision"
+                      : options.embedding_bits ? "--embedding-bits"
+                      : options.output_bits    ? "--output-bits"
+                                               : nullptr;
+  if (given == nullptr) return;
+  throw Error(ErrorCode::kUsage, "is an option of MLX, which is not written",
+              "add mlx to --format, or use --tensor-type for GGUF")
+      .at(given);
+}
+
+}  // namespace
+
+void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
+  command.add_option("--format", options.formats, "gguf, mlx, or both as gguf,mlx")
+      ->capture_default_str()
+      ->type_name("FORMATS");
+  command
+      .add_option(
+          "--method", options.methods,
+          "How much to keep: F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_K_S Q4_K_M Q4_K_S Q3_K_L "
+          "Q3_K_M Q3_K_S Q2_K Q2_K_S Q4_0 Q4_1 Q5_0 Q5_1 for GGUF; 2bit 3bit 4bit 5bit 6bit "
+          "8bit bf16 for MLX; one for both, or one each as Q4_K_M:4bit")
+      ->required()
+      ->type_name("METHODS");
+  command
+      .add_option("--group-size", options.group_size,
+                  "MLX: weights that share a scale (32, 64, 128)")
+      ->capture_default_str()
+      ->type_name("N");
+  command.add_flag("--mixed-precision", options.mixed_precision,
+                   "MLX: layers at the method, embeddings and output at 6 bits");
+  command.add_option("--embedding-bits", options.embedding_bits, "MLX: bits of the embedding")
+      ->type_name("BITS");
+  command.add_option("--output-bits", options.output_bits, "MLX: bits of the output matrix")
+      ->type_name("BITS");
+  command
+      .add_option(
+          "--tensor-type", options.tensor_types,
+          "Type for tensors whose name matches, as 'ffn_down=Q6_K' or 'down_proj=6bit'; may "
+          "be repeated, the first that matches wins")
+      ->type_name("REGEX=TYPE")
+      ->allow_extra_args(false);
+  add_threads_option(command, options.threads);
+}
+
+Recipes recipes_of(const QuantizeOptions& options) {
+  const std::vector<Format> formats = parse_formats(options.formats);
+  check_mlx_options(options, formats);
+  const auto methods = quantize::choose_methods(formats, options.methods);
+  Recipes result;
+  result.notes = methods.notes;
+  for (std::size_t i = 0; i < formats.size(); ++i) {
+    quantize::Recipe recipe;
+    recipe.format = formats[i];
+    recipe.method = methods.names[i];
+    recipe.output = output_path(options.output, formats[i], recipe.method, formats.size() == 1);
+    recipe.group_size = options.group_size;
+    constexpr int kMixedBits = 6;
+    const auto mixed = options.mixed_precision ? std::optional(kMixedBits) : std::nullopt;
+    recipe.embedding_bits = options.embedding_bits ? options.embedding_bits : mixed;
+    recipe.output_bits = options.output_bits ? options.output_bits : mixed;
+    for (const std::string& text : options.tensor_types) {
+      quantize::TypeOverride override = quantize::parse_type_override(text, formats);
+      if (override.format == formats[i]) recipe.overrides.push_back(std::move(override));
+    }
+    result.recipes.push_back(std::move(recipe));
+  }
+  return result;
+}
+
+void print_tensors(const quantize::Plan& plan) {
+  for (const quantize::PlannedOutput& output : plan.outputs) {
+    std::size_t name_width = 6;
+    std::size_t shape_width = 5;
+    for (const auto& tensor : output.tensors) {
+      name_width = std::max(name_width, tensor.name.size());
+      shape_width = std::max(shape_width, tensor.spec.shape.to_string().size());
+    }
+    fmt::print("{} {}\n", quantize::format_name(output.format), output.method);
+    fmt::print("  {:<{}}  {:<{}}  {:<9} {:>15}  {}\n", "tensor", name_width, "shape", shape_width,
+               "type", "bytes", "why");
+    for (const auto& tensor : output.tensors) {
+      fmt::print("  {:<{}}  {:<{}}  {:<9} {:>15}  {}\n", tensor.name, name_width,
+                 tensor.spec.shape.to_string(), shape_width, tensor.encoding.name(),
+                 with_thousands(tensor.bytes), tensor.reason);
+    }
+  }
+}
+
+void print_summary(const quantize::Plan& plan) {
+  for (const quantize::PlannedOutput& output : plan.outputs) {
+    fmt::print("{:<5} {:<7} {:>10}  {:.3f} bits per weight  {}\n",
+               quantize::format_name(output.format), output.method,
+               readable_bytes(output.file_bytes), output.bits_per_weight, output.path.native());
+  }
+}
+
+}  // namespace pajamas::cli

@@ -1,0 +1,40 @@
+// The arguments that `quantize` and `plan` share.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "quantize/plan.h"
+
+namespace pajamas::cli {
+
+struct QuantizeOptions {
+  std::string model;
+  std::string config;  // plan only
+  std::string formats = "gguf";
+  std::string methods;
+  std::string output;
+  int group_size = 64;
+  bool mixed_precision = false;
+  std::optional<int> embedding_bits;
+  std::optional<int> output_bits;
+  std::vector<std::string> tensor_types;
+  int threads = 1;
+};
+
+void add_quantize_options(CLI::App& command, QuantizeOptions& options);
+
+// One recipe a format, and the notes to tell. Throws Error{kUsage}, naming the option.
+struct Recipes {
+  std::vector<quantize::Recipe> recipes;
+  std::vector<std::string> notes;
+};
+Recipes recipes_of(const QuantizeOptions& options);
+
+// Tables for people: every tensor, or the summary alone.
+void print_tensors(const quantize::Plan& plan);
+void print_summary(const quantize::Plan& plan);
+
+}  // namespace pajamas::cli

@@ -1,0 +1,170 @@
+#include "cli/terminal.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+
+#include "base/system.h"
+
+namespace pajamas::cli {
+namespace {
+
+bool error_is_terminal() { return ::isatty(STDERR_FILENO) != 0; }
+
+bool use_colour() {
+  const char* no_colour = std::getenv("NO_COLOR");
+  return error_is_terminal() && (no_colour == nullptr || *no_colour == '\0');
+}
+
+std::string amount(double value, std::string_view unit) {
+  if (unit == "B") return readable_bytes(static_cast<std::uint64_t>(value));
+  return fmt::format("{:.{}f} {}", value, value < 10 ? 1 : 0, unit);
+}
+
+// One step at a time, its counter shared by all threads.
+class TerminalProgress final : public Progress {
+ public:
+  explicit TerminalProgress(bool bar) : bar_(bar) {}
+
+  void begin(std::string_view step, std::uint64_t total, std::string_view unit) override {
+    const std::lock_guard lock(mutex_);
+    step_ = step;
+    unit_ = unit;
+    total_ = total;
+    done_ = 0;
+    started_ = last_shown_ = seconds_now();
+    running_ = true;
+    if (bar_) draw();
+  }
+
+  void advance(std::uint64_t by) override {
+    const std::lock_guard lock(mutex_);
+    done_ += by;
+    const double now = seconds_now();
+    if (now - last_shown_ < (bar_ ? kBarSeconds : kLineSeconds)) return;
+    last_shown_ = now;
+    if (bar_) {
+      draw();
+    } else {
+      fmt::print(stderr, "{}\n", line());
+    }
+  }
+
+  void end() override {
+    const std::lock_guard lock(mutex_);
+    if (!running_) return;
+    running_ = false;
+    clear();
+    const double seconds = seconds_now() - started_;
+    if (seconds < kQuietSeconds) return;
+    const std::string rate =
+        total_ == 0 || unit_.empty()
+            ? ""
+            : fmt::format(", {}/s", amount(static_cast<double>(done_) / seconds, unit_));
+    fmt::print(stderr, "{}: done in {}{}\n", step_, readable_seconds(seconds), rate);
+  }
+
+  void note(std::string_view text) override {
+    const std::lock_guard lock(mutex_);
+    clear();
+    fmt::print(stderr, "note: {}\n", text);
+  }
+
+  ~TerminalProgress() override {
+    if (running_) clear();
+  }
+
+ private:
+  static constexpr double kBarSeconds = 0.1;
+  static constexpr double kLineSeconds = 5;
+  static constexpr double kQuietSeconds = 0.5;  // what is over sooner needs no line
+
+  std::string line() const {
+    const double elapsed = std::max(1e-3, seconds_now() - started_);
+    if (total_ == 0) return step_;
+    const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_));
+    const std::string left =
+        share > 0 ? readable_seconds(elapsed * (1 - share) / share) + " left" : "";
+    return fmt::format("{}: {:3.0f} % of {}, {}/s, {}", step_, 100 * share,
+                       amount(static_cast<double>(total_), unit_),
+                       amount(static_cast<double>(done_) / elapsed, unit_), left);
+  }
+
+  void draw() const {
+    winsize size{};
+    const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    const std::size_t width = known ? size.ws_col : 80;
+    std::string text = line();
+    const std::size_t room =
+        width > text.size() + 4 ? std::min<std::size_t>(30, width - text.size() - 4) : 0;
+    if (room >= 10 && total_ > 0) {
+      const auto filled = static_cast<std::size_t>(
+          static_cast<double>(room) *
+          std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_)));
+      text =
+          fmt::format("[{}{}] {}", std::string(filled, '#'), std::string(room - filled, '.'), text);
+    }
+    fmt::print(stderr, "\r\x1b[K{}", text.substr(0, width - 1));
+    (void)std::fflush(stderr);
+  }
+
+  void clear() const {
+    if (bar_) fmt::print(stderr, "\r\x1b[K");
+  }
+
+  const bool bar_;
+  std::mutex mutex_;
+  std::string step_;
+  std::string unit_;
+  std::uint64_t total_ = 0;
+  std::uint64_t done_ = 0;
+  double started_ = 0;
+  double last_shown_ = 0;
+  bool running_ = false;
+};
+
+}  // namespace
+
+std::string paint(std::string_view text, Colour colour) {
+  if (!use_colour()) return std::string(text);
+  const std::string_view code = colour == Colour::kRed    ? "\x1b[1;31m"
+                                : colour == Colour::kBold ? "\x1b[1m"
+                                                          : "\x1b[2m";
+  return fmt::format("{}{}\x1b[0m", code, text);
+}
+
+std::unique_ptr<Progress> make_progress() {
+  return std::make_unique<TerminalProgress>(error_is_terminal());
+}
+
+std::string readable_bytes(std::uint64_t bytes) {
+  const double value = static_cast<double>(bytes);
+  if (bytes >= 1'000'000'000) return fmt::format("{:.2f} GB", value / 1e9);
+  if (bytes >= 1'000'000) return fmt::format("{:.1f} MB", value / 1e6);
+  if (bytes >= 1'000) return fmt::format("{:.1f} kB", value / 1e3);
+  return fmt::format("{} B", bytes);
+}
+
+std::string readable_seconds(double seconds) {
+  if (seconds < 10) return fmt::format("{:.1f} s", seconds);
+  const auto whole = static_cast<std::uint64_t>(seconds + 0.5);
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
+  return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+std::string with_thousands(std::uint64_t number) {
+  std::string digits = std::to_string(number);
+  for (std::size_t at = digits.size(); at > 3;) {
+    at -= 3;
+    digits.insert(at, ",");
+  }
+  return digits;
+}
+
+}  // namespace pajamas::cli

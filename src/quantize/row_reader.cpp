@@ -1,0 +1,31 @@
+#include "quantize/row_reader.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+
+namespace pajamas::quantize {
+
+void RowReader::read(const model::StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
+                     std::span<float> out) {
+  const Encoding& encoding = tensor.encoding;
+  if (!codec::can_decode(encoding)) {
+    throw Error(ErrorCode::kUnsupported, fmt::format("{} cannot be decoded yet", encoding.name()))
+        .at(tensor.name);
+  }
+  const std::uint64_t cols = tensor.shape.cols();
+  stored_.resize(count * encoding.row_bytes(cols));
+  Planes planes;
+  ConstPlanes stored;
+  std::span<std::byte> rest(stored_);
+  for (std::size_t plane = 0; plane < encoding.planes(); ++plane) {
+    const std::uint64_t bytes = count * encoding.plane_row_bytes(plane, cols);
+    planes.plane[plane] = rest.first(bytes);
+    stored.plane[plane] = planes.plane[plane];
+    rest = rest.subspan(bytes);
+  }
+  checkpoint_->read_rows(tensor, first, count, planes);
+  kernels_->decode_rows(encoding, stored, cols, out);
+}
+
+}  // namespace pajamas::quantize

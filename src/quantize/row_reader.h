@@ -1,0 +1,30 @@
+// Rows of any stored tensor as floats.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/table.h"
+#include "model/checkpoint.h"
+
+namespace pajamas::quantize {
+
+// Reads with `pread` and decodes; keeps a buffer, so each thread has its own.
+class RowReader {
+ public:
+  RowReader(const model::Checkpoint& checkpoint, const kernels::KernelTable& kernels)
+      : checkpoint_(&checkpoint), kernels_(&kernels) {}
+
+  // Rows [first, first + count) into out, which has room for exactly them. Throws
+  // Error{kUnsupported} for an encoding without a decoder, and what Checkpoint::read_rows throws.
+  void read(const model::StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
+            std::span<float> out);
+
+ private:
+  const model::Checkpoint* checkpoint_;
+  const kernels::KernelTable* kernels_;
+  std::vector<std::byte> stored_;
+};
+
+}  // namespace pajamas::quantize
