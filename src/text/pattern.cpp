@@ -23,7 +23,7 @@ constexpr std::size_t kJitStackMin = 64 * 1024;
 constexpr std::size_t kJitStackMax = 16 * 1024 * 1024;
 constexpr std::uint32_t kMaxNesting = 100;
 // No pattern in use needs 1% of this; it ends the ones whose every single match is just bounded.
-constexpr std::chrono::seconds kTimeBase{10};
+constexpr std::chrono::seconds kTimeBase{5};
 constexpr std::chrono::microseconds kTimePerByte{5};
 
 template <auto Free>
@@ -65,19 +65,22 @@ class Matcher {
         text_(text),
         data_(allocated(MatchData(pcre2_match_data_create_from_pattern(code, nullptr)))),
         context_(allocated(MatchContext(pcre2_match_context_create(nullptr)))),
-        stack_(pcre2_jit_stack_create(kJitStackMin, kJitStackMax, nullptr)),
         deadline_(std::chrono::steady_clock::now() + kTimeBase + kTimePerByte * text.size()) {
     const std::uint64_t steps = kMatchStepsMin + text.size() * std::uint64_t{kMatchStepsPerByte};
     pcre2_set_match_limit(
         context_.get(), static_cast<std::uint32_t>(std::min<std::uint64_t>(steps, kMatchStepsMax)));
     pcre2_set_heap_limit(context_.get(), kHeapLimitKib);
-    if (stack_) pcre2_jit_stack_assign(context_.get(), nullptr, stack_.get());
   }
 
   // Length of the match that starts at `at`; npos where none does.
   std::size_t length_at(std::size_t at) {
-    const int rc = pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(text_.data()), text_.size(), at,
-                               PCRE2_NO_UTF_CHECK, data_.get(), context_.get());
+    int rc = match(at);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT && !stack_) {
+      // The 32 KiB that compiled code takes from the machine's stack are enough for most texts.
+      stack_ = allocated(JitStack(pcre2_jit_stack_create(kJitStackMin, kJitStackMax, nullptr)));
+      pcre2_jit_stack_assign(context_.get(), nullptr, stack_.get());
+      rc = match(at);
+    }
     if ((++calls_ & 0xF) == 0 && std::chrono::steady_clock::now() > deadline_) {
       backtracks_without_end();
     }
@@ -92,6 +95,11 @@ class Matcher {
   }
 
  private:
+  int match(std::size_t at) {
+    return pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(text_.data()), text_.size(), at,
+                       PCRE2_NO_UTF_CHECK, data_.get(), context_.get());
+  }
+
   const pcre2_code* code_;
   std::string_view text_;
   MatchData data_;

@@ -1,0 +1,23 @@
+// Reading the files that the tokenizer tests share.
+#pragma once
+
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace pajamas::text {
+
+inline std::string read_source_file(const std::string& path) {
+  std::ifstream file(std::string(PAJAMAS_SOURCE_DIR) + "/" + path, std::ios::binary);
+  if (!file) throw std::runtime_error("no " + path);
+  std::ostringstream out;
+  out << file.rdbuf();
+  return out.str();
+}
+
+inline std::string tiny_tokenizer_json() {
+  return read_source_file("models/tiny-qwen2/tokenizer.json");
+}
+
+}  // namespace pajamas::text
