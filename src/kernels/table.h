@@ -7,6 +7,7 @@
 
 #include "base/cpu.h"
 #include "codec/codec.h"
+#include "kernels/math.h"
 
 namespace pajamas::kernels {
 
@@ -18,6 +19,7 @@ struct KernelTable {
                       std::span<float> out);
   void (*encode_rows)(const Encoding&, std::span<const float> weights,
                       std::span<const float> importance, std::uint64_t cols, const Planes&);
+  const MathKernels* math;  // kernels/math.h
 };
 
 // Every table compiled in, best first.

@@ -1,4 +1,5 @@
 // Runs everywhere: the definitions themselves.
+#include "kernels/math_tables.h"
 #include "kernels/tables.h"
 
 namespace pajamas::kernels {
@@ -11,6 +12,7 @@ const KernelTable kRefTable = {
     .supported = always,
     .decode_rows = codec::decode_rows,
     .encode_rows = codec::encode_rows,
+    .math = &kRefMath,
 };
 
 }  // namespace pajamas::kernels

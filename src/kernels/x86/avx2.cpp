@@ -3,6 +3,7 @@
 // translation unit a copy that its processor cannot run.
 #if defined(__x86_64__)
 #include "codec/isa_includes.h"
+#include "kernels/math_tables.h"
 #include "kernels/tables.h"
 
 // No "fma" here: a fused product would round differently from the other tables.
@@ -28,7 +29,7 @@ namespace {
 
 namespace pajamas::kernels {
 namespace {
-bool supported(const CpuFeatures& cpu) { return cpu.avx2 && cpu.f16c; }
+bool supported(const CpuFeatures& cpu) { return cpu.avx2 && cpu.f16c && cpu.fma; }
 }  // namespace
 
 const KernelTable kAvx2Table = {
@@ -36,6 +37,7 @@ const KernelTable kAvx2Table = {
     .supported = supported,
     .decode_rows = codec::avx2::decode_rows_isa,
     .encode_rows = codec::avx2::encode_rows_isa,
+    .math = &kAvx2Math,
 };
 
 }  // namespace pajamas::kernels

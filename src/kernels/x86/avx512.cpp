@@ -3,6 +3,7 @@
 // translation unit a copy that its processor cannot run.
 #if defined(__x86_64__)
 #include "codec/isa_includes.h"
+#include "kernels/math_tables.h"
 #include "kernels/tables.h"
 
 // No "fma" here: a fused product would round differently from the other tables.
@@ -30,7 +31,7 @@ namespace {
 
 namespace pajamas::kernels {
 namespace {
-bool supported(const CpuFeatures& cpu) { return cpu.avx512; }
+bool supported(const CpuFeatures& cpu) { return cpu.avx512 && cpu.avx2 && cpu.f16c && cpu.fma; }
 }  // namespace
 
 const KernelTable kAvx512Table = {
@@ -38,6 +39,7 @@ const KernelTable kAvx512Table = {
     .supported = supported,
     .decode_rows = codec::avx512::decode_rows_isa,
     .encode_rows = codec::avx512::encode_rows_isa,
+    .math = &kAvx512Math,
 };
 
 }  // namespace pajamas::kernels

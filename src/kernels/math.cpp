@@ -1,0 +1,55 @@
+#include "kernels/math.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace pajamas::kernels {
+
+void rms_norm(std::span<const float> x, std::span<const float> weight, double eps,
+              std::span<float> out) noexcept {
+  double squares = 0;
+  for (const float v : x) squares += static_cast<double>(v) * static_cast<double>(v);
+  const double mean = squares / static_cast<double>(x.size());
+  const auto scale = static_cast<float>(1.0 / std::sqrt(mean + eps));
+  for (std::size_t i = 0; i < x.size(); ++i) out[i] = x[i] * scale * weight[i];
+}
+
+void softmax(std::span<float> x) noexcept {
+  const float top = *std::max_element(x.begin(), x.end());
+  double sum = 0;
+  for (float& v : x) {
+    v = std::exp(v - top);
+    sum += static_cast<double>(v);
+  }
+  const auto scale = static_cast<float>(1.0 / sum);
+  for (float& v : x) v *= scale;
+}
+
+void silu_multiply(std::span<float> gate, std::span<const float> up) noexcept {
+  for (std::size_t i = 0; i < gate.size(); ++i) {
+    gate[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
+  }
+}
+
+void rope_angles(std::uint64_t position, double theta, std::span<float> cos,
+                 std::span<float> sin) noexcept {
+  const auto half = static_cast<double>(cos.size());
+  for (std::size_t i = 0; i < cos.size(); ++i) {
+    const double angle =
+        static_cast<double>(position) * std::pow(theta, -static_cast<double>(i) / half);
+    cos[i] = static_cast<float>(std::cos(angle));
+    sin[i] = static_cast<float>(std::sin(angle));
+  }
+}
+
+void rope(std::span<float> x, std::span<const float> cos, std::span<const float> sin) noexcept {
+  const std::size_t half = cos.size();
+  for (std::size_t i = 0; i < half; ++i) {
+    const float a = x[i];
+    const float b = x[i + half];
+    x[i] = a * cos[i] - b * sin[i];
+    x[i + half] = b * cos[i] + a * sin[i];
+  }
+}
+
+}  // namespace pajamas::kernels

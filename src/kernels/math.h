@@ -1,0 +1,85 @@
+// The float functions of a forward pass: products of decoded weights with activations, one set an
+// instruction set, and the small ones that are the same code everywhere.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "tensor/encoding.h"
+
+namespace pajamas::kernels {
+
+// A sum over columns is made of chunks of this many: within a chunk every vector lane keeps a sum
+// of its own in column order, the lanes are then added as a tree, and the chunks are added in
+// order. So an output does not depend on which rows are computed together, on the threads, or on
+// whether the weights were decoded into a buffer first.
+inline constexpr std::size_t kChunkCols = 1024;
+
+// One chunk of a matrix product, out[m][n] (+)= sum over c of x[m][c] * w[n][c]. Strides count
+// floats. `cols` <= kChunkCols.
+struct DotTile {
+  const float* w;  // [w_rows][cols]
+  std::size_t w_rows;
+  std::size_t w_stride;
+  const float* x;  // [x_rows][cols]
+  std::size_t x_rows;
+  std::size_t x_stride;
+  std::size_t cols;
+  bool accumulate;  // add to what is in out (all chunks but the first)
+  float* out;       // [x_rows][w_rows]
+  std::size_t out_stride;
+};
+
+// A matrix times one vector straight from storage: out[n] = sum over c of x[c] * w[n][c].
+struct PackedRows {
+  std::uint8_t group_size;  // of affine rows
+  DType scale_type;
+  const std::byte* plane[Encoding::kMaxPlanes];
+  std::size_t plane_row_bytes[Encoding::kMaxPlanes];
+  std::size_t rows;
+  std::size_t cols;
+  const float* x;  // [cols]
+  float* out;      // [rows]
+};
+using PackedDot = void (*)(const PackedRows&) noexcept;
+
+// out[d] (+)= sum over j of weights[j] * values[j * stride + d], in the order of j.
+struct WeightedSum {
+  const float* weights;  // [count]
+  const float* values;   // [count][stride], of which `size` are used
+  std::size_t count;
+  std::size_t stride;
+  std::size_t size;
+  bool accumulate;
+  float* out;  // [size]
+};
+
+struct MathKernels {
+  void (*dot_tile)(const DotTile&) noexcept;
+  void (*weighted_sum)(const WeightedSum&) noexcept;
+  // The fused product for rows of this encoding, or nullptr where decoding first is the way. Gives
+  // the same floats as decode_rows and dot_tile do.
+  PackedDot (*packed_dot)(const Encoding&, std::size_t cols) noexcept;
+};
+
+// Below: float in and out, sums in double, the same on every machine.
+
+// out = x / sqrt(mean(x^2) + eps) * weight. `out` may be `x`.
+void rms_norm(std::span<const float> x, std::span<const float> weight, double eps,
+              std::span<float> out) noexcept;
+
+// In place: exp(x - max) / sum. An empty or all -inf input is the caller's mistake.
+void softmax(std::span<float> x) noexcept;
+
+// gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i].
+void silu_multiply(std::span<float> gate, std::span<const float> up) noexcept;
+
+// Cosine and sine of position * theta^(-2i / (2 * cos.size())), computed in double.
+void rope_angles(std::uint64_t position, double theta, std::span<float> cos,
+                 std::span<float> sin) noexcept;
+
+// Rotates the pairs (x[i], x[i + half]) of one head, half = cos.size().
+void rope(std::span<float> x, std::span<const float> cos, std::span<const float> sin) noexcept;
+
+}  // namespace pajamas::kernels
