@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 namespace pajamas {
 
 Error::Error(ErrorCode code, std::string problem, std::string hint)
@@ -24,6 +26,8 @@ void Error::compose() {
   text_ = problem_;
   if (!place_.empty()) text_ += fmt::format(" ({})", place_);
   if (!hint_.empty()) text_ += fmt::format("; {}", hint_);
+  // Whoever forgot to escape a name must not break the promise of one line.
+  text_ = printable(text_, std::numeric_limits<std::size_t>::max());
 }
 
 namespace {

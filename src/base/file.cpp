@@ -25,6 +25,15 @@ namespace {
       .at(place);
 }
 
+[[noreturn]] void throw_truncated(const std::filesystem::path& path, std::uint64_t end,
+                                  std::uint64_t offset, std::uint64_t wanted) {
+  throw Error(
+      ErrorCode::kCorruptFile,
+      fmt::format("ends at byte {}, {} bytes from byte {} on were expected", end, wanted, offset),
+      "the file is truncated: download or copy it again")
+      .at(printable(path.native(), 300));
+}
+
 }  // namespace
 
 File::File(std::filesystem::path path, int fd, std::uint64_t size)
@@ -61,6 +70,8 @@ File::~File() {
 }
 
 void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  if (offset > size_ || out.size() > size_ - offset)
+    throw_truncated(path_, size_, offset, out.size());
   std::size_t done = 0;
   while (done < out.size()) {
     const ssize_t got =
@@ -71,11 +82,7 @@ void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
           .at(printable(path_.native(), 300));
     }
     if (got == 0) {
-      throw Error(
-          ErrorCode::kCorruptFile,
-          fmt::format("ends at byte {}, {} more were expected", offset + done, out.size() - done),
-          "the file is truncated: download or copy it again")
-          .at(printable(path_.native(), 300));
+      throw_truncated(path_, offset + done, offset, out.size());
     }
     done += static_cast<std::size_t>(got);
   }

@@ -2,94 +2,67 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/fs.h>
-#include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+#include <limits>
 #include <string>
 #include <utility>
 
 #include "base/error.h"
+#include "base/partial.h"
 #include "base/system.h"
 
 namespace pajamas {
 namespace {
 
 namespace fs = std::filesystem;
+using internal::throw_write_error;
 
 std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
 
-[[noreturn]] void throw_write_error(const fs::path& path, std::string_view what, int code) {
-  if (code == ENOSPC || code == EDQUOT || code == EFBIG) {
-    throw Error(ErrorCode::kNoSpace, fmt::format("{}: {}", what, std::strerror(code)),
-                "free some space or choose another --output; nothing was left behind")
-        .at(place_of(path));
-  }
-  throw Error(ErrorCode::kIo, fmt::format("{}: {}", what, std::strerror(code)),
-              "check the folder's permissions")
-      .at(place_of(path));
+[[noreturn]] void throw_exists(const fs::path& path, std::string problem, std::string hint) {
+  throw Error(ErrorCode::kExists, std::move(problem), std::move(hint)).at(place_of(path));
 }
 
-fs::path parent_of(const fs::path& path) {
-  const fs::path parent = path.parent_path();
-  return parent.empty() ? fs::path(".") : parent;
-}
-
-fs::path partial_name(const fs::path& path) {
-  return parent_of(path) / fmt::format(".{}.partial-{}", path.filename().native(), ::getpid());
-}
-
-void create_parents(const fs::path& path) {
+// --force exchanges a file for a file, and a folder for a folder that was one of ours: a slip of
+// the keyboard must not remove somebody's home.
+void require_replaceable(const fs::path& path, fs::file_type found, OutputKind kind) {
   std::error_code code;
-  fs::create_directories(parent_of(path), code);
-  if (code) throw_write_error(parent_of(path), "cannot create the folder", code.value());
+  if (kind == OutputKind::kFile) {
+    if (found == fs::file_type::regular || found == fs::file_type::symlink) return;
+    throw_exists(path,
+                 found == fs::file_type::directory ? "is a folder, a file would be written"
+                                                   : "is no regular file",
+                 "remove it, or give another --output");
+  }
+  if (!fs::is_directory(path, code)) {
+    throw_exists(path, "is a file, a folder would be written",
+                 "remove it, or give another --output");
+  }
+  if (fs::is_empty(path, code) || fs::exists(path / "config.json", code)) return;
+  throw_exists(path, "is a folder that holds no model (no config.json)",
+               "--force replaces nothing else: remove it, or give another --output");
 }
 
-void sync_folder(const fs::path& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) throw_write_error(folder, "cannot open the folder", errno);
-  const int status = ::fsync(fd);
-  const int code = errno;
-  ::close(fd);
-  // Some file systems cannot sync a folder and say so; their renames need none.
-  if (status != 0 && code != EINVAL) throw_write_error(folder, "cannot sync the folder", code);
-}
-
-// Gives `partial` its final name. Without `replace`, a name taken meanwhile is not overwritten;
-// with it, what stood there is exchanged in one step and removed afterwards.
-void rename_into_place(const fs::path& partial, const fs::path& path, bool replace) {
-  if (::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0) return;
-  if (errno == EEXIST && !replace) {
-    throw Error(ErrorCode::kExists, "appeared while this ran", "give --force to replace it")
-        .at(place_of(path));
-  }
-  if (errno == EEXIST &&
-      ::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0) {
-    std::error_code ignored;
-    fs::remove_all(partial, ignored);
-    return;
-  }
-  // File systems without renameat2 flags: plain rename, for folders after moving the old one away.
-  if (errno == EINVAL || errno == ENOSYS || errno == EEXIST) {
-    std::error_code code;
-    if (replace && fs::is_directory(path)) fs::remove_all(path, code);
-    if (::rename(partial.c_str(), path.c_str()) == 0) return;
-  }
-  throw_write_error(path, "cannot rename into place", errno);
+// A folder by a name that it can be renamed to: without a slash at the end, and not `.` or `..`.
+fs::path folder_name(const fs::path& path) {
+  fs::path name = path.filename().empty() ? path.parent_path() : path;
+  if (name.filename() != "." && name.filename() != "..") return name;
+  std::error_code code;
+  return fs::weakly_canonical(name, code);
 }
 
 }  // namespace
 
-void require_absent(const fs::path& path, OutputOptions options) {
+void require_absent(const fs::path& path, OutputOptions options, OutputKind kind) {
   std::error_code code;
-  if (fs::symlink_status(path, code).type() == fs::file_type::not_found) return;
-  if (options.replace) return;
-  throw Error(ErrorCode::kExists, "exists already",
-              "give --force to replace it, or another --output")
-      .at(place_of(path));
+  const fs::file_type found = fs::symlink_status(path, code).type();
+  if (found == fs::file_type::not_found) return;
+  if (!options.replace) {
+    throw_exists(path, "exists already", "give --force to replace it, or another --output");
+  }
+  require_replaceable(path, found, kind);
 }
 
 void require_free_space(const fs::path& path, std::uint64_t bytes) {
@@ -103,12 +76,14 @@ void require_free_space(const fs::path& path, std::uint64_t bytes) {
 }
 
 OutputFile::OutputFile(const fs::path& path, std::uint64_t size, OutputOptions options)
-    : path_(path), partial_(partial_name(path)), replace_(options.replace) {
-  if (path.filename().empty()) {
-    throw Error(ErrorCode::kUsage, "is not the name of a file").at(place_of(path));
+    : path_(path), partial_(internal::partial_name(path)), replace_(options.replace) {
+  if (path.filename().empty() || path.filename() == "." || path.filename() == "..") {
+    throw Error(ErrorCode::kUsage, "is not the name of a file", "give a file name")
+        .at(place_of(path));
   }
-  require_absent(path, options);
-  create_parents(path);
+  require_absent(path, options, OutputKind::kFile);
+  internal::create_parents(path);
+  internal::remove_stale_partials(path);
   open_and_reserve(size);
 }
 
@@ -119,18 +94,22 @@ OutputFile::OutputFile(Unnamed, fs::path path, std::uint64_t size)
 
 void OutputFile::open_and_reserve(std::uint64_t size) {
   fd_ = ::open(partial_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd_ < 0 && errno == EEXIST) {  // left by a killed process whose number came round again
-    ::unlink(partial_.c_str());
-    fd_ = ::open(partial_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  }
+  if (fd_ < 0 && errno == EEXIST) throw_exists(path_, "is being written already", "wait for it");
   if (fd_ < 0) throw_write_error(path_, "cannot create", errno);
+  if (!internal::lock_partial(fd_)) {
+    ::close(std::exchange(fd_, -1));
+    throw_exists(path_, "is being written by another process", "wait for it");
+  }
   if (size == 0) return;
   // posix_fallocate falls back to writing zeros where the file system cannot reserve.
-  const int code = ::posix_fallocate(fd_, 0, static_cast<off_t>(size));
-  if (code != 0) {
-    discard();
-    throw_write_error(path_, fmt::format("cannot reserve {} bytes", size), code);
+  int code = EFBIG;
+  if (size <= static_cast<std::uint64_t>(std::numeric_limits<off_t>::max())) {
+    do code = ::posix_fallocate(fd_, 0, static_cast<off_t>(size));
+    while (code == EINTR);
   }
+  if (code == 0) return;
+  discard();
+  throw_write_error(path_, fmt::format("cannot reserve {} bytes", size), code);
 }
 
 OutputFile::OutputFile(OutputFile&& other) noexcept
@@ -172,52 +151,62 @@ void OutputFile::commit() {
   PJ_CHECK(fd_ >= 0);
   sync();
   if (partial_ != path_) {
-    rename_into_place(partial_, path_, replace_);
+    internal::rename_into_place(partial_, path_, replace_);
     ::close(std::exchange(fd_, -1));
-    sync_folder(parent_of(path_));
+    internal::sync_folder(internal::parent_of(path_));
     return;
   }
   ::close(std::exchange(fd_, -1));
 }
 
 OutputDirectory::OutputDirectory(const fs::path& path, OutputOptions options)
-    : path_(path.filename().empty() ? path.parent_path() : path),
-      partial_(partial_name(path_)),
-      replace_(options.replace) {
-  require_absent(path_, options);
-  create_parents(path_);
+    : path_(folder_name(path)), partial_(internal::partial_name(path_)), replace_(options.replace) {
+  if (!path_.has_filename()) {
+    throw Error(ErrorCode::kUsage, "is not the name of a folder", "give a folder name")
+        .at(place_of(path));
+  }
+  require_absent(path_, options, OutputKind::kDirectory);
+  internal::create_parents(path_);
+  internal::remove_stale_partials(path_);
   std::error_code code;
-  fs::remove_all(partial_, code);
-  fs::create_directory(partial_, code);
+  if (!fs::create_directory(partial_, code) && !code) {
+    throw_exists(path_, "is being written already", "wait for it");
+  }
   if (code) throw_write_error(path_, "cannot create the folder", code.value());
+  lock_fd_ = ::open(partial_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (lock_fd_ < 0 || !internal::lock_partial(lock_fd_)) {
+    if (lock_fd_ >= 0) ::close(lock_fd_);
+    throw_exists(path_, "is being written by another process", "wait for it");
+  }
 }
 
 OutputDirectory::OutputDirectory(OutputDirectory&& other) noexcept
     : path_(std::move(other.path_)),
       partial_(std::move(other.partial_)),
-      replace_(other.replace_),
-      open_(std::exchange(other.open_, false)) {}
+      lock_fd_(std::exchange(other.lock_fd_, -1)),
+      replace_(other.replace_) {}
 
 OutputDirectory::~OutputDirectory() {
-  if (open_) discard();
+  if (lock_fd_ >= 0) discard();
 }
 
 void OutputDirectory::discard() noexcept {
-  open_ = false;
   std::error_code ignored;
   fs::remove_all(partial_, ignored);
+  ::close(std::exchange(lock_fd_, -1));
 }
 
 OutputFile OutputDirectory::create_file(const fs::path& name, std::uint64_t size) {
+  PJ_CHECK(name == name.filename());
   return OutputFile(OutputFile::Unnamed{}, partial_ / name, size);
 }
 
 void OutputDirectory::commit() {
-  PJ_CHECK(open_);
-  sync_folder(partial_);
-  rename_into_place(partial_, path_, replace_);
-  open_ = false;
-  sync_folder(parent_of(path_));
+  PJ_CHECK(lock_fd_ >= 0);
+  internal::sync_folder(partial_);
+  internal::rename_into_place(partial_, path_, replace_);
+  ::close(std::exchange(lock_fd_, -1));
+  internal::sync_folder(internal::parent_of(path_));
 }
 
 }  // namespace pajamas

@@ -12,11 +12,14 @@ struct OutputOptions {
   bool replace = false;  // an existing output is exchanged for the new one at commit
 };
 
+enum class OutputKind { kFile, kDirectory };
+
 // One file in the making: `.NAME.partial-PID` beside its final name, with its space reserved.
-// Destroyed without commit, it is removed. write_at is safe from several threads.
+// Destroyed without commit, it is removed. What a killed process left of the same output is removed
+// when it is made again. write_at is safe from several threads.
 class OutputFile {
  public:
-  // Throws Error{kExists} if the name is taken (without replace), kNoSpace if the disk cannot hold
+  // Throws Error{kExists} as require_absent does, kNoSpace if the disk cannot hold
   // `size` bytes, kIo otherwise. Parent folders are created.
   OutputFile(const std::filesystem::path& path, std::uint64_t size, OutputOptions options);
   OutputFile(OutputFile&& other) noexcept;
@@ -49,12 +52,13 @@ class OutputFile {
 // A folder in the making, as a whole: its files are written inside `.NAME.partial-PID`.
 class OutputDirectory {
  public:
+  // Throws as OutputFile does. Parent folders are created.
   OutputDirectory(const std::filesystem::path& path, OutputOptions options);
   OutputDirectory(OutputDirectory&& other) noexcept;
   OutputDirectory& operator=(OutputDirectory&&) = delete;
   ~OutputDirectory();
 
-  // A file inside; it gets its name at once and is synced when its `commit` is called.
+  // A file directly inside; it gets its name at once and is synced when its `commit` is called.
   OutputFile create_file(const std::filesystem::path& name, std::uint64_t size);
   // Syncs and renames the folder. All files must have been committed.
   void commit();
@@ -64,12 +68,15 @@ class OutputDirectory {
 
   std::filesystem::path path_;
   std::filesystem::path partial_;
+  int lock_fd_ = -1;  // open until the folder has its name or is gone
   bool replace_ = false;
-  bool open_ = true;
 };
 
-// Throws Error{kExists} where `path` is there already and `options` do not allow to replace it.
-void require_absent(const std::filesystem::path& path, OutputOptions options);
+// Throws Error{kExists} where `path` is there already and `options` do not allow to replace it. A
+// file never replaces a folder nor the other way round, and a folder is only replaced where it is
+// empty or holds a config.json, as a model does.
+void require_absent(const std::filesystem::path& path, OutputOptions options,
+                    OutputKind kind = OutputKind::kFile);
 
 // Throws Error{kNoSpace}, naming both figures, where fewer than `bytes` are free beside `path`.
 void require_free_space(const std::filesystem::path& path, std::uint64_t bytes);

@@ -43,14 +43,21 @@ void TaskPool::for_ranges(std::uint64_t count, std::uint64_t grain,
                           const std::function<void(std::uint64_t, std::uint64_t)>& fn) const {
   PJ_CHECK(grain > 0);
   if (count == 0) return;
-  const std::uint64_t pieces = (count + grain - 1) / grain;
-  const auto piece = [&](std::uint64_t i) { fn(i * grain, std::min(count, (i + 1) * grain)); };
+  const std::uint64_t pieces = count / grain + (count % grain != 0 ? 1 : 0);
+  const auto piece = [&](std::uint64_t i) {
+    const std::uint64_t first = i * grain;
+    fn(first, first + std::min(grain, count - first));
+  };
   if (pieces == 1 || threads() == 1) {
     for (std::uint64_t i = 0; i < pieces; ++i) piece(i);
     return;
   }
-  impl_->arena.execute(
-      [&] { tbb::parallel_for(std::uint64_t{0}, pieces, piece, tbb::simple_partitioner()); });
+  // Isolated: a thread that waits for a loop within a piece must not take up another outer piece,
+  // which would meet the first one's half-used scratch memory.
+  impl_->arena.execute([&] {
+    tbb::this_task_arena::isolate(
+        [&] { tbb::parallel_for(std::uint64_t{0}, pieces, piece, tbb::simple_partitioner()); });
+  });
 }
 
 }  // namespace pajamas

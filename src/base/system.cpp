@@ -29,24 +29,30 @@ std::uint64_t status_bytes(std::string_view key) noexcept {
   return 0;
 }
 
+// The lowest memory limit of this process's control group and all groups around it.
 std::uint64_t cgroup_limit() noexcept {
+  std::uint64_t lowest = UINT64_MAX;
   try {
     std::ifstream self("/proc/self/cgroup");
-    std::string line;
-    while (std::getline(self, line)) {
-      if (!line.starts_with("0::")) continue;
-      std::ifstream limit("/sys/fs/cgroup" + line.substr(3) + "/memory.max");
-      std::uint64_t bytes = 0;
-      if (limit >> bytes) return bytes;  // "max" does not parse
+    for (std::string line; std::getline(self, line);) {
+      if (!line.starts_with("0::/")) continue;
+      for (std::filesystem::path group = line.substr(3);; group = group.parent_path()) {
+        std::ifstream limit("/sys/fs/cgroup" + group.native() + "/memory.max");
+        std::uint64_t bytes = 0;
+        if (limit >> bytes) lowest = std::min(lowest, bytes);  // "max" does not parse
+        if (!group.has_relative_path()) break;
+      }
     }
   } catch (const std::exception&) {
   }
-  return UINT64_MAX;
+  return lowest;
 }
 
 }  // namespace
 
 std::uint64_t peak_resident_bytes() noexcept {
+  // getrusage would count what the parent had resident when it forked.
+  if (const std::uint64_t peak = status_bytes("VmHWM:"); peak != 0) return peak;
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
@@ -61,8 +67,9 @@ std::uint64_t memory_limit_bytes() noexcept {
 }
 
 std::uint64_t free_disk_bytes(const std::filesystem::path& path) {
-  std::filesystem::path folder = std::filesystem::absolute(path);
-  while (!std::filesystem::exists(folder) && folder.has_relative_path()) {
+  std::error_code ignored;
+  std::filesystem::path folder = std::filesystem::absolute(path, ignored);
+  while (!std::filesystem::exists(folder, ignored) && folder.has_relative_path()) {
     folder = folder.parent_path();
   }
   struct statvfs status {};

@@ -1,0 +1,149 @@
+#include "base/partial.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <string>
+
+#include "base/error.h"
+
+namespace pajamas::internal {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
+
+std::string partial_prefix(const fs::path& path) {
+  return fmt::format(".{}.partial-", path.filename().native());
+}
+
+bool process_exists(pid_t pid) noexcept { return ::kill(pid, 0) == 0 || errno == EPERM; }
+
+// A lock dies with its process, in whatever container and with whatever number that ran; the number
+// decides only where the file system has no locks. The lock is held until the file is gone, so that
+// a process that has just created one of this name notices.
+void remove_if_stale(const fs::path& partial, pid_t pid) {
+  const int fd = ::open(partial.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+  if (fd < 0) return;
+  const bool locked = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
+  const bool in_use = !locked && errno == EWOULDBLOCK;
+  std::error_code ignored;
+  if (locked || (!in_use && !process_exists(pid))) fs::remove_all(partial, ignored);
+  ::close(fd);
+}
+
+// Where file systems lack renameat2's flags. What stood at `path` is kept until the new name holds.
+void replace_in_steps(const fs::path& partial, const fs::path& path) {
+  if (!fs::is_directory(fs::symlink_status(path))) {
+    if (::rename(partial.c_str(), path.c_str()) == 0) return;
+    throw_write_error(path, "cannot rename into place", errno);
+  }
+  const fs::path old = partial.native() + ".old";
+  if (::rename(path.c_str(), old.c_str()) != 0) {
+    throw_write_error(path, "cannot move the old folder away", errno);
+  }
+  if (::rename(partial.c_str(), path.c_str()) != 0) {
+    const int code = errno;
+    (void)!::rename(old.c_str(), path.c_str());
+    throw_write_error(path, "cannot rename into place", code);
+  }
+  std::error_code ignored;
+  fs::remove_all(old, ignored);
+}
+
+}  // namespace
+
+void throw_write_error(const fs::path& path, std::string_view what, int code) {
+  if (code == ENOSPC || code == EDQUOT || code == EFBIG) {
+    throw Error(ErrorCode::kNoSpace, fmt::format("{}: {}", what, std::strerror(code)),
+                "free some space or choose another --output; nothing was left behind")
+        .at(place_of(path));
+  }
+  throw Error(ErrorCode::kIo, fmt::format("{}: {}", what, std::strerror(code)),
+              "check the folder's permissions")
+      .at(place_of(path));
+}
+
+fs::path parent_of(const fs::path& path) {
+  const fs::path parent = path.parent_path();
+  return parent.empty() ? fs::path(".") : parent;
+}
+
+fs::path partial_name(const fs::path& path) {
+  return parent_of(path) / fmt::format("{}{}", partial_prefix(path), ::getpid());
+}
+
+void create_parents(const fs::path& path) {
+  const fs::path parent = parent_of(path);
+  std::error_code code;
+  if (fs::is_directory(parent, code)) return;
+  if (parent.has_filename() && parent != path) create_parents(parent);
+  fs::create_directory(parent, code);
+  if (code) throw_write_error(parent, "cannot create the folder", code.value());
+  sync_folder(parent_of(parent));
+}
+
+void sync_folder(const fs::path& folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) throw_write_error(folder, "cannot open the folder", errno);
+  const int status = ::fsync(fd);
+  const int code = errno;
+  ::close(fd);
+  // Some file systems cannot sync a folder and say so; their renames need none.
+  if (status != 0 && code != EINVAL) throw_write_error(folder, "cannot sync the folder", code);
+}
+
+bool lock_partial(int fd) noexcept {
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) return errno != EWOULDBLOCK;
+  struct stat status {};
+  return ::fstat(fd, &status) != 0 || status.st_nlink > 0;
+}
+
+void remove_stale_partials(const fs::path& path) noexcept try {
+  const std::string prefix = partial_prefix(path);
+  for (const fs::directory_entry& entry : fs::directory_iterator(parent_of(path))) {
+    const std::string name = entry.path().filename().native();
+    if (!name.starts_with(prefix)) continue;
+    pid_t pid = 0;
+    const char* last = name.data() + name.size();
+    const auto [end, failure] = std::from_chars(name.data() + prefix.size(), last, pid);
+    if (failure != std::errc{} || (end != last && std::string_view(end, last) != ".old")) continue;
+    remove_if_stale(entry.path(), pid);
+  }
+} catch (const std::exception&) {  // it is only tidying up
+}
+
+void rename_into_place(const fs::path& partial, const fs::path& path, bool replace) {
+  if (::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0) return;
+  const bool flags_unknown = errno == EINVAL || errno == ENOSYS;
+  if (flags_unknown ? !replace && fs::exists(fs::symlink_status(path))
+                    : errno == EEXIST && !replace) {
+    throw Error(ErrorCode::kExists, "appeared while this ran", "give --force to replace it")
+        .at(place_of(path));
+  }
+  if (!flags_unknown && errno != EEXIST) {
+    throw_write_error(path, "cannot rename into place", errno);
+  }
+  if (!flags_unknown &&
+      ::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0) {
+    std::error_code ignored;
+    fs::remove_all(partial, ignored);
+    return;
+  }
+  if (!flags_unknown && errno != EINVAL) {
+    throw_write_error(path, "cannot exchange with the new one", errno);
+  }
+  replace_in_steps(partial, path);
+}
+
+}  // namespace pajamas::internal
