@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and does the main job on the embedded checkpoint: quantizes it
+# to GGUF and MLX in one pass, generates text from both, scores both against the original.
+set -euo pipefail
+cd "$(dirname "$0")"
+source tools/setup.sh
+
+install_packages demo
+echo "building (build/release.log)"
+build release llama-pajamas
+
+pajamas=build/release/llama-pajamas
+model=models/tiny-qwen2
+text=models/eval/heldout.txt
+out=build/demo
+rm -rf "$out"
+mkdir -p "$out"
+
+run() {
+  printf '\n$ %s\n' "$*"
+  "$@"
+}
+
+run "$pajamas" quantize "$model" --format gguf,mlx --method Q4_K_M:4bit --embedding-bits 6 \
+  --output "$out/quantized"
+gguf=$out/quantized/gguf/model-q4_k_m.gguf
+mlx=$out/quantized/mlx/model-4bit
+
+for name in original gguf mlx; do
+  case $name in original) path=$model ;; gguf) path=$gguf ;; mlx) path=$mlx ;; esac
+  run "$pajamas" run "$path" --raw --prompt "My fellow citizens," --max-tokens 64 --seed 1 \
+    --stats "$out/$name-run.json"
+  echo
+  "$pajamas" inspect "$path" --json >"$out/$name-inspect.json"
+  if [ "$name" = original ]; then
+    run "$pajamas" validate "$path" --metrics perplexity --text "$text" --ctx 256 --json \
+      >"$out/$name-score.json"
+  else
+    run "$pajamas" validate "$path" --metrics perplexity,kl --reference "$model" --text "$text" \
+      --ctx 256 --json >"$out/$name-score.json"
+  fi
+done
+
+python3 - "$out" "$model" "$gguf" "$mlx" <<'PYTHON'
+import json
+import pathlib
+import sys
+
+out = pathlib.Path(sys.argv[1])
+
+
+def load(name, part):
+    text = (out / f"{name}-{part}.json").read_text()
+    return json.loads(text[text.index("{"):])
+
+
+def weight_files(path):
+    path = pathlib.Path(path)
+    return [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+
+
+rows = [("", "file MB", "bits/weight", "perplexity", "loss %", "tokens/s", "peak MB")]
+names = {"original": "original BF16", "gguf": "GGUF Q4_K_M", "mlx": "MLX 4-bit, embeddings 6"}
+for (name, title), path in zip(names.items(), sys.argv[2:]):
+    run, score, facts = (load(name, part) for part in ("run", "score", "inspect"))
+    size = sum(f.stat().st_size for f in weight_files(path))
+    loss = f"{score['loss_percent']:+.2f}" if "loss_percent" in score else "-"
+    rows.append((title, f"{size / 1e6:.2f}", f"{facts['bits_per_weight']:.2f}",
+                 f"{score['perplexity']:.2f} ± {score['perplexity_stderr']:.2f}", loss,
+                 f"{run['generation_tokens_per_second']:.0f}",
+                 f"{run['peak_memory_bytes'] / 1e6:.0f}"))
+widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+print()
+for number, row in enumerate(rows):
+    print("  ".join([row[0].ljust(widths[0])] +
+                    [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]))
+    if number == 0:
+        print("  ".join("-" * width for width in widths))
+PYTHON

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Runs every test: release build, ASan and UBSan build, interop with the stock peers, short fuzzing.
+# Installs what is missing first; a second run uses what is there. At most 25 minutes on 2 cores.
+#
+#   ./test.sh                    everything
+#   ./test.sh interop            some stages: release, asan, interop, fuzz
+#   FUZZ_SECONDS=5 ./test.sh     how long each fuzz target runs (30)
+set -euo pipefail
+cd "$(dirname "$0")"
+source tools/setup.sh
+
+export ASAN_OPTIONS=abort_on_error=1:detect_leaks=1:allocator_may_return_null=0:max_allocation_size_mb=4096
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+jobs=$(nproc)
+results=build/test-results
+passed=0 failed=0 skipped=0
+
+# Adds the figures of one JUnit file to the totals.
+count() {
+  local tests failures errors skips
+  read -r tests failures errors skips < <(python3 - "$1" <<'PYTHON'
+import sys
+import xml.etree.ElementTree as tree
+root = tree.parse(sys.argv[1]).getroot()
+suites = [root] if root.tag == "testsuite" else root.findall("testsuite")
+def total(key):
+    return sum(int(s.get(key) or 0) for s in suites)
+print(total("tests"), total("failures"), total("errors"),
+      total("skipped") + total("disabled"))
+PYTHON
+  )
+  passed=$((passed + tests - failures - errors - skips))
+  failed=$((failed + failures + errors))
+  skipped=$((skipped + skips))
+}
+
+run_ctest() {
+  local preset=$1 status=0
+  ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --no-tests=error \
+    --output-junit "$PWD/$results/$preset.xml" >"$results/$preset.log" 2>&1 || status=$?
+  if [ "$status" -ne 0 ]; then
+    grep -v "   Passed " "$results/$preset.log" | tail -n 200 >&2
+  else
+    tail -n 3 "$results/$preset.log"
+  fi
+  count "$results/$preset.xml"
+  return "$status"
+}
+
+test_preset() {
+  build "$1"
+  run_ctest "$1"
+}
+
+run_interop() {
+  local status=0
+  tools/setup_peers.sh
+  OMP_NUM_THREADS=$jobs LLAMA_PAJAMAS=$PWD/build/release/llama-pajamas \
+    build/peers/bin/python -m pytest tests/interop -q -ra --durations=5 -p no:cacheprovider \
+    --junitxml="$results/interop.xml" --basetemp=build/interop-tmp || status=$?
+  rm -rf build/interop-tmp
+  count "$results/interop.xml"
+  return "$status"
+}
+
+# Every target runs on a copy of its corpus, so that the checkout stays as it is.
+fuzz() {
+  local target name corpus found=0 scratch=build/fuzz-corpus
+  build fuzz
+  rm -rf "$scratch"
+  while IFS= read -r target; do
+    name=$(basename "$target")
+    name=${name#fuzz_}
+    corpus=$scratch/$name
+    mkdir -p "$corpus"
+    [ -d "fuzz/corpus/$name" ] && cp -r "fuzz/corpus/$name/." "$corpus/"
+    echo "$name: $(find "$corpus" -type f | wc -l) seeds, ${FUZZ_SECONDS:-30} s"
+    if "$target" -max_total_time="${FUZZ_SECONDS:-30}" -rss_limit_mb=2048 -malloc_limit_mb=1024 \
+        -timeout=10 -print_final_stats=1 -artifact_prefix="$results/$name-" "$corpus" \
+        >"$results/fuzz-$name.log" 2>&1 </dev/null; then
+      grep -h "stat::number_of_executed_units" "$results/fuzz-$name.log" | sed 's/^/  /'
+      passed=$((passed + 1))
+    else
+      tail -n 60 "$results/fuzz-$name.log" >&2
+      failed=$((failed + 1))
+      return 1
+    fi
+    found=$((found + 1))
+  done < <(find build/fuzz -maxdepth 3 -type f -executable -name 'fuzz_*' ! -name '*.*' | sort)
+  [ "$found" -gt 0 ] || { echo "no fuzz targets were built" >&2; return 1; }
+}
+
+wants() {
+  [ ${#selected[@]} -eq 0 ] || [[ " ${selected[*]} " == *" $1 "* ]]
+}
+
+selected=("$@")
+for name in "$@"; do
+  case $name in release | asan | interop | fuzz) ;; *)
+    echo "error: $name is no stage; try release, asan, interop or fuzz" >&2
+    exit 2 ;;
+  esac
+done
+mkdir -p "$results"
+
+stage "packages" install_packages
+if wants release; then stage "release: build and tests" test_preset release; fi
+if wants asan; then stage "ASan and UBSan: build and tests" test_preset asan; fi
+if wants interop; then
+  if ! wants release; then stage "release: build" build release; fi
+  stage "interop with the stock peers" run_interop
+fi
+if wants fuzz; then stage "fuzzing" fuzz; fi
+
+print_stages
+[ "$skipped" -eq 0 ] || echo "$skipped skipped"
+echo "$passed passed, $failed failed"

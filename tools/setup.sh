@@ -1,0 +1,63 @@
+# Sourced by demo.sh, test.sh and .ci/run: installing what is missing, and running named stages.
+# shellcheck shell=bash
+
+# install_packages [demo]: what tools/packages.txt lists and this machine lacks. Without anything
+# missing nothing is asked of the network.
+install_packages() {
+  local wanted missing=() package
+  if [ "${1:-}" = demo ]; then
+    wanted=$(sed -n 's/^\([^# ]*\) *# demo.*/\1/p' tools/packages.txt)
+  else
+    wanted=$(sed -n 's/^\([^# ][^# ]*\).*/\1/p' tools/packages.txt)
+  fi
+  for package in $wanted; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "ok installed" ||
+      missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  local root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null ||
+      { echo "error: these packages are missing and there is no sudo: ${missing[*]}" >&2; return 1; }
+    root=(sudo)
+  fi
+  echo "installing ${missing[*]}"
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    "${missing[@]}" >/dev/null
+}
+
+# build PRESET [TARGET...]: configures and builds, quietly unless something goes wrong.
+build() {
+  local preset=$1 log
+  shift
+  mkdir -p build
+  log=build/$preset.log
+  { cmake --preset "$preset" >"$log" 2>&1 && cmake --build --preset "$preset" ${1:+--target "$@"} \
+      >>"$log" 2>&1; } || { tail -n 60 "$log" >&2; return 1; }
+}
+
+# One stage at a time: `stage NAME COMMAND...` runs it, times it and ends the script if it fails.
+STAGE_NAMES=()
+STAGE_SECONDS=()
+stage() {
+  local name=$1 began=$SECONDS status=0
+  shift
+  printf '\n== %s\n' "$name"
+  "$@" || status=$?
+  STAGE_NAMES+=("$name")
+  STAGE_SECONDS+=($((SECONDS - began)))
+  if [ "$status" -ne 0 ]; then
+    print_stages
+    echo "FAILED: $name (status $status)" >&2
+    exit 1
+  fi
+}
+
+print_stages() {
+  local i
+  printf '\n'
+  for i in "${!STAGE_NAMES[@]}"; do
+    printf '%5d s  %s\n' "${STAGE_SECONDS[$i]}" "${STAGE_NAMES[$i]}"
+  done
+}
