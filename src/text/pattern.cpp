@@ -22,7 +22,6 @@ constexpr std::uint32_t kHeapLimitKib = 64 * 1024;  // of the interpreter, where
 constexpr std::size_t kJitStackMin = 64 * 1024;
 constexpr std::size_t kJitStackMax = 16 * 1024 * 1024;
 constexpr std::uint32_t kMaxNesting = 100;
-// No pattern in use needs 1% of this; it ends the ones whose every single match is just bounded.
 constexpr std::chrono::seconds kTimeBase{5};
 constexpr std::chrono::microseconds kTimePerByte{5};
 
@@ -60,12 +59,12 @@ std::string message_of(int code) {
 // What one thread needs to match one text.
 class Matcher {
  public:
-  Matcher(const pcre2_code* code, std::string_view text)
+  Matcher(const pcre2_code* code, std::string_view text, PatternBudget& budget)
       : code_(code),
         text_(text),
         data_(allocated(MatchData(pcre2_match_data_create_from_pattern(code, nullptr)))),
         context_(allocated(MatchContext(pcre2_match_context_create(nullptr)))),
-        deadline_(std::chrono::steady_clock::now() + kTimeBase + kTimePerByte * text.size()) {
+        budget_(budget) {
     const std::uint64_t steps = kMatchStepsMin + text.size() * std::uint64_t{kMatchStepsPerByte};
     pcre2_set_match_limit(
         context_.get(), static_cast<std::uint32_t>(std::min<std::uint64_t>(steps, kMatchStepsMax)));
@@ -81,9 +80,7 @@ class Matcher {
       pcre2_jit_stack_assign(context_.get(), nullptr, stack_.get());
       rc = match(at);
     }
-    if ((++calls_ & 0xF) == 0 && std::chrono::steady_clock::now() > deadline_) {
-      backtracks_without_end();
-    }
+    budget_.spend();
     if (rc == PCRE2_ERROR_NOMATCH) return std::string_view::npos;
     if (rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT ||
         rc == PCRE2_ERROR_HEAPLIMIT || rc == PCRE2_ERROR_JIT_STACKLIMIT) {
@@ -105,11 +102,19 @@ class Matcher {
   MatchData data_;
   MatchContext context_;
   JitStack stack_;
-  std::chrono::steady_clock::time_point deadline_;
-  std::uint32_t calls_ = 0;
+  PatternBudget& budget_;
 };
 
 }  // namespace
+
+PatternBudget::PatternBudget(std::size_t text_bytes)
+    : deadline_(std::chrono::steady_clock::now() + kTimeBase + kTimePerByte * text_bytes) {}
+
+void PatternBudget::spend() {
+  if ((++attempts_ & 0xF) == 0 && std::chrono::steady_clock::now() > deadline_) {
+    backtracks_without_end();
+  }
+}
 
 struct Pattern::Compiled {
   Code code;
@@ -137,7 +142,12 @@ Pattern::Pattern(std::string_view pattern) {
 }
 
 void Pattern::split(std::string_view text, const Emit& emit) const {
-  Matcher matcher(compiled_->code.get(), text);
+  PatternBudget budget(text.size());
+  split(text, budget, emit);
+}
+
+void Pattern::split(std::string_view text, PatternBudget& budget, const Emit& emit) const {
+  Matcher matcher(compiled_->code.get(), text, budget);
   constexpr std::size_t kNone = std::string_view::npos;
   std::size_t pending = 0;       // start of what no match has taken yet
   std::size_t last_end = kNone;  // where the last match ended

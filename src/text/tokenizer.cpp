@@ -167,6 +167,7 @@ class Encoder {
       : impl_(impl), special_(special), out_(out) {}
 
   void run(std::string_view text) {
+    budget_ = PatternBudget(text.size());
     impl_.literal.split(text, special_, [this](std::int32_t id, std::string_view piece) {
       if (id >= 0) {
         out_.push_back(id);
@@ -203,7 +204,7 @@ class Encoder {
   void pattern(std::string_view text, std::size_t stage) {
     if (stage == impl_.patterns.size()) return word(text);
     impl_.patterns[stage].split(
-        text, [this, stage](std::string_view piece, bool) { pieces(piece, stage + 1); });
+        text, budget_, [this, stage](std::string_view piece, bool) { pieces(piece, stage + 1); });
   }
 
   void word(std::string_view text) {
@@ -231,6 +232,7 @@ class Encoder {
   bool special_;
   std::vector<std::int32_t>& out_;
   std::vector<std::int32_t> word_;
+  PatternBudget budget_{0};
 };
 
 }  // namespace

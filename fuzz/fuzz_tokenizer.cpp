@@ -1,0 +1,47 @@
+// Any bytes as a tokenizer.json: either an Error, or a tokenizer that gives every text back.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "text/nfc.h"
+#include "text/tokenizer.h"
+#include "text/utf8.h"
+
+namespace {
+
+using namespace pajamas;
+using namespace pajamas::text;
+
+constexpr std::size_t kMaxPatterns = 4;
+
+void round_trip(const Tokenizer& tokenizer, std::string_view text) {
+  for (const bool special : {false, true}) {
+    const auto ids = tokenizer.encode(text, {.parse_special = special});
+    const std::string back = tokenizer.decode(ids);
+    const TokenizerSpec& spec = tokenizer.spec();
+    // Added tokens may swallow the space around them, and their text need not be normalized.
+    if (spec.added_tokens.empty() && !spec.add_prefix_space &&
+        back != (spec.nfc ? normalize_nfc(text) : std::string(text))) {
+      std::abort();
+    }
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  try {
+    TokenizerSpec spec = parse_tokenizer_json(input);
+    if (spec.patterns.size() > kMaxPatterns) return 0;
+    (void)pre_tokenizer_name(spec);
+    const Tokenizer tokenizer(std::move(spec));
+    round_trip(tokenizer, "ab 'S 12\r\n\t e\xCC\x81 \xE6\xBC\xA2 <s>x");
+    round_trip(tokenizer, utf8_lossy(input.substr(0, 200)));
+  } catch (const Error&) {
+  }
+  return 0;
+}
