@@ -466,10 +466,10 @@ def put(key, value):
     return lambda d: d.set(key, value)
 
 
-def field(name, **changes):
+def field(tensor, **changes):
     def change(d):
         for key, value in changes.items():
-            setattr(d.tensor(name), key, value)
+            setattr(d.tensor(tensor), key, value)
     return change
 
 

@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""The main job at full size: one pass from a checkpoint to GGUF and MLX, then both run.
+
+    bench/full_size.py CHECKPOINT [--scratch DIR] [--limit BYTES] [--binary PATH] [--report FILE]
+
+Everything runs inside a memory cgroup (version 1 or 2) of --limit bytes, page cache included: more
+anonymous memory than that and the kernel kills it. Where no cgroup can be made the limit is one on
+data segments. Sampled every 50 ms: anonymous memory (RssAnon) and resident set. Only the standard
+library is needed. `tools/make_checkpoint.py` makes the checkpoint:
+
+    tools/make_checkpoint.py ../shared/configs/Qwen2.5-7B-Instruct /work/big/qwen2.5-7b
+"""
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+GIB = 1 << 30
+
+
+class Cgroup:
+    """A memory cgroup of its own, or nothing where none can be made."""
+
+    def __init__(self, limit):
+        self.limit, self.path, self.kind = limit, None, "RLIMIT_DATA"
+        name = f"llama-pajamas-{os.getpid()}"
+        for base, kind, file in (("/sys/fs/cgroup", "cgroup v2", "memory.max"),
+                                 ("/sys/fs/cgroup/memory", "cgroup v1", "memory.limit_in_bytes")):
+            path = pathlib.Path(base, name)
+            try:
+                path.mkdir()
+            except OSError:
+                continue
+            try:
+                (path / file).write_text(str(limit))
+                self.path, self.kind = path, kind
+                return
+            except OSError:
+                path.rmdir()
+
+    def enter(self):
+        """In the child, before the program starts."""
+        if self.path:
+            (self.path / "cgroup.procs").write_text(str(os.getpid()))
+        else:
+            resource.setrlimit(resource.RLIMIT_DATA, (self.limit, self.limit))
+
+    def close(self):
+        if self.path:
+            for _ in range(50):
+                with contextlib.suppress(OSError):
+                    self.path.rmdir()
+                    return
+                time.sleep(0.1)
+
+
+class Sampler(threading.Thread):
+    """Largest anonymous and resident memory of a process while it lives."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid, self.anonymous, self.resident = pid, 0, 0
+
+    def run(self):
+        while True:
+            try:
+                status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+            except OSError:
+                return
+            if "RssAnon" not in status:
+                return
+            found = dict(re.findall(r"^(RssAnon|VmHWM):\s+(\d+) kB", status, re.M))
+            self.anonymous = max(self.anonymous, int(found["RssAnon"]) * 1024)
+            self.resident = max(self.resident, int(found["VmHWM"]) * 1024)
+            time.sleep(0.05)
+
+
+def measure(title, command, limit):
+    """Runs it under a limit; a row of the report. `limit` of None: no limit."""
+    print(f"\n== {title}\n$ {' '.join(command)}", flush=True)
+    group = Cgroup(limit) if limit else None
+    began = time.monotonic()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                               preexec_fn=group.enter if group else None)
+    sampler = Sampler(process.pid)
+    sampler.start()
+    process.wait()
+    seconds = time.monotonic() - began
+    sampler.join()
+    if group:
+        group.close()
+    if process.returncode != 0:
+        sys.exit(f"error: status {process.returncode} after {seconds:.1f} s, "
+                 f"{sampler.anonymous:,} bytes anonymous")
+    kind = f"{limit / GIB:g} GiB ({group.kind})" if group else "none"
+    print(f"{seconds:.1f} s, anonymous {sampler.anonymous / 1e6:.0f} MB, "
+          f"resident {sampler.resident / 1e6:.0f} MB, limit {kind}", flush=True)
+    return dict(title=title, command=command, seconds=seconds, anonymous=sampler.anonymous,
+                resident=sampler.resident, limit=kind)
+
+
+def machine():
+    info = pathlib.Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*:\s*(.*)", info)
+    flags = re.search(r"^flags\s*:(.*)", info, re.M)
+    known = [f for f in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16")
+             if flags and f in flags.group(1).split()]
+    memory = int(re.search(r"MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text()).group(1))
+    return (f"{model.group(1) if model else platform.machine()} ({', '.join(known)}), "
+            f"{os.cpu_count()} CPUs, {memory / (1 << 20):.0f} GiB, {platform.platform()}")
+
+
+def size_of(path):
+    path = pathlib.Path(path)
+    files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
+    return sum(f.stat().st_size for f in files)
+
+
+def read_stats(path):
+    return json.loads(pathlib.Path(path).read_text())
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("checkpoint", type=pathlib.Path)
+    parser.add_argument("--scratch", type=pathlib.Path, default=pathlib.Path("/work/big/full-size"))
+    parser.add_argument("--limit", type=int, default=GIB, help="bytes, for quantize")
+    parser.add_argument("--method", default="Q4_K_M:4bit")
+    parser.add_argument("--binary", default=str(ROOT / "build/release/llama-pajamas"))
+    parser.add_argument("--max-tokens", type=int, default=32)
+    parser.add_argument("--report", type=pathlib.Path)
+    return parser.parse_args()
+
+
+def run_models(args, paths):
+    """Both results answer; without a limit, since what is run stays mapped."""
+    prompt = ("Explain in simple words why the sky is blue during the day and red in the evening. " *
+              8)
+    rows = []
+    for name, path in paths.items():
+        stats = args.scratch / f"{name}.json"
+        row = measure(f"run {name}", [
+            args.binary, "run", str(path), "--raw", "--prompt", prompt, "--max-tokens",
+            str(args.max_tokens), "--temperature", "0.7", "--seed", "1", "--stats", str(stats)],
+            None)
+        rows.append(row | read_stats(stats))
+    return rows
+
+
+def main():
+    args = parse_arguments()
+    out = args.scratch / "quantized"
+    shutil.rmtree(args.scratch, ignore_errors=True)
+    args.scratch.mkdir(parents=True)
+    gguf_method, mlx_method = args.method.split(":")
+    quantize = measure("quantize to both formats in one pass", [
+        args.binary, "quantize", str(args.checkpoint), "--format", "gguf,mlx", "--method",
+        args.method, "--output", str(out)], args.limit)
+    paths = {"gguf": out / f"gguf/model-{gguf_method.lower()}.gguf",
+             "mlx": out / f"mlx/model-{mlx_method}"}
+    rows = run_models(args, paths)
+    config = read_stats(args.checkpoint / "config.json")
+    weights = sum(size_of(f) for f in args.checkpoint.glob("*.safetensors"))
+    name = f"{config['model_type']}, {config['num_hidden_layers']} layers, {weights / 1e9:.1f} GB"
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True,
+                            text=True).stdout.strip()
+    lines = [
+        f"# Full size: {args.checkpoint.name}", "",
+        f"{datetime.date.today()}, commit {commit}, {machine()}.",
+        f"Checkpoint: {name}, generated by `tools/make_checkpoint.py` (Gaussian weights, outlier "
+        "channels).", "Written by `bench/full_size.py`.", "",
+        "| step | wall time | peak anonymous | peak resident | memory limit |", "|---|---|---|---|---|"]
+    for row in [quantize, *rows]:
+        lines.append(f"| {row['title']} | {row['seconds']:.1f} s | {row['anonymous'] / 1e6:.0f} MB "
+                     f"| {row['resident'] / 1e6:.0f} MB | {row['limit']} |")
+    parameters = weights / 2
+    lines += ["", f"Quantizing: {parameters / quantize['seconds'] / 1e6:.1f} M weights/s for both "
+              f"formats together ({weights / quantize['seconds'] / 1e6:.0f} MB/s read).", "",
+              "| model | bytes | prompt tokens/s | generation tokens/s | load | peak memory |",
+              "|---|---|---|---|---|---|"]
+    for row, path in zip(rows, paths.values()):
+        lines.append(f"| {path.name} | {size_of(path):,} | {row['prompt_tokens_per_second']:.1f} "
+                     f"({row['prompt_tokens']} tokens) | "
+                     f"{row['generation_tokens_per_second']:.2f} ({row['generated_tokens']}) | "
+                     f"{row['load_seconds']:.1f} s | {row['peak_memory_bytes'] / 1e9:.2f} GB |")
+    lines += ["", "Commands:", "```sh"]
+    for row in [quantize, *rows]:
+        shown = [repr(a[:40] + "...") if len(a) > 60 else a for a in row["command"]]
+        lines.append(" ".join(shown).replace(str(ROOT) + "/", ""))
+    lines += ["```", ""]
+    report = args.report or ROOT / f"bench/results/full-size-{args.checkpoint.name}.md"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text("\n".join(lines))
+    print("\n" + "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
