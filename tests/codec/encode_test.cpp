@@ -1,0 +1,189 @@
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <limits>
+#include <map>
+
+#include "codec/codec.h"
+#include "codec/fitted.h"
+#include "codec/sample_weights.h"
+
+namespace pajamas::codec {
+namespace {
+
+std::vector<float> through(const Encoding& encoding, std::span<const float> weights,
+                           std::span<const float> importance, std::uint64_t cols) {
+  test::Stored stored(encoding, weights.size() / cols, cols);
+  encode_rows(encoding, weights, importance, cols, stored.planes());
+  std::vector<float> out(weights.size());
+  decode_rows(encoding, std::as_const(stored).planes(), cols, out);
+  return out;
+}
+
+double squared_error(std::span<const float> a, std::span<const float> b,
+                     std::span<const float> importance) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double weight = importance.empty() ? 1.0 : importance[i % importance.size()];
+    sum += weight * (double{a[i]} - b[i]) * (double{a[i]} - b[i]);
+  }
+  return sum;
+}
+
+// stock_rmse.txt holds what llama.cpp and MLX reach on the same weights (data/make_peers.py).
+TEST(Encode, ErrorIsBelowTheStockQuantizers) {
+  std::map<std::string, std::vector<float>> samples;
+  for (const char* kind : {"gauss", "heavy", "outlier"}) samples[kind] = test::sample_weights(kind);
+  std::ifstream in(PAJAMAS_SOURCE_DIR "/tests/codec/data/stock_rmse.txt");
+  std::string name, kind;
+  int bits = 0, group = 0, lines = 0;
+  double stock = 0;
+  while (in >> name >> bits >> group >> kind >> stock) {
+    const DType dtype = dtype_by_name(name).value();
+    const Encoding encoding = bits != 0 ? Encoding::affine(bits, group, dtype) : Encoding{dtype};
+    const std::vector<float>& weights = samples.at(kind);
+    const std::vector<float> out = through(encoding, weights, {}, test::kSampleCols);
+    const std::vector<float> zeros(weights.size());
+    const double ours =
+        100 * std::sqrt(squared_error(weights, out, {}) / squared_error(weights, zeros, {}));
+    EXPECT_LT(ours, 0.99 * stock) << test::full_name(encoding) << " " << kind;
+    ++lines;
+  }
+  EXPECT_EQ(lines, 3 * (10 + 54));
+}
+
+TEST(Encode, NeverStoresWhatIsNotFinite) {
+  constexpr std::uint64_t kCols = 1024;
+  const std::vector<float> weights = test::hard_weights(kCols);
+  const std::vector<std::vector<float>> importances{{},
+                                                    std::vector<float>(kCols, 0.0f),
+                                                    std::vector<float>(kCols, 1e30f),
+                                                    std::vector<float>(kCols, 1e-40f)};
+  for (const Encoding& encoding : test::block_encodings()) {
+    for (const std::vector<float>& importance : importances) {
+      const std::vector<float> out = through(encoding, weights, importance, kCols);
+      const std::size_t bad = first_non_finite(out);
+      EXPECT_EQ(bad, out.size()) << test::full_name(encoding) << " row " << bad / kCols;
+    }
+  }
+}
+
+TEST(Encode, KeepsZerosAndConstants) {
+  constexpr std::uint64_t kCols = 256;
+  for (const Encoding& encoding : test::block_encodings()) {
+    const std::vector<float> zeros(kCols);
+    EXPECT_EQ(through(encoding, zeros, {}, kCols), zeros) << test::full_name(encoding);
+    for (const float value : {1.0f, -0.25f, 0.0123f}) {
+      const std::vector<float> constant(kCols, value);
+      for (const float out : through(encoding, constant, {}, kCols)) {
+        ASSERT_NEAR(out, value, std::abs(value) * 0.005f) << test::full_name(encoding);
+      }
+    }
+  }
+}
+
+TEST(Encode, RowsDoNotDependOnEachOther) {
+  constexpr std::uint64_t kCols = 1280;  // five super-blocks: the lanes of a tile span rows
+  const std::vector<float> all = test::sample_weights("heavy");
+  const std::span<const float> weights(all.data(), 7 * kCols);
+  std::vector<float> importance(kCols);
+  test::Uniform uniform(3);
+  for (float& w : importance) w = static_cast<float>(uniform.next());
+  for (const Encoding& encoding : test::block_encodings()) {
+    const std::vector<float> together = through(encoding, weights, importance, kCols);
+    for (std::size_t row = 0; row < 7; ++row) {
+      const std::span<const float> one = weights.subspan(row * kCols, kCols);
+      const std::vector<float> alone = through(encoding, one, importance, kCols);
+      const auto* begin = together.data() + row * kCols;
+      EXPECT_TRUE(std::equal(alone.begin(), alone.end(), begin)) << test::full_name(encoding);
+    }
+  }
+}
+
+TEST(Encode, ImportanceMovesErrorAway) {
+  const std::vector<float> weights = test::sample_weights("gauss");
+  std::vector<float> importance(test::kSampleCols);
+  test::Uniform uniform(4);
+  for (float& w : importance) w = static_cast<float>(std::exp(6 * uniform.next()));
+  for (const Encoding& encoding : test::block_encodings()) {
+    if (encoding.is_affine() && encoding.group_size != 64) continue;
+    const auto plain = through(encoding, weights, {}, test::kSampleCols);
+    const auto guided = through(encoding, weights, importance, test::kSampleCols);
+    EXPECT_LT(squared_error(weights, guided, importance),
+              0.97 * squared_error(weights, plain, importance))
+        << test::full_name(encoding);
+    // Only ratios count.
+    std::vector<float> doubled = importance;
+    for (float& w : doubled) w *= 1024;
+    EXPECT_EQ(through(encoding, weights, doubled, test::kSampleCols), guided);
+  }
+}
+
+TEST(Encode, IsFitThenRoundThenPack) {
+  const std::vector<float> all = test::sample_weights("outlier");
+  const std::span<const float> weights(all.data(), test::kSampleCols);
+  for (const Encoding& encoding : test::block_encodings()) {
+    const Grid grid = grid_of(encoding);
+    std::vector<FittedBlock> blocks(weights.size() / static_cast<std::size_t>(grid.block));
+    fit(encoding, weights, {}, blocks);
+    round(encoding, weights, blocks);
+    test::Stored steps(encoding, 1, weights.size());
+    pack(encoding, blocks, steps.planes());
+    test::Stored whole(encoding, 1, weights.size());
+    encode_rows(encoding, weights, {}, weights.size(), whole.planes());
+    EXPECT_EQ(steps, whole) << test::full_name(encoding);
+
+    for (std::size_t i = 0; i < weights.size(); i += 7) {  // one column, against given scales
+      const FittedBlock& b = blocks[i / static_cast<std::size_t>(grid.block)];
+      const int column = static_cast<int>(i % static_cast<std::size_t>(grid.block));
+      const int group = column / grid.group;
+      ASSERT_EQ(round_one(grid, weights[i], b.step(group), b.offset(group)), b.codes[column]);
+    }
+    std::vector<FittedBlock> read(blocks.size());
+    unpack(encoding, std::as_const(whole).planes(), read);
+    for (std::size_t b = 0; b < blocks.size(); ++b) {
+      ASSERT_EQ(read[b].d, blocks[b].d) << test::full_name(encoding) << ": stored exactly";
+      ASSERT_EQ(read[b].m, blocks[b].m) << test::full_name(encoding);
+    }
+  }
+}
+
+TEST(Encode, AChangedCodeIsWhatIsStored) {
+  for (const Encoding& encoding : test::block_encodings()) {
+    const Grid grid = grid_of(encoding);
+    const auto cols = static_cast<std::size_t>(grid.block);
+    const std::vector<float> all = test::sample_weights("gauss");
+    const std::span<const float> weights(all.data(), cols);
+    FittedBlock block;
+    fit(encoding, weights, {}, {&block, 1});
+    round(encoding, weights, {&block, 1});
+    for (int column = 0; column < grid.block; ++column) {
+      block.codes[column] = static_cast<std::int16_t>(column % 2 ? grid.min_code : grid.max_code);
+    }
+    test::Stored stored(encoding, 1, cols);
+    pack(encoding, {&block, 1}, stored.planes());
+    FittedBlock read;
+    unpack(encoding, std::as_const(stored).planes(), {&read, 1});
+    for (int column = 0; column < grid.block; ++column) {
+      ASSERT_EQ(read.codes[column], block.codes[column]) << test::full_name(encoding);
+    }
+  }
+}
+
+TEST(Encode, FindsTheFirstNumberThatIsNotFinite) {
+  std::vector<float> values(1000, 1.0f);
+  EXPECT_EQ(first_non_finite(values), 1000u);
+  EXPECT_EQ(first_non_finite({}), 0u);
+  for (const float bad :
+       {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+        std::numeric_limits<float>::quiet_NaN()}) {
+    for (const std::size_t at : {0u, 255u, 256u, 700u, 999u}) {
+      values[at] = bad;
+      EXPECT_EQ(first_non_finite(values), at);
+      values[at] = std::numeric_limits<float>::max();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pajamas::codec
