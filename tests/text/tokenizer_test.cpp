@@ -108,6 +108,17 @@ TEST(Tokenizer, PaddedIdsAreEmpty) {
   EXPECT_EQ(tokenizer.token_bytes(id), "");
 }
 
+TEST(Tokenizer, IgnoringMergesTakesAWordThatIsAToken) {
+  const json content = json::parse(R"({
+    "model": {"vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4}, "merges": ["a b"]},
+    "pre_tokenizer": {"type": "ByteLevel", "use_regex": false, "add_prefix_space": false}})");
+  TokenizerSpec spec = parse_tokenizer_json(content.dump());
+  EXPECT_EQ(Tokenizer(spec).encode("abc"), (std::vector<std::int32_t>{3, 2}));
+  spec.ignore_merges = true;
+  EXPECT_EQ(Tokenizer(spec).encode("abc"), (std::vector<std::int32_t>{4}));
+  EXPECT_EQ(Tokenizer(spec).encode("abca"), (std::vector<std::int32_t>{3, 2, 0}));
+}
+
 TEST(Tokenizer, RefusesTextThatIsNotUtf8) {
   try {
     tiny().encode("ab\xff");
