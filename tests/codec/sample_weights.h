@@ -85,11 +85,12 @@ inline std::vector<float> hard_weights(std::size_t cols) {
   }
   Uniform uniform(2);
   for (int row = 0; row < 40; ++row) {
-    const double scale = std::exp(uniform.next() * 40 - 30);
+    const double scale = std::ldexp(1 + uniform.next(), static_cast<int>(uniform.next() * 60) - 44);
     const bool sparse = row % 5 == 0, positive = row % 7 == 0, blocks = row % 3 == 0;
     double block_scale = 1;
     for (std::size_t i = 0; i < cols; ++i) {
-      if (blocks && i % 32 == 0) block_scale = std::exp(uniform.next() * 20 - 10);
+      if (blocks && i % 32 == 0)
+        block_scale = std::ldexp(1.0, static_cast<int>(uniform.next() * 30) - 15);
       const double w = (uniform.next() - (positive ? 0 : 0.5)) * scale * block_scale;
       weights.push_back(sparse && uniform.next() < 0.9 ? 0.0f : static_cast<float>(w));
     }

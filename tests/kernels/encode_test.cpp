@@ -1,0 +1,114 @@
+// Every kernel table must write the bytes of the scalar reference, and read its floats.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+
+#include "base/error.h"
+#include "codec/sample_weights.h"
+#include "kernels/table.h"
+
+namespace pajamas::kernels {
+namespace {
+
+std::vector<const KernelTable*> runnable() {
+  std::vector<const KernelTable*> tables;
+  for (const KernelTable* table : all_kernels()) {
+    if (table->supported(cpu_features())) tables.push_back(table);
+  }
+  return tables;
+}
+
+void expect_same_bytes(std::span<const float> weights, std::span<const float> importance,
+                       std::uint64_t cols) {
+  const std::uint64_t rows = weights.size() / cols;
+  for (const Encoding& encoding : test::block_encodings()) {
+    if (!encoding.fits(cols)) continue;
+    test::Stored expected(encoding, rows, cols);
+    codec::encode_rows(encoding, weights, importance, cols, expected.planes());
+    std::vector<float> values(weights.size());
+    codec::decode_rows(encoding, std::as_const(expected).planes(), cols, values);
+    for (const KernelTable* table : runnable()) {
+      test::Stored stored(encoding, rows, cols);
+      table->encode_rows(encoding, weights, importance, cols, stored.planes());
+      EXPECT_EQ(stored, expected) << table->name << " " << test::full_name(encoding);
+      std::vector<float> out(weights.size());
+      table->decode_rows(encoding, std::as_const(expected).planes(), cols, out);
+      EXPECT_EQ(std::memcmp(out.data(), values.data(), out.size() * 4), 0)
+          << table->name << " " << test::full_name(encoding);
+    }
+  }
+}
+
+TEST(EncodeKernels, WriteTheSameBytesForOrdinaryWeights) {
+  for (const char* kind : {"gauss", "heavy", "outlier"}) {
+    expect_same_bytes(test::sample_weights(kind), {}, test::kSampleCols);
+  }
+}
+
+TEST(EncodeKernels, WriteTheSameBytesForHardWeights) {
+  for (const std::uint64_t cols : {32u, 96u, 256u, 1024u}) {
+    const std::vector<float> weights = test::hard_weights(cols);
+    expect_same_bytes(weights, {}, cols);
+    std::vector<float> importance(cols);
+    test::Uniform uniform(5);
+    for (float& w : importance) w = static_cast<float>(std::exp(30 * uniform.next() - 15));
+    expect_same_bytes(weights, importance, cols);
+    expect_same_bytes(weights, std::vector<float>(cols, 0.0f), cols);
+  }
+}
+
+TEST(EncodeKernels, WriteTheSameBytesForLongRows) {
+  const std::vector<float> weights = test::sample_weights("heavy");
+  expect_same_bytes({weights.data(), 3 * 18944}, {}, 18944);
+}
+
+std::uint64_t hash_of(const test::Stored& stored) {
+  std::uint64_t hash = 0xCBF29CE484222325u;  // FNV-1a
+  for (const auto& plane : stored.plane) {
+    for (const std::byte byte : plane) {
+      hash = (hash ^ static_cast<std::uint64_t>(byte)) * 0x100000001B3u;
+    }
+  }
+  return hash;
+}
+
+// encoded_hashes.txt was written by this test (it prints a missing or changed line): the bytes must
+// stay the same on every compiler, machine and optimisation level. Change it together with the
+// encoders, and only then.
+TEST(EncodeKernels, WriteTheBytesThatWereWrittenElsewhere) {
+  std::vector<float> weights = test::sample_weights("heavy");
+  const std::vector<float> hard = test::hard_weights(test::kSampleCols);
+  weights.insert(weights.end(), hard.begin(), hard.end());
+  const std::uint64_t rows = weights.size() / test::kSampleCols;
+  std::ifstream in(PAJAMAS_SOURCE_DIR "/tests/codec/data/encoded_hashes.txt");
+  for (const Encoding& encoding : test::block_encodings()) {
+    std::string name;
+    std::uint64_t expected = 0;
+    in >> name >> std::hex >> expected;
+    test::Stored stored(encoding, rows, test::kSampleCols);
+    best_kernels().encode_rows(encoding, weights, {}, test::kSampleCols, stored.planes());
+    const std::uint64_t hash = hash_of(stored);
+    if (name == test::full_name(encoding) && hash == expected) continue;
+    ADD_FAILURE() << "changed: " << test::full_name(encoding) << " " << std::hex << hash;
+  }
+}
+
+TEST(KernelTables, AreChosenByNameOrRefused) {
+  EXPECT_EQ(kernels_by_name("ref").name, "ref");
+  EXPECT_EQ(kernels_by_name(best_kernels().name).name, best_kernels().name);
+  try {
+    kernels_by_name("sse9");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUsage);
+    EXPECT_NE(error.hint().find("ref"), std::string::npos);
+  }
+  for (const KernelTable* table : all_kernels()) {
+    if (table->supported(cpu_features())) continue;
+    EXPECT_THROW(kernels_by_name(table->name), Error);
+  }
+}
+
+}  // namespace
+}  // namespace pajamas::kernels
