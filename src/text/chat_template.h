@@ -1,0 +1,44 @@
+// Chat templates of Hugging Face checkpoints: the Jinja language as transformers sets it up.
+#pragma once
+
+#include <ctime>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace pajamas::text {
+
+using Json = nlohmann::ordered_json;
+
+namespace jinja {
+struct Program;
+}
+
+// A parsed template: immutable, so that threads may share it. What it writes equals jinja2 in
+// transformers' immutable sandbox (trim_blocks, lstrip_blocks, loop controls, generation blocks,
+// tojson as json.dumps, raise_exception, strftime_now). A template is recognised by nothing but
+// its text. Time, memory and depth of hostile templates are bounded.
+class ChatTemplate {
+ public:
+  // Throws Error{kCorruptFile} where the source is not a template, Error{kUnsupported} where it
+  // uses a construct that is not known; both name the line.
+  explicit ChatTemplate(std::string source);
+  ~ChatTemplate();
+  ChatTemplate(ChatTemplate&&) noexcept;
+  ChatTemplate& operator=(ChatTemplate&&) noexcept;
+
+  // `context` is an object of the variables that the template sees: messages, tools,
+  // add_generation_prompt, bos_token, eos_token and any options. `now`, broken down into the
+  // caller's local time, is what strftime_now formats.
+  // Throws Error{kUsage} where the template refuses the conversation (raise_exception) or fails
+  // on it, Error{kUnsupported} for a construct or a size that is not supported.
+  std::string render(const Json& context, const std::tm& now) const;
+
+  const std::string& source() const noexcept { return source_; }
+
+ private:
+  std::string source_;
+  std::unique_ptr<const jinja::Program> program_;
+};
+
+}  // namespace pajamas::text
