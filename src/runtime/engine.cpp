@@ -1,0 +1,28 @@
+#include "runtime/engine.h"
+
+#include <vector>
+
+#include "base/error.h"
+
+namespace pajamas::runtime {
+
+std::unique_ptr<Hidden> run_layers(Engine& engine, Batch batch, const StopFlag& stop) {
+  std::unique_ptr<Hidden> hidden = engine.embed(batch);
+  for (std::uint64_t i = 0; i < engine.config().layers; ++i) {
+    stop.check();
+    engine.layer(i, *hidden, batch);
+  }
+  return hidden;
+}
+
+void forward(Engine& engine, Batch batch, std::span<float> logits, const StopFlag& stop) {
+  const std::unique_ptr<Hidden> hidden = run_layers(engine, batch, stop);
+  std::vector<std::size_t> rows;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (batch[i].want_logits) rows.push_back(i);
+  }
+  PJ_CHECK(logits.size() == rows.size() * engine.config().vocab);
+  if (!rows.empty()) engine.logits(*hidden, rows, logits);
+}
+
+}  // namespace pajamas::runtime

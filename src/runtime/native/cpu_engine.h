@@ -1,0 +1,64 @@
+// The engine that runs on this machine's processors, in float32.
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "base/parallel.h"
+#include "kernels/table.h"
+#include "runtime/engine.h"
+#include "runtime/native/buffer.h"
+#include "runtime/native/kv_cache.h"
+#include "runtime/native/linear.h"
+#include "runtime/weights.h"
+
+namespace pajamas::runtime {
+
+class CpuEngine final : public Engine {
+ public:
+  static constexpr std::size_t kMaxBatch = 512;
+
+  // `pool` and `table` must outlive the engine.
+  CpuEngine(std::unique_ptr<const WeightStore> weights, const TaskPool& pool,
+            const kernels::KernelTable& table);
+
+  // Bytes that a session of `positions` and the work on one batch take, beside the weights.
+  static std::uint64_t memory_for(const model::ModelConfig& config, std::uint64_t positions);
+
+  const model::ModelConfig& config() const noexcept override { return weights_->config(); }
+  std::string_view backend() const noexcept override { return "cpu"; }
+  std::size_t max_batch() const noexcept override { return kMaxBatch; }
+
+  SessionId create_session() override;
+  SessionId fork(SessionId session) override;
+  void truncate(SessionId session, std::uint32_t length) override;
+  void release(SessionId session) override;
+  std::uint32_t length(SessionId session) const override;
+
+  std::unique_ptr<Hidden> embed(Batch batch) override;
+  void layer(std::uint64_t index, Hidden& hidden, Batch batch) override;
+  void logits(const Hidden& hidden, std::span<const std::size_t> rows,
+              std::span<float> out) override;
+
+ private:
+  class CpuHidden;
+
+  void admit(Batch batch);
+  FloatBuffer vector_of(model::TensorKey key) const;
+  FloatBuffer normed(model::TensorKey norm, std::span<const float> rows) const;
+  FloatBuffer project(model::TensorKey key, Rows x) const;
+  void add_bias(model::TensorKey key, std::span<float> rows) const;
+  void attention(int layer, CpuHidden& hidden, Batch batch);
+  void feed_forward(int layer, CpuHidden& hidden) const;
+  void rotate(const CpuHidden& hidden, std::span<float> rows, std::uint64_t heads) const;
+  FloatBuffer attend_rows(int layer, Batch batch, std::span<const float> queries) const;
+  KvCache& session(SessionId id);
+  const KvCache& session(SessionId id) const;
+
+  std::unique_ptr<const WeightStore> weights_;
+  Device device_;
+  std::map<SessionId, KvCache> sessions_;
+  SessionId next_session_ = 0;
+};
+
+}  // namespace pajamas::runtime

@@ -1,0 +1,32 @@
+// Products of stored matrices with activations, whatever the matrix is stored as.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/parallel.h"
+#include "kernels/table.h"
+#include "runtime/weights.h"
+
+namespace pajamas::runtime {
+
+// What native operations run on.
+struct Device {
+  const kernels::KernelTable& kernels;
+  const TaskPool& pool;
+};
+
+// Activations, row after row without gaps: [rows][cols].
+struct Rows {
+  std::span<const float> values;
+  std::size_t count;
+};
+
+// out[m][n] = sum over c of x[m][c] * w[n][c]. The same floats for every number of threads and of
+// rows in `x`. out.size() is x.count * w.rows.
+void linear(const Device& device, const WeightView& w, Rows x, std::span<float> out);
+
+// One row as floats; out.size() is w.cols.
+void decode_row(const Device& device, const WeightView& w, std::uint64_t row, std::span<float> out);
+
+}  // namespace pajamas::runtime
