@@ -13,6 +13,7 @@ namespace {
 
 struct Options : QuantizeOptions {
   bool json = false;
+  bool ignored = false;  // flags of quantize that mean nothing here
 };
 
 quantize::PlanInput load(const Options& options) {
@@ -54,8 +55,8 @@ void add_plan(CLI::App& app, Context& context) {
       ->capture_default_str()
       ->type_name("PATH");
   // Accepted so that a quantize command line can be planned as it stands.
-  command->add_flag("--dry-run", "No effect: plan never writes");
-  command->add_flag("--force", "No effect: plan never writes");
+  command->add_flag("--dry-run", options->ignored, "No effect: plan never writes");
+  command->add_flag("--force", options->ignored, "No effect: plan never writes");
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
       "Example: the size of a 7B model before downloading it\n"

@@ -125,6 +125,10 @@ std::span<const GgufMethodInfo> gguf_methods() noexcept { return kGgufMethods; }
 std::span<const MlxMethodInfo> mlx_methods() noexcept { return kMlxMethods; }
 
 std::optional<GgufMethod> find_gguf_method(std::string_view name) noexcept {
+  // llama-quantize's short names.
+  if (lower(name) == "q3_k") return GgufMethod::kQ3_K_M;
+  if (lower(name) == "q4_k") return GgufMethod::kQ4_K_M;
+  if (lower(name) == "q5_k") return GgufMethod::kQ5_K_M;
   for (const auto& row : kGgufMethods) {
     if (lower(row.name) == lower(name)) return row.id;
   }

@@ -1,0 +1,201 @@
+// `tokenize`: text to ids, ids to text, conversations to either.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <ctime>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/command.h"
+#include "model/chat.h"
+#include "model/text_assets.h"
+#include "text/tokenizer.h"
+#include "text/utf8.h"
+
+namespace pajamas::cli {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+struct Options {
+  std::string model;
+  std::optional<std::string> text;
+  std::string file;
+  std::string jsonl;
+  std::string chat;
+  bool decode = false;
+  bool special = false;
+  bool render = false;
+};
+
+template <class Json>
+Json parse_json(const std::string& text, std::string_view what) {
+  try {
+    return Json::parse(text);
+  } catch (const json::exception& error) {
+    throw Error(ErrorCode::kUsage, fmt::format("is not JSON: {}", printable(error.what(), 160)))
+        .at(what);
+  }
+}
+
+void print_ids(const std::vector<std::int32_t>& ids) { fmt::print("[{}]\n", fmt::join(ids, ",")); }
+
+std::vector<std::int32_t> parse_ids(const json& parsed, std::string_view what) {
+  std::vector<std::int32_t> ids;
+  const auto bad = [&] {
+    return Error(ErrorCode::kUsage, "is not an array of token ids", "give JSON as [1,2,3]")
+        .at(what);
+  };
+  if (!parsed.is_array()) throw bad();
+  for (const json& id : parsed) {
+    if (!id.is_number_integer() || id.get<std::int64_t>() < 0 ||
+        id.get<std::int64_t>() > INT32_MAX) {
+      throw bad();
+    }
+    ids.push_back(id.get<std::int32_t>());
+  }
+  return ids;
+}
+
+class Tokenizing {
+ public:
+  Tokenizing(const Options& options, const model::TextAssets& assets)
+      : options_(options), tokenizer_(assets.tokenizer) {}
+
+  void one(const std::string& input, std::string_view what) const {
+    if (options_.decode) {
+      fmt::print("{}\n", decoded(parse_json<json>(input, what), what));
+    } else {
+      print_ids(encode(input, what));
+    }
+  }
+
+  // One JSON value a line: strings become arrays, or with --decode the other way round.
+  void lines(const std::string& content) const {
+    std::size_t number = 0;
+    for (std::size_t at = 0; at < content.size();) {
+      const std::size_t end = std::min(content.find('\n', at), content.size());
+      const std::string line = content.substr(at, end - at);
+      at = end + 1;
+      ++number;
+      if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+      const std::string what = fmt::format("line {}", number);
+      const json value = parse_json<json>(line, what);
+      if (options_.decode) {
+        fmt::print("{}\n", json(decoded(value, what)).dump());
+      } else if (value.is_string()) {
+        print_ids(encode(value.get_ref<const std::string&>(), what));
+      } else {
+        throw Error(ErrorCode::kUsage, "is not a JSON string", "give one string a line").at(what);
+      }
+    }
+  }
+
+  std::vector<std::int32_t> encode(const std::string& text, std::string_view what) const {
+    return with_context(what, [&] {
+      return tokenizer_.encode(text, {.parse_special = options_.special || !options_.chat.empty()});
+    });
+  }
+
+ private:
+  std::string decoded(const json& ids, std::string_view what) const {
+    return with_context(what,
+                        [&] { return text::utf8_lossy(tokenizer_.decode(parse_ids(ids, what))); });
+  }
+
+  const Options& options_;
+  text::Tokenizer tokenizer_;
+};
+
+std::string render(const Options& options, const model::TextAssets& assets) {
+  const std::string place = printable(options.chat, 200);
+  const auto request = parse_json<ordered_json>(read_text_file(options.chat), place);
+  const auto bad = [&](const char* problem) {
+    return Error(ErrorCode::kUsage, problem,
+                 "give {\"messages\": [...], \"tools\": [...], \"options\": {...}}")
+        .at(place);
+  };
+  if (!request.is_object() || !request.contains("messages") || !request["messages"].is_array()) {
+    throw bad("has no array \"messages\"");
+  }
+  const ordered_json tools = request.value("tools", ordered_json());
+  const ordered_json variables = request.value("options", ordered_json::object());
+  if (!variables.is_object() && !variables.is_null()) throw bad("\"options\" is not an object");
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  ::localtime_r(&now, &local);
+  return model::render_chat(assets, request["messages"], tools,
+                            variables.is_null() ? ordered_json::object() : variables, true, local);
+}
+
+void check_inputs(const Options& options) {
+  const int inputs = (options.text ? 1 : 0) + (options.file.empty() ? 0 : 1) +
+                     (options.jsonl.empty() ? 0 : 1) + (options.chat.empty() ? 0 : 1);
+  const char* hint = "see `llama-pajamas tokenize --help`";
+  if (inputs != 1) {
+    throw Error(ErrorCode::kUsage, "needs exactly one of --text, --file, --jsonl and --chat", hint);
+  }
+  if (options.render && options.chat.empty()) {
+    throw Error(ErrorCode::kUsage, "--render shows what --chat renders", hint);
+  }
+  if (options.decode && !options.chat.empty()) {
+    throw Error(ErrorCode::kUsage, "--decode takes ids, not a conversation", hint);
+  }
+}
+
+void run_tokenize(const Options& options) {
+  check_inputs(options);
+  const model::TextAssets assets = model::load_text_assets(options.model);
+  if (options.render) {
+    fmt::print("{}", render(options, assets));
+    return;
+  }
+  const Tokenizing tokenizing(options, assets);
+  if (options.text) tokenizing.one(*options.text, "--text");
+  if (!options.file.empty()) {
+    tokenizing.one(read_text_file(options.file), printable(options.file, 200));
+  }
+  if (!options.jsonl.empty()) {
+    with_context(printable(options.jsonl, 200),
+                 [&] { tokenizing.lines(read_text_file(options.jsonl)); });
+  }
+  if (!options.chat.empty()) {
+    print_ids(tokenizing.encode(render(options, assets), printable(options.chat, 200)));
+  }
+}
+
+}  // namespace
+
+void add_tokenize(CLI::App& app, Context&) {
+  CLI::App* command = app.add_subcommand("tokenize", "Turn text into token ids and back");
+  auto options = std::make_shared<Options>();
+  command
+      ->add_option("MODEL", options->model,
+                   "Model, directory with tokenizer.json, or tokenizer.json")
+      ->required()
+      ->type_name("");
+  command->add_option("--text", options->text, "Tokenize this text")->type_name("TEXT");
+  command->add_option("--file", options->file, "Tokenize this file")->type_name("FILE");
+  command->add_option("--jsonl", options->jsonl, "One JSON string a line; prints one array a line")
+      ->type_name("FILE");
+  command
+      ->add_option("--chat", options->chat,
+                   "JSON with messages, tools and options: applies the chat template")
+      ->type_name("FILE");
+  command->add_flag("--render", options->render, "With --chat: print the text instead of ids");
+  command->add_flag("--decode", options->decode, "The input is ids (JSON arrays); print text");
+  command->add_flag("--special", options->special,
+                    "Recognise special tokens that stand in the text");
+  command->footer(
+      "Example: the ids of a sentence\n"
+      "  llama-pajamas tokenize models/tiny-qwen2 --text \"My fellow citizens\"");
+  command->callback([options] { run_tokenize(*options); });
+}
+
+}  // namespace pajamas::cli
