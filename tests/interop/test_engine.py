@@ -6,6 +6,7 @@ import numpy as np
 import pajamas
 import peers
 import pytest
+import reference_gguf
 
 VOCAB = 2048
 CTX = 512
@@ -21,18 +22,33 @@ def our_logits(scratch, long_text):
     return pajamas.logits(pajamas.TINY, long_text, CTX, VOCAB, scratch)
 
 
-def test_logits_of_the_embedded_text(our_logits, tokenizer, long_text):
-    """All positions: nearly equal numbers, and the same first choice."""
+def assert_close(ours, theirs, what):
+    error = np.abs(ours - theirs).max(axis=1) / np.abs(theirs).max(axis=1)
+    assert error.max() < 1e-4, f"{what}, position {error.argmax()}"
+    assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).all(), what
+
+
+@pytest.fixture(scope="session")
+def long_chunks(tokenizer, long_text):
     ids = tokenizer.encode(long_text.read_text(), add_special_tokens=False).ids
-    chunks = peers.split(ids, CTX)
+    return peers.split(ids, CTX)
+
+
+def test_logits_against_mlx(our_logits, long_chunks):
+    """5,120 positions: nearly equal numbers and the same first choice. (It does 400 a second.)"""
     model = peers.mlx_model(pajamas.TINY)
-    assert len(our_logits) == len(chunks) * CTX
-    for i, chunk in enumerate(chunks):
-        theirs = peers.mlx_logits(model, [chunk])
-        ours = our_logits[i * CTX:(i + 1) * CTX]
-        error = np.abs(ours - theirs).max(axis=1) / np.abs(theirs).max(axis=1)
-        assert error.max() < 1e-4, f"chunk {i}, position {error.argmax()}"
-        assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).all(), f"chunk {i}"
+    assert len(our_logits) == len(long_chunks) * CTX
+    for i, chunk in enumerate(long_chunks[:10]):
+        assert_close(our_logits[i * CTX:(i + 1) * CTX], peers.mlx_logits(model, [chunk]),
+                     f"chunk {i}")
+
+
+def test_logits_of_the_whole_text_against_llama(our_logits, long_chunks, scratch):
+    """All positions, against llama.cpp on float32 weights that we did not write."""
+    path = scratch / "reference-engine.gguf"
+    reference_gguf.write(pajamas.TINY, path)
+    theirs = peers.llama_logits(path, long_chunks)
+    assert_close(our_logits, theirs, "whole text")
 
 
 @pytest.mark.parametrize("form", ["original", "gguf", "mlx"])

@@ -1,5 +1,7 @@
 """Our GGUF files against llama.cpp and the gguf package: types, metadata, values, logits."""
 
+import json
+
 import gguf
 import numpy as np
 import pajamas
@@ -43,15 +45,18 @@ GEOMETRIES = {
 @pytest.fixture(scope="session")
 def their_types(make_checkpoint, scratch):
     """Types that llama.cpp gives every tensor of a geometry, by method."""
-    sources = {}
+    sources, found = {}, {}
 
     def get(name, method):
+        if (name, method) in found:
+            return found[name, method]
         if name not in sources:
             sources[name] = scratch / f"{name}-f32.gguf"
             reference_gguf.write(make_checkpoint(name, **GEOMETRIES[name]), sources[name])
         theirs = scratch / "theirs.gguf"
         peers.llama_quantize(sources[name], theirs, method)
-        return file_types(theirs)
+        found[name, method] = file_types(theirs)
+        return found[name, method]
 
     return get
 
@@ -77,7 +82,6 @@ QWEN_7B = dict(hidden_size=3584, num_attention_heads=28, num_key_value_heads=4,
 
 @pytest.fixture(scope="session")
 def qwen_7b(scratch):
-    import json
     path = scratch / "qwen2.5-7b" / "config.json"
     path.parent.mkdir()
     config = json.loads((pajamas.TINY / "config.json").read_text())
@@ -210,7 +214,6 @@ def test_metadata_differs_only_in_the_file_type(models, method):
 
 def test_unused_ids_and_user_defined_tokens(make_checkpoint, scratch):
     """Padding rows without a token, and added tokens that are not special."""
-    import json
     folder = make_checkpoint("padded", vocab_size=2112)
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
     first = max(t["id"] for t in tokenizer["added_tokens"]) + 1

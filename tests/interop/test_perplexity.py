@@ -1,11 +1,13 @@
 """The figures of `validate` against llama.cpp's procedure, carried out here on its own logits."""
 
+import json
 import math
 
 import numpy as np
 import pajamas
 import peers
 import pytest
+import reference_gguf
 
 VOCAB = 2048
 
@@ -53,11 +55,8 @@ def test_perplexity_is_llama_cpps(models, medium_text, medium_chunks):
     assert ours["perplexity_stderr"] == pytest.approx(stderr, rel=1e-4)
 
 
-def test_perplexity_where_every_text_starts_with_bos(make_checkpoint, scratch, medium_text,
-                                                     medium_chunks):
-    """The first token of each chunk is then replaced by it."""
-    import json
-    import reference_gguf
+def test_perplexity_where_every_text_starts_with_bos(make_checkpoint, scratch, medium_text):
+    """llama-perplexity puts one in front of the whole, then one in place of each chunk's first."""
     folder = make_checkpoint("with-bos")
     config = json.loads((folder / "tokenizer_config.json").read_text())
     config |= {"add_bos_token": True, "bos_token": "<|endoftext|>"}
@@ -65,10 +64,6 @@ def test_perplexity_where_every_text_starts_with_bos(make_checkpoint, scratch, m
     path = scratch / "with-bos.gguf"
     pajamas.quantize(folder, "gguf", "F32", path)
     assert reference_gguf.metadata(path)["tokenizer.ggml.add_bos_token"][1] is True
-    chunks = [[2016, *chunk[1:]] for chunk in medium_chunks]
-    # llama-perplexity puts one bos in front of the whole text before it cuts the chunks.
-    ids = [2016, *np.concatenate(medium_chunks).tolist()]
-    chunks = [[2016, *chunk[1:]] for chunk in peers.split(ids, 256)]
     ours = validate(path, "--metrics", "perplexity", "--text", medium_text, "--ctx", 256)
     with peers.llama_model(path, vocab_only=True) as model:
         whole = [2016, *peers.llama_tokenize(model, medium_text.read_text(), False)]
