@@ -17,10 +17,12 @@ void StopFlag::check() const {
 
 struct TaskPool::Impl {
   explicit Impl(int threads)
-      : limit(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads)),
+      : ceiling(tbb::global_control::max_allowed_parallelism, std::size_t{kMaxThreads}),
         arena(threads) {}
 
-  tbb::global_control limit;
+  // TBB's own ceiling is the number of processors, and the lowest of all controls counts: the arena
+  // is what limits each pool.
+  tbb::global_control ceiling;
   tbb::task_arena arena;
 };
 
