@@ -1,0 +1,143 @@
+#include "runtime/sampler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace pajamas::runtime {
+namespace {
+
+void require(bool good, std::string_view option, double value, std::string_view hint) {
+  if (good) return;
+  throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", value), std::string(hint))
+      .at(option);
+}
+
+// Likelier first; the smaller id where two are equal, so that the order is one.
+bool likelier(float a, std::int32_t a_token, float b, std::int32_t b_token) noexcept {
+  return a != b ? a > b : a_token < b_token;
+}
+
+// Probabilities of sorted candidates, not normalised: the likeliest has 1.
+template <class Candidates>
+std::vector<double> relative_weights(const Candidates& sorted, double temperature) {
+  std::vector<double> weights(sorted.size());
+  const auto top = static_cast<double>(sorted.front().logit);
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    weights[i] = std::exp((static_cast<double>(sorted[i].logit) - top) / temperature);
+  }
+  return weights;
+}
+
+// How many of the first weights reach `share` of the sum.
+std::size_t nucleus(std::span<const double> weights, double share) {
+  double sum = 0;
+  for (const double w : weights) sum += w;
+  double reached = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    reached += weights[i];
+    if (reached >= share * sum) return i + 1;
+  }
+  return weights.size();
+}
+
+}  // namespace
+
+void check(const SamplerOptions& o) {
+  require(std::isfinite(o.temperature) && o.temperature >= 0, "--temperature", o.temperature,
+          "give 0 (always the likeliest token) or more");
+  require(o.top_k >= 0, "--top-k", static_cast<double>(o.top_k), "give 0 (all tokens) or more");
+  require(o.top_p > 0 && o.top_p <= 1, "--top-p", o.top_p, "give more than 0 and at most 1");
+  require(o.min_p >= 0 && o.min_p <= 1, "--min-p", o.min_p, "give a number from 0 to 1");
+  require(std::isfinite(o.repeat_penalty) && o.repeat_penalty > 0, "--repeat-penalty",
+          o.repeat_penalty, "give more than 0; 1 is none");
+}
+
+Sampler::Sampler(SamplerOptions options) : options_(options), state_(options.seed) {
+  check(options_);
+}
+
+void Sampler::accept(std::int32_t token) {
+  recent_.push_back(token);
+  if (recent_.size() > kPenaltyWindow) recent_.erase(recent_.begin());
+}
+
+// splitmix64: 53 uniform bits in [0, 1).
+double Sampler::next_uniform() {
+  std::uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
+}
+
+void Sampler::penalize(std::vector<Candidate>& candidates) const {
+  if (options_.repeat_penalty == 1.0) return;
+  const auto penalty = static_cast<float>(options_.repeat_penalty);
+  std::vector<std::int32_t> seen = recent_;
+  std::ranges::sort(seen);
+  const auto repeated = std::ranges::unique(seen);
+  seen.erase(repeated.begin(), repeated.end());
+  for (const std::int32_t token : seen) {
+    if (token < 0 || static_cast<std::size_t>(token) >= candidates.size()) continue;
+    float& logit = candidates[static_cast<std::size_t>(token)].logit;
+    logit = logit > 0 ? logit / penalty : logit * penalty;
+  }
+}
+
+void Sampler::keep_likeliest(std::vector<Candidate>& candidates) const {
+  const auto order = [](const Candidate& a, const Candidate& b) {
+    return likelier(a.logit, a.token, b.logit, b.token);
+  };
+  const auto k = static_cast<std::size_t>(options_.top_k);
+  if (k > 0 && k < candidates.size()) {
+    std::ranges::nth_element(candidates, candidates.begin() + options_.top_k, order);
+    candidates.resize(k);
+  }
+  std::ranges::sort(candidates, order);
+  if (options_.top_p < 1)
+    candidates.resize(nucleus(relative_weights(candidates, 1), options_.top_p));
+  if (options_.min_p > 0) {
+    const std::vector<double> weights = relative_weights(candidates, 1);
+    std::size_t kept = 1;
+    while (kept < weights.size() && weights[kept] >= options_.min_p) ++kept;
+    candidates.resize(kept);
+  }
+}
+
+std::size_t Sampler::draw(std::span<const double> weights) {
+  double sum = 0;
+  for (const double w : weights) sum += w;
+  double left = next_uniform() * sum;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    left -= weights[i];
+    if (left < 0) return i;
+  }
+  return 0;
+}
+
+std::int32_t Sampler::sample(std::span<const float> logits) {
+  std::vector<Candidate> candidates(logits.size());
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (std::isnan(logits[i])) {
+      throw Error(ErrorCode::kCorruptFile, "the model computes values that are not numbers",
+                  "its weights are damaged; download or convert it again");
+    }
+    candidates[i] = {static_cast<std::int32_t>(i), logits[i]};
+  }
+  penalize(candidates);
+  const auto best = std::ranges::min_element(candidates, [](const auto& a, const auto& b) {
+    return likelier(a.logit, a.token, b.logit, b.token);
+  });
+  if (best == candidates.end() || !std::isfinite(best->logit)) {
+    throw Error(ErrorCode::kCorruptFile, "the model computes infinite values",
+                "its weights are damaged; download or convert it again");
+  }
+  if (options_.temperature == 0) return best->token;
+  keep_likeliest(candidates);
+  return candidates[draw(relative_weights(candidates, options_.temperature))].token;
+}
+
+}  // namespace pajamas::runtime

@@ -1,0 +1,50 @@
+// Chooses the next token from logits.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace pajamas::runtime {
+
+struct SamplerOptions {
+  double temperature = 0.8;     // 0: always the likeliest token
+  std::int64_t top_k = 40;      // 0: all tokens
+  double top_p = 0.95;          // 1: off
+  double min_p = 0.05;          // 0: off
+  double repeat_penalty = 1.0;  // 1: off; over the last kPenaltyWindow tokens
+  std::uint64_t seed = 0;
+};
+
+// Throws Error{kUsage} naming the option where one has no meaning (a negative or NaN temperature).
+void check(const SamplerOptions& options);
+
+// Same logits, options and history: same tokens, on every machine. The steps are llama.cpp's, in
+// its order: penalty, top-k, top-p, min-p, temperature, draw.
+class Sampler {
+ public:
+  static constexpr std::size_t kPenaltyWindow = 64;
+
+  explicit Sampler(SamplerOptions options);
+
+  // A token of the text so far (of the prompt too): what the repeat penalty looks at.
+  void accept(std::int32_t token);
+  // Throws Error{kCorruptFile} where a logit is not a number or all are -infinity.
+  std::int32_t sample(std::span<const float> logits);
+
+ private:
+  struct Candidate {
+    std::int32_t token;
+    float logit;
+  };
+  void penalize(std::vector<Candidate>& candidates) const;
+  void keep_likeliest(std::vector<Candidate>& candidates) const;
+  std::size_t draw(std::span<const double> weights);
+  double next_uniform();
+
+  SamplerOptions options_;
+  std::vector<std::int32_t> recent_;
+  std::uint64_t state_;
+};
+
+}  // namespace pajamas::runtime
