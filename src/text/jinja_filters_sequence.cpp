@@ -23,8 +23,7 @@ Value first(Interpreter& interp, const Value& v, const Args& args) {
 
 Value last(Interpreter& interp, const Value& v, const Args& args) {
   const Params params("last", args, {});
-  if (v.is(Kind::kIterator) || v.is(Kind::kLoop) || v.is(Kind::kNamespace) ||
-      v.is(Kind::kUndefined)) {
+  if (v.is(Kind::kIterator) || v.is(Kind::kLoop) || v.is(Kind::kNamespace)) {
     fail(fmt::format("'{}' object is not reversible", type_name(v)));
   }
   const auto items = interp.to_list(v);
@@ -42,11 +41,22 @@ Value list(Interpreter& interp, const Value& v, const Args& args) {
   return Value::list(interp.to_list(v));
 }
 
+// A lazy value whose items `make` computes when the first is asked for: errors come then.
+template <class Make>
+Value deferred(Interpreter& interp, const Value& v, Make make) {
+  return lazy(v, [&interp, make = std::move(make), next = Next()](Value& out) mutable {
+    if (!next) next = interp.iterate(make());
+    return next(out);
+  });
+}
+
 Value items(Interpreter& interp, const Value& v, const Args& args) {
   const Params params("items", args, {});
-  if (v.is(Kind::kUndefined)) return lazy(v, interp.iterate(v));
-  if (!v.is(Kind::kDict)) fail("Can only get item pairs from a mapping.");
-  return lazy(v, interp.iterate(find_container_method(v, "items")->fn(interp, v, {})));
+  return deferred(interp, v, [&interp, v] {
+    if (v.is(Kind::kUndefined)) return v;
+    if (!v.is(Kind::kDict)) fail("Can only get item pairs from a mapping.");
+    return find_container_method(v, "items")->fn(interp, v, {});
+  });
 }
 
 Value reverse(Interpreter& interp, const Value& v, const Args& args) {
@@ -54,7 +64,6 @@ Value reverse(Interpreter& interp, const Value& v, const Args& args) {
   if (v.is(Kind::kString)) {
     return slice(v, Value::none(), Value::none(), Value::integer(-1));
   }
-  if (v.is(Kind::kUndefined)) fail_unsupported("filter 'reverse' of an undefined value");
   auto list = interp.to_list(v);
   std::reverse(list.begin(), list.end());
   if (v.is(Kind::kIterator)) return Value::list(std::move(list));
@@ -139,7 +148,8 @@ Value unique(Interpreter& interp, const Value& v, const Args& args) {
   const bool case_sensitive = params.flag(0, false);
   const Value attribute = params.get(1, Value::none());
   auto seen = std::make_shared<std::unordered_set<Value, ValueHash, ValueEqual>>();
-  return lazy(v, [=, &interp, next = interp.iterate(v)](Value& out) {
+  return lazy(v, [=, &interp, next = Next()](Value& out) mutable {
+    if (!next) next = interp.iterate(v);
     while (next(out)) {
       interp.charge(1);
       if (seen->insert(fold(call_map_attribute(interp, out, attribute), case_sensitive)).second) {
@@ -198,8 +208,7 @@ Value group_by(Interpreter& interp, const Value& v, const Args& args) {
   return Value::list(std::move(groups));
 }
 
-Value batch(Interpreter& interp, const Value& v, const Args& args) {
-  const Params params("batch", args, {"linecount", "fill_with"}, 1);
+Value batch_list(Interpreter& interp, const Value& v, const Params& params) {
   const Int size = params.integer(0, 0);
   std::vector<Value> out, line;
   for (const auto& item : interp.to_list(v)) {
@@ -213,12 +222,10 @@ Value batch(Interpreter& interp, const Value& v, const Args& args) {
     }
     out.push_back(Value::list(std::move(line)));
   }
-  const Value list = Value::list(std::move(out));
-  return lazy(list, interp.iterate(list));
+  return Value::list(std::move(out));
 }
 
-Value slice_filter(Interpreter& interp, const Value& v, const Args& args) {
-  const Params params("slice", args, {"slices", "fill_with"}, 1);
+Value slice_list(Interpreter& interp, const Value& v, const Params& params) {
   const Int slices = params.integer(0, 0);
   const auto items = interp.to_list(v);
   if (slices == 0) fail("integer modulo by zero");
@@ -235,8 +242,17 @@ Value slice_filter(Interpreter& interp, const Value& v, const Args& args) {
     out.push_back(Value::list(std::move(part)));
     pos += size;
   }
-  const Value list = Value::list(std::move(out));
-  return lazy(list, interp.iterate(list));
+  return Value::list(std::move(out));
+}
+
+Value batch(Interpreter& interp, const Value& v, const Args& args) {
+  const Params params("batch", args, {"linecount", "fill_with"}, 1);
+  return deferred(interp, v, [=, &interp] { return batch_list(interp, v, params); });
+}
+
+Value slice_filter(Interpreter& interp, const Value& v, const Args& args) {
+  const Params params("slice", args, {"slices", "fill_with"}, 1);
+  return deferred(interp, v, [=, &interp] { return slice_list(interp, v, params); });
 }
 
 constexpr FilterDef kFilters[] = {

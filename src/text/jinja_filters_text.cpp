@@ -141,15 +141,15 @@ Value indent(Interpreter& interp, const Value& v, const Args& args) {
 
 Value truncate(Interpreter&, const Value& v, const Args& args) {
   const Params params("truncate", args, {"length", "killwords", "end", "leeway"});
-  if (v.is(Kind::kUndefined)) return v;
-  if (!v.is(Kind::kString)) fail(fmt::format("truncate() needs a str, not {}", type_name(v)));
   const Int length = params.integer(0, 255);
   const std::string end = params.text(2, "...");
   const auto end_points = static_cast<Int>(count_points(end));
   const Int leeway = params.given_not_none(3) ? params.integer(3, 5) : 5;
   if (length < end_points) fail(fmt::format("expected length >= {}", int_to_string(end_points)));
   if (leeway < 0) fail("expected leeway >= 0");
-  if (static_cast<Int>(v.str().points) <= length + leeway) return v;
+  // What is short enough comes back as it is, whatever it is.
+  if (static_cast<Int>(pajamas::text::jinja::length(v)) <= length + leeway) return v;
+  if (!v.is(Kind::kString)) fail(fmt::format("truncate() needs a str, not {}", type_name(v)));
   const Text text = v.text();
   Text cut = text.substr(0, byte_offset(text, static_cast<std::size_t>(length - end_points)));
   if (!params.flag(1, false)) {

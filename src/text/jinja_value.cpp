@@ -16,8 +16,8 @@ void fail(std::string problem) {
 }
 
 void fail_unsupported(std::string problem) {
-  throw Error(ErrorCode::kUnsupported, std::move(problem),
-              "this construct of the template language is not supported");
+  throw Error(ErrorCode::kUnsupported, std::move(problem) + " is not supported",
+              "this chat template needs a construct that is not known here");
 }
 
 void fail_limit(std::string problem) {
