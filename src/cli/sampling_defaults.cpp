@@ -1,0 +1,94 @@
+#include "cli/sampling_defaults.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace pajamas::cli {
+namespace {
+
+using nlohmann::json;
+
+// A recommended number by the name that one of the containers gives it.
+class Recommendations {
+ public:
+  explicit Recommendations(const model::Checkpoint& checkpoint) : gguf_(checkpoint.gguf()) {
+    if (gguf_ != nullptr) return;
+    const auto path = checkpoint.path() / "generation_config.json";
+    if (!std::filesystem::is_regular_file(path)) return;
+    config_ = json::parse(read_text_file(path), nullptr, false);
+  }
+
+  std::optional<double> find(const char* hf, const char* gguf) const {
+    if (gguf_ != nullptr) {
+      return gguf_->find_number(std::string("general.sampling.") + gguf);
+    }
+    if (!config_.is_object() || !config_.contains(hf) || !config_[hf].is_number()) return {};
+    return config_[hf].get<double>();
+  }
+
+ private:
+  const io::GgufMetadata* gguf_;
+  json config_;
+};
+
+// `options` with one field set, unless that makes no sense.
+template <class Number>
+void recommend(runtime::SamplerOptions& options, Number runtime::SamplerOptions::*field,
+               std::optional<double> value) {
+  if (!value || !(*value >= 0 && *value <= 1e6)) return;
+  runtime::SamplerOptions changed = options;
+  changed.*field = static_cast<Number>(*value);
+  try {
+    runtime::check(changed);
+    options = changed;
+  } catch (const Error&) {
+    // The makers' file says something that no sampler can do; our default stands.
+  }
+}
+
+template <class Number>
+void override_with(Number& value, const std::optional<Number>& flag) {
+  if (flag) value = *flag;
+}
+
+}  // namespace
+
+void add_sampling_options(CLI::App& command, SamplingFlags& flags) {
+  const auto add = [&](const char* name, auto& value, const char* what) {
+    command.add_option(name, value, what)->type_name("X");
+  };
+  add("--temperature", flags.temperature,
+      "0: always the likeliest token (default: the model's own, else 0.8)");
+  add("--top-k", flags.top_k, "Keep the K likeliest; 0: all (default: the model's, else 40)");
+  add("--top-p", flags.top_p, "Keep this share of likelihood (default: the model's, else 0.95)");
+  add("--min-p", flags.min_p, "Drop below this share of the likeliest (default: 0.05)");
+  add("--repeat-penalty", flags.repeat_penalty,
+      "Over the last 64 tokens; 1: none (default: the model's, else 1)");
+  add("--seed", flags.seed, "The same seed gives the same text (default: 0)");
+}
+
+runtime::SamplerOptions sampler_options(const SamplingFlags& flags,
+                                        const model::Checkpoint& checkpoint) {
+  using Options = runtime::SamplerOptions;
+  Options options;
+  const Recommendations found(checkpoint);
+  recommend(options, &Options::temperature, found.find("temperature", "temp"));
+  recommend(options, &Options::top_k, found.find("top_k", "top_k"));
+  recommend(options, &Options::top_p, found.find("top_p", "top_p"));
+  recommend(options, &Options::min_p, found.find("min_p", "min_p"));
+  recommend(options, &Options::repeat_penalty, found.find("repetition_penalty", "penalty_repeat"));
+  override_with(options.temperature, flags.temperature);
+  override_with(options.top_k, flags.top_k);
+  override_with(options.top_p, flags.top_p);
+  override_with(options.min_p, flags.min_p);
+  override_with(options.repeat_penalty, flags.repeat_penalty);
+  options.seed = flags.seed;
+  runtime::check(options);
+  return options;
+}
+
+}  // namespace pajamas::cli

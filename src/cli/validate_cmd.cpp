@@ -1,0 +1,228 @@
+// `validate`: how well a model predicts a text, and how far it lies from another.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/output.h"
+#include "cli/command.h"
+#include "cli/open_engine.h"
+#include "cli/terminal.h"
+#include "eval/perplexity.h"
+#include "model/text_assets.h"
+#include "text/tokenizer.h"
+
+namespace pajamas::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::int64_t kMinContext = 4;
+constexpr std::int64_t kMaxContext = 1 << 20;
+
+struct Options {
+  std::string model;
+  std::string reference;
+  std::vector<std::string> metrics{"perplexity"};
+  std::string text;
+  std::string dump_logits;
+  std::int64_t context = 512;
+  std::int64_t chunks = 0;
+  int threads = 0;
+  std::string backend = "cpu";
+  std::string kernels;
+  bool json = false;
+};
+
+void check_options(const Options& options) {
+  for (const std::string& metric : options.metrics) {
+    if (metric == "perplexity" || metric == "kl") continue;
+    throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no known metric", printable(metric, 40)),
+                "give perplexity, kl or both")
+        .at("--metrics");
+  }
+  const bool kl = std::ranges::count(options.metrics, "kl") != 0;
+  if (kl && options.reference.empty()) {
+    throw Error(ErrorCode::kUsage, "kl compares with another model", "name it with --reference")
+        .at("--metrics");
+  }
+  if (options.context < kMinContext || options.context > kMaxContext) {
+    throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", options.context),
+                fmt::format("give a number from {} to {}", kMinContext, kMaxContext))
+        .at("--ctx");
+  }
+  if (options.chunks < 0) {
+    throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", options.chunks),
+                "give 1 or more, or 0 for the whole text")
+        .at("--chunks");
+  }
+  require_backend(options.backend);
+}
+
+// A model, and the text as it sees it.
+struct Subject {
+  std::unique_ptr<runtime::Engine> engine;
+  std::vector<std::int32_t> tokens;
+  std::optional<std::int32_t> bos;  // where every text starts with it
+};
+
+Subject open_subject(const std::string& path, std::string_view text, const Options& options,
+                     const TaskPool& pool, const kernels::KernelTable& kernels,
+                     Progress& progress) {
+  Subject subject;
+  model::Checkpoint checkpoint = model::Checkpoint::open(path);
+  const auto context = static_cast<std::uint64_t>(options.context);
+  if (context > checkpoint.config().context_length) {
+    progress.note(fmt::format("--ctx {} is more than the {} positions {} was made for", context,
+                              checkpoint.config().context_length, printable(path, 200)));
+  }
+  subject.engine = open_engine(std::move(checkpoint), pool, kernels, context);
+  const model::TextAssets assets = model::load_text_assets(path);
+  if (assets.add_bos) subject.bos = assets.special.bos;
+  subject.tokens = text::Tokenizer(assets.tokenizer).encode(text);
+  if (subject.bos) subject.tokens.insert(subject.tokens.begin(), *subject.bos);
+  return subject;
+}
+
+void require_same_vocabulary(const Options& options, const Subject& model,
+                             const Subject& reference) {
+  const std::uint64_t ours = model.engine->config().vocab;
+  const std::uint64_t theirs = reference.engine->config().vocab;
+  if (ours == theirs && model.tokens == reference.tokens) return;
+  const std::string how = ours != theirs ? fmt::format(" ({} and {} tokens)", ours, theirs) : "";
+  throw Error(ErrorCode::kUsage,
+              fmt::format("{} and {} have different vocabularies{}", printable(options.model, 200),
+                          printable(options.reference, 200), how),
+              "compare a model with the one it was made from")
+      .at("--reference");
+}
+
+// Raw logits, appended as they come; the file appears when all of it is written.
+class LogitsFile {
+ public:
+  LogitsFile(const std::string& path, std::uint64_t floats)
+      : file_(path, floats * sizeof(float), {.replace = true}) {}
+  void append(std::span<const float> logits) {
+    file_.write_at(offset_, std::as_bytes(logits));
+    offset_ += logits.size_bytes();
+  }
+  void commit() { file_.commit(); }
+
+ private:
+  OutputFile file_;
+  std::uint64_t offset_ = 0;
+};
+
+std::uint64_t evaluated_tokens(const Options& options, std::size_t tokens) {
+  const auto context = static_cast<std::uint64_t>(options.context);
+  std::uint64_t chunks = tokens / context;
+  if (options.chunks > 0) chunks = std::min(chunks, static_cast<std::uint64_t>(options.chunks));
+  return chunks * context;
+}
+
+void print_json(const eval::Score& score) {
+  ordered_json out = {{"perplexity", score.perplexity},
+                      {"perplexity_stderr", score.perplexity_stderr},
+                      {"tokens", score.tokens}};
+  if (score.comparison) {
+    const eval::Comparison& c = *score.comparison;
+    out["reference_perplexity"] = c.reference_perplexity;
+    out["loss_percent"] = c.loss_percent;
+    out["kl_mean"] = c.kl_mean;
+    out["kl_stderr"] = c.kl_stderr;
+    out["kl_p99"] = c.kl_p99;
+    out["top1"] = c.top1;
+  }
+  fmt::print("{}\n", out.dump(2));
+}
+
+void print_table(const eval::Score& score, std::int64_t context) {
+  fmt::print("perplexity       {:.4f} +/- {:.4f}  ({} tokens in {} chunks of {})\n",
+             score.perplexity, score.perplexity_stderr, with_thousands(score.tokens), score.chunks,
+             context);
+  if (!score.comparison) return;
+  const eval::Comparison& c = *score.comparison;
+  fmt::print("reference        {:.4f}\n", c.reference_perplexity);
+  fmt::print("loss             {:+.3f} %\n", c.loss_percent);
+  fmt::print("mean KL          {:.6f} +/- {:.6f} nats\n", c.kl_mean, c.kl_stderr);
+  fmt::print("99 % of KL below {:.6f} nats\n", c.kl_p99);
+  fmt::print("same top token   {:.2f} %\n", c.top1 * 100);
+}
+
+void validate(const Options& options, Context& context) {
+  check_options(options);
+  const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
+  const TaskPool pool(options.threads);
+  const std::string given = options.text.empty() ? std::string() : read_text_file(options.text);
+  const std::string_view text = options.text.empty() ? eval::heldout_text() : given;
+  const std::string place = options.text.empty() ? "embedded text" : printable(options.text, 200);
+  const auto open = [&](const std::string& path) {
+    return open_subject(path, text, options, pool, kernels, *context.progress);
+  };
+  const Subject model = open(options.model);
+  std::optional<Subject> reference;
+  if (!options.reference.empty()) {
+    reference = open(options.reference);
+    require_same_vocabulary(options, model, *reference);
+  }
+  std::optional<LogitsFile> dump;
+  if (!options.dump_logits.empty()) {
+    dump.emplace(options.dump_logits,
+                 evaluated_tokens(options, model.tokens.size()) * model.engine->config().vocab);
+  }
+  eval::LogitsSink sink;
+  if (dump) sink = [&](std::span<const float> logits) { dump->append(logits); };
+  const eval::ScoreOptions score_options{static_cast<std::uint32_t>(options.context),
+                                         static_cast<std::uint64_t>(options.chunks), model.bos};
+  const eval::Score score = with_context(place, [&] {
+    return eval::score_text(*model.engine, reference ? reference->engine.get() : nullptr,
+                            model.tokens, score_options, pool, sink, *context.progress,
+                            context.stop);
+  });
+  if (dump) dump->commit();
+  options.json ? print_json(score) : print_table(score, options.context);
+}
+
+}  // namespace
+
+void add_validate(CLI::App& app, Context& context) {
+  CLI::App* command =
+      app.add_subcommand("validate", "Measure perplexity, and the loss against another model");
+  auto options = std::make_shared<Options>();
+  command->add_option("MODEL", options->model, "GGUF file, MLX directory or Hugging Face directory")
+      ->required()
+      ->type_name("");
+  command->add_option("--metrics", options->metrics, "perplexity, kl (needs --reference)")
+      ->delimiter(',')
+      ->type_name("LIST");
+  command->add_option("--reference", options->reference, "The model to compare with")
+      ->type_name("MODEL");
+  command->add_option("--text", options->text, "Text to predict (default: an embedded one)")
+      ->type_name("FILE");
+  command->add_option("--ctx", options->context, "Tokens of a chunk (default: 512)")
+      ->type_name("N");
+  command->add_option("--chunks", options->chunks, "Stop after so many chunks (default: all)")
+      ->type_name("N");
+  add_threads_option(*command, options->threads);
+  add_backend_option(*command, options->backend);
+  add_kernels_option(*command, options->kernels);
+  command->add_flag("--json", options->json, "Print JSON");
+  command
+      ->add_option("--dump-logits", options->dump_logits,
+                   "Write the float32 logits of every position")
+      ->type_name("FILE")
+      ->group("");
+  command->footer(
+      "Example: what quantization cost\n"
+      "  llama-pajamas validate model-q4_k_m.gguf --metrics perplexity,kl "
+      "--reference models/tiny-qwen2");
+  command->callback([options, &context] { validate(*options, context); });
+}
+
+}  // namespace pajamas::cli
