@@ -1,0 +1,140 @@
+#include "quantize/execute.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "quantize/row_reader.h"
+
+namespace pajamas::quantize {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kTiny = fs::path(PAJAMAS_SOURCE_DIR) / "models/tiny-qwen2";
+
+class Execute : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("pajamas-execute-" + std::to_string(::getpid()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::vector<Recipe> recipes(const std::string& name, const std::string& gguf,
+                              const std::string& mlx) const {
+    Recipe first;
+    first.format = Format::kGguf;
+    first.method = gguf;
+    first.output = folder_ / name / "model.gguf";
+    Recipe second;
+    second.format = Format::kMlx;
+    second.method = mlx;
+    second.output = folder_ / name / "mlx";
+    return {first, second};
+  }
+
+  // Quantizes `model` and returns the bytes of both weight files.
+  std::string quantize(const fs::path& model, const std::vector<Recipe>& wanted,
+                       int threads) const {
+    std::optional<model::Checkpoint> checkpoint;
+    const PlanInput input = load_plan_input(model, &checkpoint);
+    const Plan plan = make_plan(input, wanted, threads);
+    NoProgress progress;
+    const StopFlag stop;
+    execute(plan, *checkpoint, TaskPool(threads), progress, stop, {});
+    EXPECT_EQ(fs::file_size(wanted[0].output), plan.outputs[0].file_bytes);
+    return read_text_file(wanted[0].output) +
+           read_text_file(wanted[1].output / "model.safetensors");
+  }
+
+  fs::path copy_of_tiny() const {
+    fs::copy(kTiny, folder_ / "copy", fs::copy_options::recursive);
+    return folder_ / "copy";
+  }
+
+  std::size_t entries(const fs::path& folder) const {
+    return static_cast<std::size_t>(
+        std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(Execute, GivesTheSameBytesForAnyNumberOfThreads) {
+  const std::string one = quantize(kTiny, recipes("one", "Q4_K_M", "4bit"), 1);
+  const std::string three = quantize(kTiny, recipes("three", "Q4_K_M", "4bit"), 3);
+  EXPECT_TRUE(one == three);
+}
+
+// The stored values of an F32 output are the checkpoint's, whatever path they took.
+TEST_F(Execute, F32KeepsEveryValue) {
+  const auto wanted = recipes("exact", "F32", "bf16");
+  quantize(kTiny, wanted, 2);
+  const model::Checkpoint original = model::Checkpoint::open(kTiny);
+  for (const fs::path& output : {wanted[0].output, wanted[1].output}) {
+    const model::Checkpoint copy = model::Checkpoint::open(output);
+    RowReader from(original, kernels::best_kernels());
+    RowReader to(copy, kernels::best_kernels());
+    for (const model::StoredTensor& tensor : original.tensors()) {
+      const std::uint64_t rows = tensor.shape.rows();
+      std::vector<float> a(tensor.shape.elements());
+      std::vector<float> b(tensor.shape.elements());
+      from.read(tensor, 0, rows, a);
+      to.read(copy.get(tensor.key), 0, rows, b);
+      EXPECT_EQ(a, b) << tensor.name;
+    }
+  }
+}
+
+TEST_F(Execute, RefusesAnExistingOutputAndKeepsIt) {
+  const auto wanted = recipes("taken", "Q8_0", "8bit");
+  fs::create_directories(wanted[0].output.parent_path());
+  std::ofstream(wanted[0].output) << "precious";
+  EXPECT_THROW(quantize(kTiny, wanted, 1), Error);
+  EXPECT_EQ(read_text_file(wanted[0].output), "precious");
+  EXPECT_EQ(entries(wanted[0].output.parent_path()), 1u);
+}
+
+TEST_F(Execute, NamesTheTensorOfAWeightThatIsNotANumber) {
+  const fs::path model = copy_of_tiny();
+  {
+    std::fstream file(model / "model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-2, std::ios::end);
+    file.write("\xc0\x7f", 2);  // a bf16 NaN
+  }
+  const auto wanted = recipes("nan", "Q4_0", "4bit");
+  try {
+    quantize(model, wanted, 2);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kCorruptFile);
+    EXPECT_NE(error.place().find(".weight"), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(entries(wanted[0].output.parent_path()), 0u);
+}
+
+TEST_F(Execute, LeavesNothingWhenStopped) {
+  std::optional<model::Checkpoint> checkpoint;
+  const PlanInput input = load_plan_input(kTiny, &checkpoint);
+  const auto wanted = recipes("stopped", "Q4_0", "4bit");
+  const Plan plan = make_plan(input, wanted, 2);
+  NoProgress progress;
+  StopFlag stop;
+  stop.request();
+  try {
+    execute(plan, *checkpoint, TaskPool(2), progress, stop, {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInterrupted);
+  }
+  EXPECT_EQ(entries(wanted[0].output.parent_path()), 0u);
+}
+
+}  // namespace
+}  // namespace pajamas::quantize
