@@ -228,7 +228,7 @@ Value xml_attributes(Interpreter&, const Value& v, const Args& args) {
     if (!out.empty()) out += ' ';
     out += escaped(key) + "=\"" + escaped(value) + "\"";
   }
-  if (params.flag(0, true) && !out.empty()) out.insert(0, " ");
+  if (params.flag(0, true) && !out.empty()) out.insert(out.begin(), ' ');
   return Value::string(std::move(out));
 }
 
@@ -279,7 +279,7 @@ Value tojson(Interpreter& interp, const Value& v, const Args& args) {
   style.ensure_ascii = params.flag(0, false);
   style.indent = json_indent(params[1]);
   style.sort_keys = params.flag(3, false);
-  if (style.indent) style.item_separator = ",";
+  if (style.indent) style.item_separator = ',';
   if (params.given_not_none(2)) {
     const auto separators = interp.to_list(params[2]);
     if (separators.size() != 2 || !separators[0].is(Kind::kString) ||

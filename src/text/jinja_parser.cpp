@@ -437,7 +437,7 @@ ExprPtr Parser::parse_call(ExprPtr callee) {
 
 std::string Parser::parse_dotted_name() {
   std::string name = expect_identifier();
-  while (skip_op(".")) name += "." + expect_identifier();
+  while (skip_op(".")) name.append(1, '.').append(expect_identifier());
   return name;
 }
 
