@@ -150,8 +150,10 @@ void refuse_rope_scaling(const json& config) {
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     const json* scaling = JsonParams(config).find(key);
     if (scaling == nullptr) continue;
-    const JsonParams params(*scaling);
-    const std::string type = params.text_or("rope_type", params.text_or("type", "default"));
+    const std::string type = with_context(key, [&] {
+      const JsonParams params(*scaling);
+      return params.text_or("rope_type", params.text_or("type", "default"));
+    });
     if (type == "default") continue;
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("rotary scaling \"{}\" is not supported yet", printable(type, 40)),

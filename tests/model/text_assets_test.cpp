@@ -1,0 +1,92 @@
+#include "model/text_assets.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace pajamas::model {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class TextFolder : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("pajamas-text-" + std::to_string(::getpid()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    for (const char* name :
+         {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"}) {
+      fs::copy(fs::path(PAJAMAS_SOURCE_DIR) / "models/tiny-qwen2" / name, folder_ / name);
+    }
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  void set(const char* file, const char* key, const json& value) const {
+    json content = json::parse(read_text_file(folder_ / file));
+    content[key] = value;
+    std::ofstream(folder_ / file) << content.dump();
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(TextFolder, ReadsWhoIsWho) {
+  const TextAssets assets = load_text_assets(folder_);
+  EXPECT_EQ(assets.special.bos, 2016);  // config.json: tokenizer_config.json says null
+  EXPECT_EQ(assets.special.eos, 2018);
+  EXPECT_EQ(assets.special.pad, 2016);
+  EXPECT_EQ(assets.stop, (std::vector<std::int32_t>{2016, 2018}));
+  EXPECT_FALSE(assets.add_bos);
+  // A template sees only the tokens that tokenizer_config.json names.
+  EXPECT_FALSE(assets.template_tokens.contains("bos_token"));
+  EXPECT_EQ(assets.template_tokens.at("eos_token"), "<|im_end|>");
+  EXPECT_TRUE(assets.chat_template.has_value());
+}
+
+TEST_F(TextFolder, ALoneTokenizerIsEnough) {
+  const TextAssets assets = load_text_assets(folder_ / "tokenizer.json");
+  EXPECT_EQ(assets.tokenizer.tokens.size(), 2019u);
+  EXPECT_FALSE(assets.chat_template.has_value());
+}
+
+TEST_F(TextFolder, TemplateStandsAloneOrInAList) {
+  set("tokenizer_config.json", "chat_template",
+      json::array(
+          {{{"name", "tool_use"}, {"template", "T"}}, {{"name", "default"}, {"template", "D"}}}));
+  EXPECT_EQ(load_text_assets(folder_).chat_template, "D");
+  set("tokenizer_config.json", "chat_template", nullptr);
+  EXPECT_FALSE(load_text_assets(folder_).chat_template.has_value());
+  std::ofstream(folder_ / "chat_template.jinja") << "J";
+  EXPECT_EQ(load_text_assets(folder_).chat_template, "J");
+}
+
+TEST_F(TextFolder, RefusesIdsThatAreNoTokens) {
+  for (const json& id : {json(2048), json(-1), json("<|im_end|>"), json(1e300),
+                         json::array({1, -5}), json(18446744073709551615u)}) {
+    set("generation_config.json", "eos_token_id", id);
+    try {
+      load_text_assets(folder_);
+      ADD_FAILURE() << id;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("eos_token_id"), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST_F(TextFolder, RefusesBrokenCompanions) {
+  std::ofstream(folder_ / "tokenizer_config.json") << "[1]";
+  EXPECT_THROW(load_text_assets(folder_), Error);
+  fs::remove(folder_ / "tokenizer.json");
+  EXPECT_THROW(load_text_assets(folder_), Error);
+}
+
+}  // namespace
+}  // namespace pajamas::model
