@@ -73,7 +73,7 @@ def test_bytes_depend_on_neither_threads_nor_kernels(models, scratch, formats, m
     variants = [(["--threads", str(n)], {}) for n in (1, 3)]
     variants += [pajamas.with_kernels(k) for k in pajamas.supported_kernels()]
     for flags, env in variants:
-        path = scratch / "again"
+        path = scratch / f"again-{formats}"
         pajamas.quantize(pajamas.TINY, formats, method, path, "--force", *flags, env=env)
         assert list(files_of(path).values()) == want or files_of(path) == files_of(base), flags
 
