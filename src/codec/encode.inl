@@ -44,11 +44,11 @@ inline Effort effort_for(const Encoding& encoding) noexcept {
     case DType::kQ3_K:
       return {{2.75f, 0.25f, 8, true, 2}, {}, {2, 0.04f, 1, 1}, 0};
     case DType::kQ4_K:
-      return {{}, {0.03f, 8, 2, true}, {2, 0.02f, 1, 1}, 0};
+      return {{}, {0.03f, 6, 2, true}, {2, 0.02f, 1, 2}, 0};
     case DType::kQ5_K:
-      return {{}, {0.02f, 6, 2, true}, {2, 0.02f, 1, 1}, 0};
+      return {{}, {0.02f, 6, 2, true}, {2, 0.02f, 1, 2}, 0};
     default:
-      return {{29.5f, 0.4f, 8, true, 1}, {}, {1, 0.01f, 1, 1}, 0};  // Q6_K
+      return {{29.5f, 0.4f, 8, true, 1}, {}, {1, 0.01f, 1, 2}, 0};  // Q6_K
   }
 }
 

@@ -85,7 +85,8 @@ inline std::vector<float> hard_weights(std::size_t cols) {
   }
   Uniform uniform(2);
   for (int row = 0; row < 40; ++row) {
-    const double scale = std::ldexp(1 + uniform.next(), static_cast<int>(uniform.next() * 60) - 44);
+    const double mantissa = 1 + uniform.next();
+    const double scale = std::ldexp(mantissa, static_cast<int>(uniform.next() * 60) - 44);
     const bool sparse = row % 5 == 0, positive = row % 7 == 0, blocks = row % 3 == 0;
     double block_scale = 1;
     for (std::size_t i = 0; i < cols; ++i) {
