@@ -3,6 +3,7 @@
 #include <fstream>
 #include <limits>
 #include <map>
+#include <utility>
 
 #include "codec/codec.h"
 #include "codec/fitted.h"
@@ -53,7 +54,7 @@ TEST(Encode, ErrorIsBelowTheStockQuantizers) {
 }
 
 TEST(Encode, NeverStoresWhatIsNotFinite) {
-  constexpr std::uint64_t kCols = 1024;
+  constexpr std::uint64_t kCols = 256;
   const std::vector<float> weights = test::hard_weights(kCols);
   const std::vector<std::vector<float>> importances{{},
                                                     std::vector<float>(kCols, 0.0f),

@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <fstream>
+#include <utility>
 
 #include "base/error.h"
 #include "codec/sample_weights.h"
