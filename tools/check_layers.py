@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Checks every #include of src/ against the table of layers in docs/architecture.md.
+
+Also: operating-system calls, printing, JSON and vector intrinsics only where they belong, and no
+file above 500 lines. Prints one line for each fault and exits with 1 if there is any.
+"""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MAX_LINES = 500
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+COMMENT_OR_TEXT = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.S)
+
+# (what, pattern of an included header, folders that may)
+HEADER_RULES = [
+    ("operating-system header", re.compile(r"(unistd|fcntl|signal|sched|termios|dlfcn)\.h|(sys|linux)/.*"),
+     {"base", "cli"}),
+    ("JSON library", re.compile(r"nlohmann/.*"), {"io", "text", "model", "quantize", "eval", "cli"}),
+    ("x86 intrinsics", re.compile(r"\w*intrin\.h"), {"kernels/x86"}),
+]
+# Printing, exiting, the environment.
+OUTSIDE_CALL = re.compile(
+    r"std::(cout|cerr|clog)\b|\b(fmt|std)::print\b|(?<![\w:.>])(std::)?(printf|puts|exit|_exit|quick_exit|getenv)\s*\(")
+OUTSIDE_FOLDERS = {"cli"}
+
+
+def read_table():
+    """{folder: set of folders that it may include} from the rows `| 1 | `tensor/` | what | base |`."""
+    table = {}
+    for line in (ROOT / "docs/architecture.md").read_text().splitlines():
+        row = re.match(r"\|\s*\d+\s*\|\s*`(\w+)/`\s*\|.*\|([^|]*)\|\s*$", line)
+        if row:
+            table[row[1]] = set(re.findall(r"\w+", row[2])) | {row[1]}
+    if not table:
+        sys.exit("docs/architecture.md: no table of layers found")
+    unknown = set().union(*table.values()) - set(table)
+    if unknown:
+        sys.exit(f"docs/architecture.md: no rows for {', '.join(sorted(unknown))}")
+    return table
+
+
+def check_file(path, table):
+    place = path.relative_to(ROOT / "src")
+    folder = place.parts[0]
+    if folder not in table:
+        yield 1, f"folder {folder}/ has no row in docs/architecture.md"
+        return
+    text = path.read_text()
+    lines = text.splitlines()
+    if len(lines) > MAX_LINES:
+        yield len(lines), f"{len(lines)} lines, at most {MAX_LINES}"
+    for number, line in enumerate(lines, 1):
+        include = INCLUDE.match(line)
+        if not include:
+            continue
+        header = include[2]
+        target = header.split("/")[0]
+        if include[1] == '"' and "/" not in header:
+            yield number, f'"{header}": write the folder too'
+        elif include[1] == '"' and target not in table[folder]:
+            yield number, f'{folder}/ may not use {target}/ ("{header}")'
+        for what, pattern, allowed in HEADER_RULES:
+            if pattern.fullmatch(header) and not any(str(place).startswith(f + "/") for f in allowed):
+                yield number, f"{what} <{header}> belongs in {', '.join(sorted(allowed))}"
+    if folder not in OUTSIDE_FOLDERS:
+        code = COMMENT_OR_TEXT.sub(lambda found: "\n" * found[0].count("\n"), text)
+        for found in OUTSIDE_CALL.finditer(code):
+            number = code.count("\n", 0, found.start()) + 1
+            yield number, f"`{found[0].strip()}` belongs in cli/"
+
+
+def main():
+    table = read_table()
+    files = sorted(p for p in (ROOT / "src").rglob("*") if p.suffix in {".h", ".cpp", ".inl"})
+    faults = [f"src/{p.relative_to(ROOT / 'src')}:{n}: {m}" for p in files for n, m in check_file(p, table)]
+    print("\n".join(faults) if faults else f"{len(files)} files keep to the layers")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
