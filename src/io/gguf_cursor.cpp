@@ -14,7 +14,9 @@ constexpr std::size_t kWindowBytes = 256u << 10;
 }  // namespace
 
 GgufCursor::GgufCursor(const File& file)
-    : file_(file), end_(std::min(file.size(), kMaxHeaderBytes)), buffer_(kWindowBytes) {}
+    : file_(file),
+      end_(std::min(file.size(), kMaxHeaderBytes)),
+      buffer_(std::min<std::uint64_t>(kWindowBytes, end_)) {}
 
 void GgufCursor::require(std::uint64_t count, std::uint64_t bytes_each) const {
   if (count <= left() / bytes_each) return;
