@@ -13,9 +13,9 @@
 namespace pajamas::eval {
 
 struct ScoreOptions {
-  std::uint32_t context = 512;      // tokens of a chunk
-  std::uint64_t max_chunks = 0;     // 0: all that the text gives
-  std::optional<std::int32_t> bos;  // replaces the first token of every chunk
+  std::uint32_t context = 512;           // tokens of a chunk
+  std::uint64_t max_chunks = 0;          // 0: all that the text gives
+  std::optional<std::int32_t> bos = {};  // replaces the first token of every chunk
 };
 
 // Against a second model on the same positions.

@@ -1,0 +1,104 @@
+#include "runtime/native/linear.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "codec/codec.h"
+
+namespace pajamas::runtime {
+namespace {
+
+std::vector<float> waves(std::size_t count, double phase) {
+  std::vector<float> out(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    out[i] = static_cast<float>(std::sin(phase + 1.7 * static_cast<double>(i * i % 1009)));
+  }
+  return out;
+}
+
+struct Matrix {
+  Matrix(const Encoding& encoding, std::uint64_t rows, std::uint64_t cols)
+      : weights(waves(rows * cols, 0.3)), view{encoding, rows, cols, {}} {
+    Planes planes;
+    for (std::size_t p = 0; p < encoding.planes(); ++p) {
+      bytes[p].resize(rows * encoding.plane_row_bytes(p, cols));
+      planes.plane[p] = bytes[p];
+      view.planes.plane[p] = bytes[p];
+    }
+    codec::encode_rows(encoding, weights, {}, cols, planes);
+    codec::decode_rows(encoding, view.planes, cols, weights);
+  }
+  std::vector<float> weights;  // as stored
+  std::vector<std::byte> bytes[Encoding::kMaxPlanes];
+  WeightView view;
+};
+
+class EachEncoding : public testing::TestWithParam<Encoding> {};
+
+INSTANTIATE_TEST_SUITE_P(
+    Encodings, EachEncoding,
+    testing::Values(Encoding{DType::kF32}, Encoding{DType::kF16}, Encoding{DType::kBF16},
+                    Encoding{DType::kQ4_0}, Encoding{DType::kQ4_1}, Encoding{DType::kQ5_0},
+                    Encoding{DType::kQ5_1}, Encoding{DType::kQ8_0}, Encoding{DType::kQ2_K},
+                    Encoding{DType::kQ3_K}, Encoding{DType::kQ4_K}, Encoding{DType::kQ5_K},
+                    Encoding{DType::kQ6_K}, Encoding::affine(2, 32, DType::kBF16),
+                    Encoding::affine(3, 64, DType::kF16), Encoding::affine(4, 128, DType::kF32),
+                    Encoding::affine(5, 64, DType::kBF16), Encoding::affine(6, 64, DType::kBF16),
+                    Encoding::affine(8, 32, DType::kF32)));
+
+// One row fused, seven rows decoded first, one and three threads: the same floats, and the product.
+TEST_P(EachEncoding, ProductsDoNotDependOnHowTheyAreComputed) {
+  constexpr std::uint64_t kRows = 150, kCols = 1280;
+  constexpr std::size_t kCount = 7;
+  const Matrix matrix(GetParam(), kRows, kCols);
+  const auto x = waves(kCount * kCols, 0.9);
+  const TaskPool one(1), three(3);
+  for (const kernels::KernelTable* table : kernels::all_kernels()) {
+    if (!table->supported(cpu_features())) continue;
+    std::vector<float> together(kCount * kRows);
+    linear({*table, three}, matrix.view, {x, kCount}, together);
+    for (std::size_t m = 0; m < kCount; ++m) {
+      std::vector<float> alone(kRows);
+      linear({*table, one}, matrix.view, {std::span(x).subspan(m * kCols, kCols), 1}, alone);
+      for (std::size_t n = 0; n < kRows; ++n) {
+        double exact = 0, magnitude = 0;
+        for (std::size_t c = 0; c < kCols; ++c) {
+          const double product = static_cast<double>(x[m * kCols + c]) *
+                                 static_cast<double>(matrix.weights[n * kCols + c]);
+          exact += product;
+          magnitude += std::abs(product);
+        }
+        ASSERT_NEAR(alone[n], exact, magnitude * 2e-6) << table->name;
+        ASSERT_EQ(alone[n], together[m * kRows + n]) << table->name << " " << m << " " << n;
+      }
+    }
+  }
+}
+
+TEST(Linear, TakesRowsOfAnyLength) {
+  const TaskPool pool(2);
+  for (const std::uint64_t cols : {1u, 17u, 1030u}) {
+    const Matrix matrix({DType::kBF16}, 3, cols);
+    const auto x = waves(2 * cols, 0.1);
+    std::vector<float> out(6);
+    linear({kernels::best_kernels(), pool}, matrix.view, {x, 2}, out);
+    double exact = 0;
+    for (std::size_t c = 0; c < cols; ++c) {
+      exact += static_cast<double>(x[cols + c]) * static_cast<double>(matrix.weights[2 * cols + c]);
+    }
+    EXPECT_NEAR(out[5], exact, 1e-4);
+  }
+}
+
+TEST(Linear, DecodesOneRow) {
+  const TaskPool pool(1);
+  const Matrix matrix(Encoding::affine(3, 64, DType::kBF16), 5, 128);
+  std::vector<float> row(128);
+  decode_row({kernels::best_kernels(), pool}, matrix.view, 3, row);
+  EXPECT_TRUE(std::equal(row.begin(), row.end(), matrix.weights.begin() + 3 * 128));
+}
+
+}  // namespace
+}  // namespace pajamas::runtime

@@ -1,0 +1,35 @@
+// The embedded checkpoint on the CPU engine, for tests.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "model/checkpoint.h"
+#include "runtime/native/cpu_engine.h"
+#include "runtime/weights.h"
+
+namespace pajamas::runtime {
+
+inline constexpr const char* kTinyModel = PAJAMAS_SOURCE_DIR "/models/tiny-qwen2";
+
+struct TinyEngine {
+  explicit TinyEngine(int threads = 1, const kernels::KernelTable& table = kernels::best_kernels())
+      : pool(threads),
+        engine(std::make_unique<MappedWeights>(model::Checkpoint::open(kTinyModel)), pool, table) {}
+
+  // Logits of every token, run in one batch at the end of a session: [tokens][vocab].
+  std::vector<float> run(SessionId session, std::span<const std::int32_t> tokens) {
+    std::vector<BatchRow> batch;
+    std::uint32_t position = engine.length(session);
+    for (const std::int32_t token : tokens) batch.push_back({session, position++, token, true});
+    std::vector<float> logits(tokens.size() * engine.config().vocab);
+    forward(engine, batch, logits, StopFlag{});
+    return logits;
+  }
+
+  TaskPool pool;
+  CpuEngine engine;
+};
+
+}  // namespace pajamas::runtime
