@@ -124,14 +124,16 @@ def _ggml():
     return library
 
 
-def ggml_quantize(values, dtype):
-    """What llama.cpp's quantizer makes of float32 rows, without importance: packed bytes."""
+def ggml_quantize(values, dtype, importance=None):
+    """What llama.cpp's quantizer makes of float32 rows: packed bytes. `importance` has one weight a
+    column; with none given it uses its own heuristics."""
     rows, width = values.shape
     values = np.ascontiguousarray(values, np.float32)
     block, size = gguf.GGML_QUANT_SIZES[dtype]
     out = np.zeros((rows, width // block * size), np.uint8)
     written = _ggml().ggml_quantize_chunk(int(dtype), values.ctypes.data, out.ctypes.data, 0, rows,
-                                          width, None)
+                                          width, None if importance is None else
+                                          np.ascontiguousarray(importance, np.float32).ctypes.data)
     assert written == out.nbytes
     return out
 

@@ -159,15 +159,19 @@ def test_tied_and_float16_checkpoints(make_checkpoint, scratch, short_text, shor
     assert peers.mean_kl(ours, theirs) < 1e-8
 
 
-def test_rows_that_do_not_fit_stay_unquantized(make_checkpoint, scratch, short_text, short_chunks):
-    """864 is no multiple of 64: mlx-lm leaves such layers alone, so must we."""
+def test_rows_that_do_not_fit_the_group(make_checkpoint, scratch, short_text, short_chunks):
+    """864 is no multiple of 64: another group size, written in full, or none."""
     source = make_checkpoint("odd-rows", hidden_size=320, num_attention_heads=5,
                              num_key_value_heads=1, intermediate_size=864, num_hidden_layers=9)
     folder = scratch / "odd-rows-mlx"
     pajamas.quantize(source, "mlx", "4bit", folder, "--group-size", "64")
-    stored = tensors(folder)
-    assert stored["model.layers.0.mlp.down_proj.weight"].dtype == mx.bfloat16
+    config, stored = read_config(folder), tensors(folder)
     assert stored["model.layers.0.mlp.up_proj.weight"].dtype == mx.uint32
+    module = "model.layers.0.mlp.down_proj"
+    if stored[f"{module}.weight"].dtype == mx.uint32:
+        assert config["quantization"][module] == {"group_size": 32, "bits": 4, "mode": "affine"}
+    else:
+        assert stored[f"{module}.weight"].dtype == mx.bfloat16
     theirs = peers.mlx_logits(folder, short_chunks)
     ours = pajamas.logits(folder, short_text, 256, VOCAB, scratch)
     assert peers.mean_kl(ours, theirs) < 1e-8
