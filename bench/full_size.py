@@ -44,6 +44,8 @@ class Cgroup:
             except OSError:
                 continue
             try:
+                if not (path / file).exists():  # no such hierarchy, or not its memory controller
+                    raise FileNotFoundError(path / file)
                 (path / file).write_text(str(limit))
                 self.path, self.kind = path, kind
                 return
