@@ -56,13 +56,18 @@ class ScratchPool {
   std::vector<std::unique_ptr<Scratch>> free_;
 };
 
+// Otherwise it is a folder of named files.
+bool is_single_file(const PlannedOutput& plan) noexcept {
+  return plan.files.size() == 1 && plan.files[0].name.empty();
+}
+
 // The files of one output while it is written.
 class Writer {
  public:
   Writer(const PlannedOutput& plan, OutputOptions options) : plan_(plan) {
     for (std::size_t i = 0; i < plan.tensors.size(); ++i)
       index_.emplace(plan.tensors[i].spec.key, i);
-    const bool single = plan.files.size() == 1 && plan.files[0].name.empty();
+    const bool single = is_single_file(plan);
     if (!single) folder_.emplace(plan.path, options);
     for (const PlannedFile& file : plan.files) {
       files_.push_back(
@@ -200,7 +205,8 @@ std::uint64_t worker_bytes(std::uint64_t cols) noexcept {
 void check_outputs(const Plan& plan, OutputOptions options) {
   std::uint64_t bytes = 0;
   for (const PlannedOutput& output : plan.outputs) {
-    require_absent(output.path, options);
+    require_absent(output.path, options,
+                   is_single_file(output) ? OutputKind::kFile : OutputKind::kDirectory);
     bytes += output.file_bytes;
   }
   // All outputs lie under one --output.
