@@ -213,8 +213,30 @@ void check_outputs(const Plan& plan, OutputOptions options) {
   require_free_space(plan.outputs.front().path, bytes);
 }
 
+namespace {
+
+// --force must not replace the model that is being read: neither its files nor a folder around
+// them.
+void refuse_to_replace_input(const Plan& plan, const model::Checkpoint& checkpoint) {
+  std::error_code ignored;
+  for (const PlannedOutput& output : plan.outputs) {
+    for (const File& file : checkpoint.files()) {
+      for (auto part = std::filesystem::absolute(file.path(), ignored); part.has_relative_path();
+           part = part.parent_path()) {
+        if (!std::filesystem::equivalent(part, output.path, ignored)) continue;
+        throw Error(ErrorCode::kExists, "is, or holds, the model that is read",
+                    "give another --output")
+            .at(printable(output.path.native(), 300));
+      }
+    }
+  }
+}
+
+}  // namespace
+
 void execute(const Plan& plan, const model::Checkpoint& checkpoint, const TaskPool& pool,
              Progress& progress, const StopFlag& stop, const ExecuteOptions& options) {
+  refuse_to_replace_input(plan, checkpoint);
   check_outputs(plan, options.output);
   Execution execution(plan, checkpoint,
                       options.kernels != nullptr ? *options.kernels : kernels::best_kernels(),
