@@ -78,8 +78,7 @@ void Sampler::penalize(std::vector<Candidate>& candidates) const {
   const auto penalty = static_cast<float>(options_.repeat_penalty);
   std::vector<std::int32_t> seen = recent_;
   std::ranges::sort(seen);
-  const auto repeated = std::ranges::unique(seen);
-  seen.erase(repeated.begin(), repeated.end());
+  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
   for (const std::int32_t token : seen) {
     if (token < 0 || static_cast<std::size_t>(token) >= candidates.size()) continue;
     float& logit = candidates[static_cast<std::size_t>(token)].logit;
