@@ -101,6 +101,30 @@ TEST_F(Execute, RefusesAnExistingOutputAndKeepsIt) {
   EXPECT_EQ(entries(wanted[0].output.parent_path()), 1u);
 }
 
+TEST_F(Execute, ForceReplacesOutputsButNeverTheModelThatIsRead) {
+  const fs::path source = copy_of_tiny();
+  std::optional<model::Checkpoint> checkpoint;
+  const PlanInput input = load_plan_input(source, &checkpoint);
+  const auto force = [&](const std::vector<Recipe>& wanted) {
+    ExecuteOptions options;
+    options.output.replace = true;
+    NoProgress progress;
+    const StopFlag stop;
+    execute(make_plan(input, wanted, 1), *checkpoint, TaskPool(1), progress, stop, options);
+  };
+  std::vector<Recipe> wanted = recipes("out", "Q8_0", "8bit");
+  force(wanted);
+  EXPECT_NO_THROW(force(wanted));  // a file for a file, a folder for a folder
+  for (const fs::path& place : {source, source / ".", folder_}) {
+    wanted[1].output = place;
+    EXPECT_THROW(force({wanted[1]}), Error) << place;
+  }
+  wanted[0].output = source / "model.safetensors";
+  EXPECT_THROW(force({wanted[0]}), Error);
+  EXPECT_TRUE(read_text_file(source / "model.safetensors") ==
+              read_text_file(kTiny / "model.safetensors"));
+}
+
 TEST_F(Execute, NamesTheTensorOfAWeightThatIsNotANumber) {
   const fs::path model = copy_of_tiny();
   {
