@@ -173,7 +173,10 @@ void run_model(const Options& options, Context& context) {
   const TaskPool pool(options.threads);
   const double start = seconds_now();
   model::Checkpoint checkpoint = model::Checkpoint::open(options.model);
-  const model::TextAssets assets = model::load_text_assets(options.model);
+  model::TextAssets assets = model::load_text_assets(options.model);
+  // Models pad their vocabulary; an id of the padding is a token without text.
+  auto& tokens = assets.tokenizer.tokens;
+  tokens.resize(std::max<std::size_t>(tokens.size(), checkpoint.config().vocab));
   runtime::Sampler sampler(sampler_options(options.sampling, checkpoint));
   const text::Tokenizer tokenizer(assets.tokenizer);
   const std::uint64_t positions = context_of(options, checkpoint.config(), *context.progress);
