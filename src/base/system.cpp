@@ -29,23 +29,43 @@ std::uint64_t status_bytes(std::string_view key) noexcept {
   return 0;
 }
 
-// The lowest memory limit of this process's control group and all groups around it.
-std::uint64_t cgroup_limit() noexcept {
-  std::uint64_t lowest = UINT64_MAX;
+// Calls visit(file) with the file called `name` of this process's control group and of every group
+// around it.
+template <class Visit>
+void for_each_cgroup(const char* name, Visit&& visit) noexcept {
   try {
     std::ifstream self("/proc/self/cgroup");
     for (std::string line; std::getline(self, line);) {
       if (!line.starts_with("0::/")) continue;
       for (std::filesystem::path group = line.substr(3);; group = group.parent_path()) {
-        std::ifstream limit("/sys/fs/cgroup" + group.native() + "/memory.max");
-        std::uint64_t bytes = 0;
-        if (limit >> bytes) lowest = std::min(lowest, bytes);  // "max" does not parse
+        std::ifstream file("/sys/fs/cgroup" + group.native() + "/" + name);
+        visit(file);
         if (!group.has_relative_path()) break;
       }
     }
   } catch (const std::exception&) {
   }
+}
+
+std::uint64_t cgroup_memory() noexcept {
+  std::uint64_t lowest = UINT64_MAX;
+  for_each_cgroup("memory.max", [&](std::istream& file) {
+    std::uint64_t bytes = 0;
+    if (file >> bytes) lowest = std::min(lowest, bytes);  // "max" does not parse
+  });
   return lowest;
+}
+
+// Processors that the group's quota is worth, rounded up.
+int cgroup_cpus() noexcept {
+  std::uint64_t lowest = INT32_MAX;
+  for_each_cgroup("cpu.max", [&](std::istream& file) {
+    std::uint64_t quota = 0, period = 0;
+    if (file >> quota >> period && period > 0) {
+      lowest = std::min(lowest, std::max<std::uint64_t>(1, (quota + period - 1) / period));
+    }
+  });
+  return static_cast<int>(lowest);
 }
 
 }  // namespace
@@ -63,7 +83,7 @@ std::uint64_t anonymous_bytes() noexcept { return status_bytes("RssAnon:"); }
 std::uint64_t memory_limit_bytes() noexcept {
   const auto pages = static_cast<std::uint64_t>(std::max(0L, ::sysconf(_SC_PHYS_PAGES)));
   const auto page = static_cast<std::uint64_t>(std::max(1L, ::sysconf(_SC_PAGESIZE)));
-  return std::min(pages * page, cgroup_limit());
+  return std::min(pages * page, cgroup_memory());
 }
 
 std::uint64_t free_disk_bytes(const std::filesystem::path& path) {
@@ -84,7 +104,7 @@ int usable_cpus() noexcept {
   cpu_set_t set;
   CPU_ZERO(&set);
   if (::sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
-  return std::max(1, CPU_COUNT(&set));
+  return std::max(1, std::min(CPU_COUNT(&set), cgroup_cpus()));
 }
 
 double seconds_now() noexcept {
