@@ -48,13 +48,13 @@ run_ctest() {
 }
 
 test_preset() {
-  build "$1"
+  build "$1" || return
   run_ctest "$1"
 }
 
 run_interop() {
   local status=0
-  tools/setup_peers.sh
+  tools/setup_peers.sh || return
   OMP_NUM_THREADS=$jobs LLAMA_PAJAMAS=$PWD/build/release/llama-pajamas \
     build/peers/bin/python -m pytest tests/interop -q -ra --durations=5 -p no:cacheprovider \
     --junitxml="$results/interop.xml" --basetemp=build/interop-tmp || status=$?
@@ -66,7 +66,7 @@ run_interop() {
 # Every target runs on a copy of its corpus, so that the checkout stays as it is.
 fuzz() {
   local target name corpus found=0 scratch=build/fuzz-corpus
-  build fuzz
+  build fuzz || return
   rm -rf "$scratch"
   while IFS= read -r target; do
     name=$(basename "$target")
