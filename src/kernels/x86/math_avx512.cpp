@@ -27,6 +27,7 @@ namespace pajamas::kernels {
 namespace avx512 {
 namespace {
 
+#define PJ_CODE_TABLES 1
 using Vector = __m512;
 constexpr std::size_t kLanes = 16;
 constexpr int kTileW = 4;  // 24 sums, 4 weights and 1 activation in 32 registers

@@ -250,6 +250,63 @@ inline Vector add_block(const PackedRows& p, std::size_t row, std::size_t col,
   return sum;
 }
 
+#if defined(PJ_CODE_TABLES)
+// Four-bit codes where a register holds sixteen floats: all values that a group can have are
+// computed once, by the same operations, and looked up. Only the low four bits of an index count.
+inline Vector values_of_codes(float step, float offset) noexcept {
+  const Vector codes = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  return add(multiply(codes, splat(step)), splat(offset));
+}
+inline Vector look_up(__m512i codes, Vector values, const float* x, Vector sum) noexcept {
+  return multiply_add(_mm512_permutexvar_ps(codes, values), load(x), sum);
+}
+
+template <>
+inline Vector add_block<PackedQ4_K>(const PackedRows& p, std::size_t row, std::size_t col,
+                                    Vector sum) noexcept {
+  using Block = codec::BlockQ4_K;
+  const std::byte* block = block_at<Block>(p, row, col / PackedQ4_K::kBlock);
+  Unpacked u;
+  steps_k4(block + offsetof(Block, scales), half_at(block + offsetof(Block, d)),
+           half_at(block + offsetof(Block, dmin)), u);
+  const float* x = p.x + col;
+#pragma GCC unroll 4
+  for (int run = 0; run < 4; ++run) {
+    const auto* qs = reinterpret_cast<const __m128i*>(block + offsetof(Block, qs) + run * 32);
+    const __m512i first = _mm512_cvtepu8_epi32(_mm_loadu_si128(qs));
+    const __m512i second = _mm512_cvtepu8_epi32(_mm_loadu_si128(qs + 1));
+    const Vector low = values_of_codes(u.step[2 * run], u.offset[2 * run]);
+    const Vector high = values_of_codes(u.step[2 * run + 1], u.offset[2 * run + 1]);
+    sum = look_up(first, low, x + run * 64, sum);
+    sum = look_up(second, low, x + run * 64 + 16, sum);
+    sum = look_up(_mm512_srli_epi32(first, 4), high, x + run * 64 + 32, sum);
+    sum = look_up(_mm512_srli_epi32(second, 4), high, x + run * 64 + 48, sum);
+  }
+  return sum;
+}
+
+template <>
+inline Vector add_block<PackedAffine<4>>(const PackedRows& p, std::size_t row, std::size_t col,
+                                         Vector sum) noexcept {
+  const std::size_t group = col / p.group_size;
+  const Vector values =
+      values_of_codes(scale_at(p.scale_type, p.plane[1] + row * p.plane_row_bytes[1], group),
+                      scale_at(p.scale_type, p.plane[2] + row * p.plane_row_bytes[2], group));
+  const auto* codes =
+      reinterpret_cast<const __m128i*>(p.plane[0] + row * p.plane_row_bytes[0] + col / 2);
+  const __m512i words = _mm512_broadcast_i32x4(_mm_loadu_si128(codes));
+  // Eight codes a word: each goes to eight lanes, every lane shifts its own down.
+  const __m512i shifts =
+      _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+  const __m512i front = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+  const __m512i back = _mm512_setr_epi32(2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+  const float* x = p.x + col;
+  sum = look_up(_mm512_srlv_epi32(_mm512_permutexvar_epi32(front, words), shifts), values, x, sum);
+  return look_up(_mm512_srlv_epi32(_mm512_permutexvar_epi32(back, words), shifts), values, x + 16,
+                 sum);
+}
+#endif
+
 // Rows of plain numbers; a "block" is one register.
 template <DType kType>
 struct PackedPlain {
