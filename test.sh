@@ -65,8 +65,8 @@ run_interop() {
 
 # Every target runs on a copy of its corpus, so that the checkout stays as it is.
 fuzz() {
-  local target name corpus found=0 scratch=build/fuzz-corpus
-  build fuzz || return
+  local target targets name corpus found=0 scratch=build/fuzz-corpus
+  build asan || return
   rm -rf "$scratch"
   while IFS= read -r target; do
     name=$(basename "$target")
@@ -86,7 +86,7 @@ fuzz() {
       return 1
     fi
     found=$((found + 1))
-  done < <(find build/fuzz -maxdepth 3 -type f -executable -name 'fuzz_*' ! -name '*.*' | sort)
+  done < <(find build/asan/fuzz -maxdepth 1 -type f -executable -name 'fuzz_*' ! -name '*.*' | sort)
   [ "$found" -gt 0 ] || { echo "no fuzz targets were built" >&2; return 1; }
 }
 

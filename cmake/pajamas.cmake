@@ -10,8 +10,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(pajamas_flags INTERFACE -Wno-restrict)
 endif()
 if(PAJAMAS_SANITIZE)
-  # The checks that sanitizers insert make g++ see paths that do not exist.
-  target_compile_options(pajamas_flags INTERFACE -Wno-maybe-uninitialized)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # The checks that sanitizers insert make g++ see paths that do not exist.
+    target_compile_options(pajamas_flags INTERFACE -Wno-maybe-uninitialized)
+  endif()
   target_compile_options(pajamas_flags INTERFACE
     -fsanitize=${PAJAMAS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   target_link_options(pajamas_flags INTERFACE -fsanitize=${PAJAMAS_SANITIZE})

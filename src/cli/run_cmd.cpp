@@ -189,8 +189,18 @@ void run_model(const Options& options, Context& context) {
   runtime::Utf8Stream stream;
   const runtime::GenerateOptions generate{static_cast<std::uint64_t>(options.max_tokens), positions,
                                           assets.stop};
+  // Shorter prompts are over before a bar could tell anything.
+  std::uint64_t unread = prompt.size();
+  const bool shown = unread > engine->max_batch();
+  if (shown) context.progress->begin("reading the prompt", unread, "tokens");
+  const auto on_prompt = [&](std::uint64_t rows) {
+    if (!shown) return;
+    context.progress->advance(rows);
+    unread -= rows;
+    if (unread == 0) context.progress->end();
+  };
   const runtime::GenerateResult result = runtime::generate(
-      *engine, sampler, prompt, generate, context.stop, nullptr,
+      *engine, sampler, prompt, generate, context.stop, on_prompt,
       [&](std::int32_t token) { print_text(stream.push(tokenizer.token_bytes(token))); });
   print_text(stream.finish() + "\n");
   report(result, load_seconds);

@@ -89,10 +89,11 @@ std::string digits_of(Int value, char type) {
   __extension__ typedef unsigned __int128 Unsigned;
   Unsigned rest = value < 0 ? -static_cast<Unsigned>(value) : static_cast<Unsigned>(value);
   const unsigned base = type == 'x' || type == 'X' ? 16 : type == 'o' ? 8 : type == 'b' ? 2 : 10;
+  const char* const letters = type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
   std::string out;
   do {
-    out +=
-        (type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[static_cast<unsigned>(rest % base)];
+    const auto digit = static_cast<std::size_t>(rest % base);
+    out += letters[digit];
     rest /= base;
   } while (rest != 0);
   std::reverse(out.begin(), out.end());
