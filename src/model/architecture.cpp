@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "model/hparams.h"
+#include "model/json_file.h"
 #include "model/qwen2.h"
 
 namespace pajamas::model {
@@ -87,17 +88,7 @@ std::uint64_t parameter_count(const ModelConfig& config) {
   return count;
 }
 
-ModelConfig parse_config_json(std::string_view text) {
-  nlohmann::json json;
-  try {
-    json = nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
-    throw Error(ErrorCode::kCorruptFile,
-                fmt::format("is not JSON: {}", printable(error.what(), 160)),
-                "download or copy it again");
-  }
-  return config_of(json);
-}
+ModelConfig parse_config_json(std::string_view text) { return config_of(parse_json(text)); }
 
 ModelConfig config_of(const nlohmann::json& json) {
   const JsonParams params(json);

@@ -84,6 +84,15 @@ void Checkpoint::read_rows(const StoredTensor& tensor, std::uint64_t first, std:
   });
 }
 
+void Checkpoint::prefetch_rows(const StoredTensor& tensor, std::uint64_t first,
+                               std::uint64_t count) const noexcept {
+  for (std::size_t plane = 0; plane < tensor.encoding.planes(); ++plane) {
+    const std::uint64_t row = tensor.encoding.plane_row_bytes(plane, tensor.shape.cols());
+    const PlaneLocation& where = tensor.planes[plane];
+    files_[where.file].prefetch(where.offset + first * row, count * row);
+  }
+}
+
 Checkpoint Checkpoint::open(const fs::path& path) {
   std::error_code code;
   const fs::file_status status = fs::status(path, code);

@@ -67,6 +67,9 @@ class Checkpoint {
   // Reads rows [first, first + count) of every plane; each span of `out` must fit exactly.
   void read_rows(const StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
                  const Planes& out) const;
+  // Asks the system to start reading those rows, so that read_rows finds them in the page cache.
+  void prefetch_rows(const StoredTensor& tensor, std::uint64_t first,
+                     std::uint64_t count) const noexcept;
 
  private:
   Checkpoint() = default;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "model/hparams.h"
+#include "model/json_file.h"
 
 namespace pajamas::model {
 namespace {
@@ -16,25 +17,13 @@ using nlohmann::json;
 
 std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
 
-json parse_json_file(const fs::path& path) {
-  const std::string text = read_text_file(path);
-  try {
-    return json::parse(text);
-  } catch (const json::exception& error) {
-    throw Error(ErrorCode::kCorruptFile,
-                fmt::format("is not JSON: {}", printable(error.what(), 160)),
-                "download or copy it again")
-        .at(place_of(path));
-  }
-}
-
 bool has_suffix(const fs::path& path, std::string_view suffix) {
   return path.filename().native().ends_with(suffix);
 }
 
 // The distinct shard names of an index file.
 std::vector<fs::path> shards_of_index(const fs::path& folder, const fs::path& index) {
-  const json parsed = parse_json_file(index);
+  const json parsed = read_json_file(index);
   const auto map = parsed.is_object() ? parsed.find("weight_map") : parsed.end();
   if (!parsed.is_object() || map == parsed.end() || !map->is_object() || map->empty()) {
     throw Error(ErrorCode::kCorruptFile, "has no \"weight_map\"", "download it again")
@@ -98,7 +87,7 @@ json read_config_file(const fs::path& file) {
                 "give the directory that holds config.json and the weights")
         .at(place_of(file));
   }
-  return parse_json_file(file);
+  return read_json_file(file);
 }
 
 Shards Shards::open(const fs::path& folder) {

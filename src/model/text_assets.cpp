@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "model/hparams.h"
+#include "model/json_file.h"
 
 namespace pajamas::model {
 namespace {
@@ -35,27 +36,16 @@ constexpr std::array<SpecialName, 7> kSpecialNames{{
     {"mask", &SpecialTokens::mask, "mask_token_id"},
 }};
 
-json parse_object(const fs::path& path) {
-  const std::string text = read_text_file(path);
-  json parsed;
-  try {
-    parsed = json::parse(text);
-  } catch (const json::exception& error) {
-    throw Error(ErrorCode::kCorruptFile,
-                fmt::format("is not JSON: {}", printable(error.what(), 160)),
-                "download or copy it again")
-        .at(place_of(path));
-  }
-  if (!parsed.is_object()) {
-    throw Error(ErrorCode::kCorruptFile, "is not a JSON object", "download or copy it again")
-        .at(place_of(path));
-  }
-  return parsed;
+json read_object(const fs::path& path) {
+  json parsed = read_json_file(path);
+  if (parsed.is_object()) return parsed;
+  throw Error(ErrorCode::kCorruptFile, "is not a JSON object", "download or copy it again")
+      .at(place_of(path));
 }
 
 // An empty object where there is no such file.
 json parse_if_there(const fs::path& path) {
-  return fs::exists(path) ? parse_object(path) : json::object();
+  return fs::exists(path) ? read_object(path) : json::object();
 }
 
 // A special token's text: a string, or an object with "content".

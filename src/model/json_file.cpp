@@ -1,0 +1,25 @@
+#include "model/json_file.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace pajamas::model {
+
+nlohmann::json parse_json(std::string_view text) {
+  try {
+    return nlohmann::json::parse(text);
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(ErrorCode::kCorruptFile,
+                fmt::format("is not JSON: {}", printable(error.what(), 160)),
+                "download or copy it again");
+  }
+}
+
+nlohmann::json read_json_file(const std::filesystem::path& path) {
+  const std::string text = read_text_file(path);
+  return with_context(printable(path.native(), 300), [&] { return parse_json(text); });
+}
+
+}  // namespace pajamas::model

@@ -1,0 +1,16 @@
+// JSON files of unknown origin.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace pajamas::model {
+
+// Throws Error{kCorruptFile} that says where the text stops being JSON.
+nlohmann::json parse_json(std::string_view text);
+
+// The same for a whole file, which the error names; kNotFound, kIo as File::open.
+nlohmann::json read_json_file(const std::filesystem::path& path);
+
+}  // namespace pajamas::model
