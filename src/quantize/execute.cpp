@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "quantize/importance.h"
 #include "quantize/row_reader.h"
 
 namespace pajamas::quantize {
@@ -137,7 +138,10 @@ class Execution {
  public:
   Execution(const Plan& plan, const model::Checkpoint& checkpoint,
             const kernels::KernelTable& kernels, OutputOptions options)
-      : checkpoint_(checkpoint), kernels_(kernels), scratch_(RowReader(checkpoint, kernels)) {
+      : checkpoint_(checkpoint),
+        kernels_(kernels),
+        importance_(checkpoint, kernels),
+        scratch_(RowReader(checkpoint, kernels)) {
     for (const PlannedOutput& output : plan.outputs) {
       writers_.push_back(std::make_unique<Writer>(output, options));
     }
@@ -183,7 +187,8 @@ class Execution {
       planes.plane[plane] = rest.first(bytes);
       rest = rest.subspan(bytes);
     }
-    kernels_.encode_rows(target.encoding, scratch.weights, {}, cols, planes);
+    kernels_.encode_rows(target.encoding, scratch.weights,
+                         importance_.of(*piece.tensor, target.encoding), cols, planes);
     for (std::size_t plane = 0; plane < target.encoding.planes(); ++plane) {
       const std::uint64_t row = target.encoding.plane_row_bytes(plane, cols);
       writer.write(target.planes[plane], piece.first * row, planes.plane[plane]);
@@ -192,6 +197,7 @@ class Execution {
 
   const model::Checkpoint& checkpoint_;
   const kernels::KernelTable& kernels_;
+  ColumnImportance importance_;
   std::vector<std::unique_ptr<Writer>> writers_;
   ScratchPool scratch_;
 };

@@ -1,0 +1,140 @@
+#include "quantize/importance.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "quantize/row_reader.h"
+
+namespace pajamas::quantize {
+namespace {
+
+// Weights that a sample of rows has, about; and rows that it has at least.
+constexpr std::uint64_t kSampleWeights = 32 * 1024;
+constexpr std::uint64_t kSampleRows = 8;
+
+// Powers of the gain, strongest first. Only products and square roots: these are rounded the same
+// way everywhere, which std::pow is not. Beyond 1.5 KL does not fall any more.
+using Power = float (*)(float);
+constexpr Power kPowers[] = {
+    [](float g) { return g * std::sqrt(g); },
+    [](float g) { return g; },
+    [](float g) { return std::sqrt(g * std::sqrt(g)); },
+    [](float g) { return std::sqrt(g); },
+    [](float g) { return std::sqrt(std::sqrt(g)); },
+};
+
+// Rows spread evenly over a tensor; empty where they hold something that cannot be encoded.
+std::vector<float> sample_rows(const model::Checkpoint& checkpoint,
+                               const kernels::KernelTable& kernels,
+                               const model::StoredTensor& tensor) {
+  const std::uint64_t cols = tensor.shape.cols(), rows = tensor.shape.rows();
+  const std::uint64_t count = std::min(rows, std::max(kSampleRows, kSampleWeights / cols));
+  std::vector<float> sample(count * cols);
+  RowReader reader(checkpoint, kernels);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    reader.read(tensor, i * rows / count, 1, std::span(sample).subspan(i * cols, cols));
+  }
+  if (codec::first_non_finite(sample) != sample.size()) sample.clear();
+  return sample;
+}
+
+// Sum of squares of what an encoding makes of whole rows, every weight alike.
+double plain_error(const kernels::KernelTable& kernels, const Encoding& encoding,
+                   std::span<const float> rows, std::uint64_t cols,
+                   std::span<const float> importance) {
+  const std::uint64_t count = rows.size() / cols;
+  std::array<std::vector<std::byte>, Encoding::kMaxPlanes> stored;
+  Planes planes;
+  ConstPlanes written;
+  for (std::size_t p = 0; p < encoding.planes(); ++p) {
+    stored[p].resize(count * encoding.plane_row_bytes(p, cols));
+    planes.plane[p] = stored[p];
+    written.plane[p] = stored[p];
+  }
+  kernels.encode_rows(encoding, rows, importance, cols, planes);
+  std::vector<float> out(rows.size());
+  kernels.decode_rows(encoding, written, cols, out);
+  double sum = 0;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const double error = double{out[i]} - rows[i];
+    sum += error * error;
+  }
+  return sum;
+}
+
+}  // namespace
+
+std::optional<model::TensorKey> norm_before(model::TensorKey matrix) noexcept {
+  using model::Role;
+  switch (matrix.role) {
+    case Role::kAttnQ:
+    case Role::kAttnK:
+    case Role::kAttnV:
+      return model::TensorKey{Role::kAttnNorm, matrix.layer};
+    case Role::kFfnGate:
+    case Role::kFfnUp:
+      return model::TensorKey{Role::kFfnNorm, matrix.layer};
+    case Role::kOutput:
+      return model::TensorKey{Role::kOutputNorm};
+    default:
+      return std::nullopt;
+  }
+}
+
+double plain_error_budget(const Encoding& encoding) noexcept {
+  if (encoding.is_affine()) return encoding.bits == 8 ? 0.05 : 0.025;
+  switch (encoding.dtype) {
+    case DType::kQ4_K:
+      return 0.006;
+    case DType::kQ5_K:
+      return 0.012;
+    case DType::kQ8_0:
+      return 0.03;
+    default:
+      return 0.02;
+  }
+}
+
+std::span<const float> ColumnImportance::of(const model::StoredTensor& tensor,
+                                            const Encoding& encoding) {
+  if (encoding.is_plain() || !norm_before(tensor.key)) return {};
+  Entry* entry = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    auto& slot = entries_[Key{tensor.key, encoding.dtype, encoding.bits, encoding.group_size}];
+    if (!slot) slot = std::make_unique<Entry>();
+    entry = slot.get();
+  }
+  std::call_once(entry->once, [&] { entry->columns = make(tensor, encoding); });
+  return entry->columns;
+}
+
+std::vector<float> ColumnImportance::make(const model::StoredTensor& tensor,
+                                          const Encoding& encoding) const {
+  const std::uint64_t cols = tensor.shape.cols();
+  const model::StoredTensor* norm = checkpoint_->find(*norm_before(tensor.key));
+  if (norm == nullptr || norm->shape.elements() != cols) return {};
+  std::vector<float> gains(cols);
+  RowReader(*checkpoint_, *kernels_).read(*norm, 0, norm->shape.rows(), gains);
+  // The pass itself reports what is not finite, when it comes to it.
+  if (codec::first_non_finite(gains) != cols) return {};
+  float largest = 0;
+  for (float& gain : gains) {
+    gain = std::abs(gain);
+    largest = std::max(largest, gain);
+  }
+  if (largest == 0) return {};
+  for (float& gain : gains) gain /= largest;
+  const std::vector<float> rows = sample_rows(*checkpoint_, *kernels_, tensor);
+  if (rows.empty()) return {};
+  const double growth = 1 + plain_error_budget(encoding);
+  const double limit = plain_error(*kernels_, encoding, rows, cols, {}) * growth * growth;
+  std::vector<float> columns(cols);
+  for (const Power power : kPowers) {
+    std::transform(gains.begin(), gains.end(), columns.begin(), power);
+    if (plain_error(*kernels_, encoding, rows, cols, columns) <= limit) return columns;
+  }
+  return {};
+}
+
+}  // namespace pajamas::quantize

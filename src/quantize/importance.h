@@ -1,0 +1,58 @@
+// How much the error of each column of a matrix matters, from the checkpoint alone.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "kernels/table.h"
+#include "model/checkpoint.h"
+
+namespace pajamas::quantize {
+
+// The norm whose output a matrix multiplies; nothing where it multiplies something else.
+std::optional<model::TensorKey> norm_before(model::TensorKey matrix) noexcept;
+
+// By how much the plain error of an encoding may grow, relatively, for the sake of important
+// columns. Well below the distance to the stock quantizers, so that the plain error stays below
+// theirs too.
+double plain_error_budget(const Encoding& encoding) noexcept;
+
+// Column importances by role, made when they are first asked for. Safe from many threads; the same
+// numbers on every machine.
+class ColumnImportance {
+ public:
+  ColumnImportance(const model::Checkpoint& checkpoint, const kernels::KernelTable& kernels)
+      : checkpoint_(&checkpoint), kernels_(&kernels) {}
+
+  // One weight a column for codec::encode_rows, or empty for uniform. What a norm puts out has a
+  // mean square in proportion to its squared gain: that is the importance, tempered (a smaller
+  // power of the gain) until the plain error of a sample of rows is within the budget.
+  // Valid as long as this object. Throws what reading the checkpoint throws.
+  std::span<const float> of(const model::StoredTensor& tensor, const Encoding& encoding);
+
+ private:
+  struct Entry {
+    std::once_flag once;
+    std::vector<float> columns;
+  };
+  struct Key {
+    model::TensorKey tensor;
+    DType dtype;
+    int bits, group_size;
+    friend auto operator<=>(const Key&, const Key&) = default;
+  };
+
+  std::vector<float> make(const model::StoredTensor& tensor, const Encoding& encoding) const;
+
+  const model::Checkpoint* checkpoint_;
+  const kernels::KernelTable* kernels_;
+  std::mutex mutex_;
+  std::map<Key, std::unique_ptr<Entry>> entries_;
+};
+
+}  // namespace pajamas::quantize
