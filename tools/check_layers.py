@@ -16,10 +16,11 @@ COMMENT_OR_TEXT = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.S)
 
 # (what, pattern of an included header, folders that may)
 HEADER_RULES = [
-    ("operating-system header", re.compile(r"(unistd|fcntl|signal|sched|termios|dlfcn)\.h|(sys|linux)/.*"),
+    ("operating-system header", re.compile(r"(unistd|fcntl|signal|sched|termios|dlfcn)\.h|(sys|linux|asm)/.*"),
      {"base", "cli"}),
     ("JSON library", re.compile(r"nlohmann/.*"), {"io", "text", "model", "quantize", "eval", "cli"}),
     ("x86 intrinsics", re.compile(r"\w*intrin\.h"), {"kernels/x86"}),
+    ("ARM intrinsics", re.compile(r"arm_\w+\.h"), {"kernels/arm"}),
 ]
 # Printing, exiting, the environment.
 OUTSIDE_CALL = re.compile(

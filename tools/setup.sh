@@ -4,13 +4,20 @@
 # install_packages [demo]: what tools/packages.txt lists and this machine lacks. Without anything
 # missing nothing is asked of the network.
 install_packages() {
-  local wanted missing=() package
+  local wanted
   if [ "${1:-}" = demo ]; then
     wanted=$(sed -n 's/^\([^# ]*\) *# demo.*/\1/p' tools/packages.txt)
   else
     wanted=$(sed -n 's/^\([^# ][^# ]*\).*/\1/p' tools/packages.txt)
   fi
-  for package in $wanted; do
+  # shellcheck disable=SC2086
+  install_missing $wanted
+}
+
+# install_missing PACKAGE...
+install_missing() {
+  local missing=() package
+  for package in "$@"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "ok installed" ||
       missing+=("$package")
   done

@@ -1,5 +1,10 @@
 #include "base/cpu.h"
 
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace pajamas {
 namespace {
 
@@ -19,6 +24,7 @@ CpuFeatures detect() noexcept {
   features.avx512_bf16 = features.avx512 && __builtin_cpu_supports("avx512bf16") != 0;
 #elif defined(__aarch64__)
   features.neon = true;
+  features.neon_dotprod = (::getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 #endif
   return features;
 }

@@ -11,6 +11,8 @@ namespace {
 
 #if defined(__x86_64__)
 constexpr std::array kTables{&kAvx512Table, &kAvx2Table, &kRefTable};
+#elif defined(__aarch64__)
+constexpr std::array kTables{&kNeonTable, &kRefTable};
 #else
 constexpr std::array kTables{&kRefTable};
 #endif

@@ -13,7 +13,7 @@ namespace pajamas::kernels {
 
 // Contracts of the codec functions: codec/codec.h.
 struct KernelTable {
-  std::string_view name;  // "ref", "avx2", "avx512"
+  std::string_view name;  // "ref", "avx2", "avx512", "neon"
   bool (*supported)(const CpuFeatures&);
   void (*decode_rows)(const Encoding&, const ConstPlanes&, std::uint64_t cols,
                       std::span<float> out);

@@ -57,7 +57,7 @@ inline Vector load_bfloats(const std::byte* from) noexcept {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
 }
 
-#include "kernels/x86/math_dot.inl"
+#include "kernels/math_dot.inl"
 // Uses the above.
 #include "kernels/x86/math_packed.inl"
 

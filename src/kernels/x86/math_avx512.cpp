@@ -64,7 +64,7 @@ inline Vector load_bfloats(const std::byte* from) noexcept {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
-#include "kernels/x86/math_dot.inl"
+#include "kernels/math_dot.inl"
 // Uses the above.
 #include "kernels/x86/math_packed.inl"
 

@@ -1,6 +1,6 @@
-// Products of float tiles. Included by math_avx2.cpp and math_avx512.cpp inside a namespace of
-// their own, after the instruction set was chosen and Vector, kLanes and the functions on them
-// defined.
+// Products of float tiles. Included by x86/math_avx2.cpp, x86/math_avx512.cpp and
+// arm/math_neon.cpp inside a namespace of their own, after the instruction set was chosen and
+// Vector, kLanes and the functions on them defined.
 #pragma once
 
 // No lambdas here: g++ does not compile them for the instruction set that was chosen.

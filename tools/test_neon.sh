@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Cross-compiles everything for 64-bit ARM and runs the tests of codecs and kernels under qemu-user:
+# NEON must write the bytes that x86 writes. Installs what is missing first. About 5 minutes on 2
+# cores the first time.
+#
+#   tools/test_neon.sh             codec and kernels
+#   tools/test_neon.sh FOLDER...   the tests of other folders too: tensor, io, quantize, ...
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source tools/setup.sh
+export PATH="/usr/lib/ccache:$PATH"
+
+sysroot=build/aarch64-sysroot
+libraries="libfmt-dev libfmt9 libtbb-dev libtbb12 libtbbmalloc2 libtbbbind-2-5 libpcre2-dev libpcre2-8-0
+  libutf8proc-dev libutf8proc2 libgtest-dev nlohmann-json3-dev libcli11-dev"
+
+# arm64 packages unpacked into a folder: installed, they would stand in the way of the host's own.
+# Lists and downloads are apt's, signatures and all, but in a folder of their own.
+fetch_libraries() {
+  [ -f "$sysroot/complete" ] && return 0
+  local apt=$PWD/build/aarch64-apt package
+  rm -rf "$sysroot" "$apt"
+  mkdir -p "$sysroot" "$apt/lists/partial" "$apt/archives/partial" "$apt/packages"
+  local options=(-qq -o APT::Architecture=arm64 -o APT::Architectures=arm64
+    -o Dir::State::lists="$apt/lists" -o Dir::State::status=/dev/null
+    -o Dir::Cache::archives="$apt/archives" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+    -o APT::Sandbox::User= -o Debug::NoLocking=1)
+  apt-get "${options[@]}" update
+  # shellcheck disable=SC2086
+  (cd "$apt/packages" && apt-get "${options[@]}" download $libraries)
+  for package in "$apt"/packages/*.deb; do dpkg-deb -x "$package" "$sysroot"; done
+  rm -rf "$apt"
+  touch "$sysroot/complete"
+}
+
+folders=(tensor codec kernels "$@")
+targets=(llama-pajamas)
+for folder in "${folders[@]}"; do targets+=("test_$folder"); done
+
+install_missing g++-aarch64-linux-gnu qemu-user
+fetch_libraries
+build neon "${targets[@]}"
+for folder in "${folders[@]}"; do
+  echo "$folder"
+  qemu-aarch64 -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH="$sysroot/usr/lib/aarch64-linux-gnu" \
+    "build/neon/tests/test_$folder" --gtest_brief=1
+done
