@@ -27,6 +27,10 @@ class File {
   // before (it may have been cut after it was opened), kIo where the system refuses.
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
 
+  // Asks the system to start reading these bytes into its page cache. A hint: returns before they
+  // are there, and failure is ignored.
+  void prefetch(std::uint64_t offset, std::uint64_t length) const noexcept;
+
   // Tells the system that these bytes are not needed again, so that reading a model once does not
   // push everything else out of the page cache. A hint: failure is ignored.
   void forget(std::uint64_t offset, std::uint64_t length) const noexcept;

@@ -138,9 +138,8 @@ void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes
   }
 }
 
-void OutputFile::flush_range(std::uint64_t offset, std::uint64_t length) noexcept {
-  (void)::sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(length),
-                          SYNC_FILE_RANGE_WRITE);
+void OutputFile::start_writeback() noexcept {
+  (void)::sync_file_range(fd_, 0, 0, SYNC_FILE_RANGE_WRITE);  // a length of 0: to the end
 }
 
 void OutputFile::sync() {

@@ -30,8 +30,9 @@ class OutputFile {
 
   // Throws Error{kNoSpace} or kIo.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
-  // Starts writing these bytes back and drops them from the page cache; a hint.
-  void flush_range(std::uint64_t offset, std::uint64_t length) noexcept;
+  // Starts writing to the disk what was written so far, so that little is left for `commit`; a hint
+  // that does not wait for the disk. Safe beside write_at.
+  void start_writeback() noexcept;
   // Syncs file and folder, then renames. Nothing may be written afterwards.
   void commit();
 

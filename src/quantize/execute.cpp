@@ -3,14 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/system.h"
 #include "quantize/importance.h"
 #include "quantize/row_reader.h"
 
@@ -28,11 +31,17 @@ std::uint64_t piece_rows(std::uint64_t cols) noexcept {
   return std::max<std::uint64_t>(1, kPieceWeights / std::max<std::uint64_t>(1, cols));
 }
 
+// How far ahead of the workers the checkpoint is read, and how much is written to one file before
+// the disk is told to begin: both keep the disk busy while the processor works.
+constexpr std::uint64_t kReadAheadBytes = 32 << 20;
+constexpr std::uint64_t kWritebackBytes = 32 << 20;
+
 // The buffers of one worker. Reused from piece to piece.
 struct Scratch {
   RowReader reader;
   std::vector<float> weights;
   std::vector<std::byte> encoded;
+  ExecuteStats stats;
 };
 
 class ScratchPool {
@@ -41,7 +50,7 @@ class ScratchPool {
 
   std::unique_ptr<Scratch> take() {
     const std::lock_guard lock(mutex_);
-    if (free_.empty()) return std::make_unique<Scratch>(Scratch{reader_, {}, {}});
+    if (free_.empty()) return std::make_unique<Scratch>(Scratch{reader_, {}, {}, {}});
     auto scratch = std::move(free_.back());
     free_.pop_back();
     return scratch;
@@ -49,6 +58,17 @@ class ScratchPool {
   void give(std::unique_ptr<Scratch> scratch) {
     const std::lock_guard lock(mutex_);
     free_.push_back(std::move(scratch));
+  }
+  // Of all that were given back.
+  void add_to(ExecuteStats& total) const {
+    for (const auto& scratch : free_) {
+      total.read += scratch->reader.read_seconds();
+      total.decode += scratch->reader.decode_seconds() + scratch->stats.decode;
+      for (std::size_t i = 0; i < scratch->stats.encode.size(); ++i) {
+        total.encode[i] += scratch->stats.encode[i];
+        total.write[i] += scratch->stats.write[i];
+      }
+    }
   }
 
  private:
@@ -65,7 +85,8 @@ bool is_single_file(const PlannedOutput& plan) noexcept {
 // The files of one output while it is written.
 class Writer {
  public:
-  Writer(const PlannedOutput& plan, OutputOptions options) : plan_(plan) {
+  Writer(const PlannedOutput& plan, OutputOptions options)
+      : plan_(plan), written_(plan.files.size()) {
     for (std::size_t i = 0; i < plan.tensors.size(); ++i)
       index_.emplace(plan.tensors[i].spec.key, i);
     const bool single = is_single_file(plan);
@@ -85,6 +106,10 @@ class Writer {
 
   void write(const PlannedPlane& where, std::uint64_t offset, std::span<const std::byte> bytes) {
     files_[where.file]->write_at(where.offset + offset, bytes);
+    const std::uint64_t before = written_[where.file].fetch_add(bytes.size());
+    if (before / kWritebackBytes != (before + bytes.size()) / kWritebackBytes) {
+      files_[where.file]->start_writeback();
+    }
   }
 
   void commit() {
@@ -102,6 +127,7 @@ class Writer {
   std::map<model::TensorKey, std::size_t> index_;
   std::optional<OutputDirectory> folder_;
   std::vector<std::unique_ptr<OutputFile>> files_;
+  std::vector<std::atomic<std::uint64_t>> written_;  // bytes of each file
 };
 
 // A range of rows of one tensor: the unit of work. No two pieces share a byte of any output.
@@ -111,7 +137,16 @@ struct Piece {
   std::uint64_t rows;
 };
 
-std::vector<Piece> pieces_of(std::span<const model::StoredTensor* const> tensors) {
+// All pieces, layer by layer: tensors outside the layers first, each group in the order of its
+// bytes in the files.
+std::vector<Piece> pieces_of(const model::Checkpoint& checkpoint) {
+  std::vector<const model::StoredTensor*> tensors;
+  for (const model::StoredTensor& tensor : checkpoint.tensors()) tensors.push_back(&tensor);
+  const auto place = [](const model::StoredTensor* t) {
+    return std::tuple(t->key.layer, t->planes[0].file, t->planes[0].offset);
+  };
+  std::stable_sort(tensors.begin(), tensors.end(),
+                   [&](const auto* a, const auto* b) { return place(a) < place(b); });
   std::vector<Piece> pieces;
   for (const model::StoredTensor* tensor : tensors) {
     const std::uint64_t rows = tensor->shape.rows();
@@ -123,16 +158,47 @@ std::vector<Piece> pieces_of(std::span<const model::StoredTensor* const> tensors
   return pieces;
 }
 
-// Tensors by layer, those outside the layers first and each group in the file's order.
-std::vector<std::vector<const model::StoredTensor*>> by_layer(const model::Checkpoint& checkpoint) {
-  std::map<int, std::vector<const model::StoredTensor*>> groups;
-  for (const model::StoredTensor& tensor : checkpoint.tensors()) {
-    groups[tensor.key.layer].push_back(&tensor);
-  }
-  std::vector<std::vector<const model::StoredTensor*>> layers;
-  for (auto& [layer, tensors] : groups) layers.push_back(std::move(tensors));
-  return layers;
+std::uint64_t bytes_of(const Piece& piece) noexcept {
+  return piece.rows * piece.tensor->encoding.row_bytes(piece.tensor->shape.cols());
 }
+
+// Hands pieces out in their order, so that the files are read from front to back whatever the
+// number of workers, no worker waits at the end of a layer, and what comes next is asked of the
+// disk in time.
+class PieceQueue {
+ public:
+  PieceQueue(const model::Checkpoint& checkpoint, std::vector<Piece> pieces)
+      : checkpoint_(checkpoint), pieces_(std::move(pieces)) {}
+
+  // Null where none is left.
+  const Piece* next() {
+    const std::lock_guard lock(mutex_);
+    if (next_ == pieces_.size()) return nullptr;
+    const Piece& piece = pieces_[next_++];
+    ahead_bytes_ -= std::min(ahead_bytes_, bytes_of(piece));
+    for (; ahead_ < pieces_.size() && ahead_bytes_ < kReadAheadBytes; ++ahead_) {
+      const Piece& coming = pieces_[ahead_];
+      if (ahead_ < next_) continue;  // is being read now
+      checkpoint_.prefetch_rows(*coming.tensor, coming.first, coming.rows);
+      ahead_bytes_ += bytes_of(coming);
+    }
+    return &piece;
+  }
+
+  // Leaves nothing to hand out: somebody failed.
+  void close() {
+    const std::lock_guard lock(mutex_);
+    next_ = pieces_.size();
+  }
+
+ private:
+  const model::Checkpoint& checkpoint_;
+  const std::vector<Piece> pieces_;
+  std::mutex mutex_;
+  std::size_t next_ = 0;
+  std::size_t ahead_ = 0;          // the first piece that the disk was not asked for
+  std::uint64_t ahead_bytes_ = 0;  // asked for and not yet handed out
+};
 
 class Execution {
  public:
@@ -150,9 +216,11 @@ class Execution {
   void process(const Piece& piece) {
     auto scratch = scratch_.take();
     read(piece, *scratch);
-    for (auto& writer : writers_) {
-      if (const PlannedTensor* target = writer->find(piece.tensor->key)) {
-        encode(piece, *target, *scratch, *writer);
+    scratch->stats.encode.resize(writers_.size());
+    scratch->stats.write.resize(writers_.size());
+    for (std::size_t output = 0; output < writers_.size(); ++output) {
+      if (const PlannedTensor* target = writers_[output]->find(piece.tensor->key)) {
+        encode(piece, *target, *scratch, output);
       }
     }
     scratch_.give(std::move(scratch));
@@ -162,12 +230,22 @@ class Execution {
     for (auto& writer : writers_) writer->commit();
   }
 
+  ExecuteStats stats() const {
+    ExecuteStats total;
+    total.encode.resize(writers_.size());
+    total.write.resize(writers_.size());
+    scratch_.add_to(total);
+    return total;
+  }
+
  private:
   void read(const Piece& piece, Scratch& scratch) {
     const std::uint64_t cols = piece.tensor->shape.cols();
     scratch.weights.resize(piece.rows * cols);
     scratch.reader.read(*piece.tensor, piece.first, piece.rows, scratch.weights);
+    const double began = seconds_now();
     const std::size_t bad = codec::first_non_finite(scratch.weights);
+    scratch.stats.decode += seconds_now() - began;
     if (bad == scratch.weights.size()) return;
     throw Error(ErrorCode::kCorruptFile,
                 fmt::format("weight {} of row {} is {}", bad % cols, piece.first + bad / cols,
@@ -177,7 +255,8 @@ class Execution {
         .at(printable(checkpoint_.files()[piece.tensor->planes[0].file].path().native(), 300));
   }
 
-  void encode(const Piece& piece, const PlannedTensor& target, Scratch& scratch, Writer& writer) {
+  void encode(const Piece& piece, const PlannedTensor& target, Scratch& scratch,
+              std::size_t output) {
     const std::uint64_t cols = piece.tensor->shape.cols();
     scratch.encoded.resize(piece.rows * target.encoding.row_bytes(cols));
     Planes planes;
@@ -187,12 +266,16 @@ class Execution {
       planes.plane[plane] = rest.first(bytes);
       rest = rest.subspan(bytes);
     }
+    const double began = seconds_now();
     kernels_.encode_rows(target.encoding, scratch.weights,
                          importance_.of(*piece.tensor, target.encoding), cols, planes);
+    const double encoded = seconds_now();
     for (std::size_t plane = 0; plane < target.encoding.planes(); ++plane) {
       const std::uint64_t row = target.encoding.plane_row_bytes(plane, cols);
-      writer.write(target.planes[plane], piece.first * row, planes.plane[plane]);
+      writers_[output]->write(target.planes[plane], piece.first * row, planes.plane[plane]);
     }
+    scratch.stats.encode[output] += encoded - began;
+    scratch.stats.write[output] += seconds_now() - encoded;
   }
 
   const model::Checkpoint& checkpoint_;
@@ -238,34 +321,48 @@ void refuse_to_replace_input(const Plan& plan, const model::Checkpoint& checkpoi
   }
 }
 
+void quantize_all(Execution& execution, const model::Checkpoint& checkpoint, const TaskPool& pool,
+                  Progress& progress, const StopFlag& stop) {
+  std::uint64_t total = 0;
+  for (const model::StoredTensor& tensor : checkpoint.tensors()) total += tensor.bytes();
+  progress.begin("quantizing", total, "B");
+  PieceQueue queue(checkpoint, pieces_of(checkpoint));
+  const auto workers = static_cast<std::uint64_t>(pool.threads());
+  pool.for_ranges(workers, 1, [&](std::uint64_t, std::uint64_t) {
+    try {
+      while (const Piece* piece = queue.next()) {
+        stop.check();
+        execution.process(*piece);
+        progress.advance(bytes_of(*piece));
+      }
+    } catch (...) {
+      queue.close();
+      throw;
+    }
+  });
+  progress.end();
+}
+
 }  // namespace
 
-void execute(const Plan& plan, const model::Checkpoint& checkpoint, const TaskPool& pool,
-             Progress& progress, const StopFlag& stop, const ExecuteOptions& options) {
+ExecuteStats execute(const Plan& plan, const model::Checkpoint& checkpoint, const TaskPool& pool,
+                     Progress& progress, const StopFlag& stop, const ExecuteOptions& options) {
   refuse_to_replace_input(plan, checkpoint);
   check_outputs(plan, options.output);
   Execution execution(plan, checkpoint,
                       options.kernels != nullptr ? *options.kernels : kernels::best_kernels(),
                       options.output);
-  std::uint64_t total = 0;
-  for (const model::StoredTensor& tensor : checkpoint.tensors()) total += tensor.bytes();
-  progress.begin("quantizing", total, "B");
-  for (const auto& layer : by_layer(checkpoint)) {
-    const auto pieces = pieces_of(layer);
-    pool.for_ranges(pieces.size(), 1, [&](std::uint64_t first, std::uint64_t last) {
-      for (std::uint64_t i = first; i < last; ++i) {
-        stop.check();
-        execution.process(pieces[i]);
-        const model::StoredTensor& tensor = *pieces[i].tensor;
-        progress.advance(pieces[i].rows * tensor.encoding.row_bytes(tensor.shape.cols()));
-      }
-    });
-  }
-  progress.end();
+  const double began = seconds_now();
+  quantize_all(execution, checkpoint, pool, progress, stop);
+  const double written = seconds_now();
   progress.begin("syncing", 0, "");
   stop.check();
   execution.commit();
   progress.end();
+  ExecuteStats stats = execution.stats();
+  stats.sync = seconds_now() - written;
+  stats.wall = seconds_now() - began;
+  return stats;
 }
 
 }  // namespace pajamas::quantize

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "base/output.h"
 #include "base/parallel.h"
@@ -20,10 +21,21 @@ struct ExecuteOptions {
 // Checks that outputs may be written and fit the disk. Throws Error{kExists, kNoSpace}.
 void check_outputs(const Plan& plan, OutputOptions options);
 
+// Where the time went: seconds of all workers together for each stage, so that at most `wall` times
+// the number of threads has passed, and what is missing is waiting for other workers.
+struct ExecuteStats {
+  double read = 0;             // waiting for the checkpoint's files
+  double decode = 0;           // and looking for weights that are not finite
+  std::vector<double> encode;  // one an output of the plan
+  std::vector<double> write;   // likewise; into the page cache
+  double sync = 0;             // after the last weight, by one thread
+  double wall = 0;
+};
+
 // Reads every weight once and writes every output. On any Error (a weight that is not finite, a
 // full disk, a stop) nothing is left under the outputs' names or beside them.
-void execute(const Plan& plan, const model::Checkpoint& checkpoint, const TaskPool& pool,
-             Progress& progress, const StopFlag& stop, const ExecuteOptions& options);
+ExecuteStats execute(const Plan& plan, const model::Checkpoint& checkpoint, const TaskPool& pool,
+                     Progress& progress, const StopFlag& stop, const ExecuteOptions& options);
 
 // Memory that one worker needs for its piece of a tensor with rows of `cols` weights.
 std::uint64_t worker_bytes(std::uint64_t cols) noexcept;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/system.h"
 
 namespace pajamas::quantize {
 
@@ -24,8 +25,12 @@ void RowReader::read(const model::StoredTensor& tensor, std::uint64_t first, std
     stored.plane[plane] = planes.plane[plane];
     rest = rest.subspan(bytes);
   }
+  const double began = seconds_now();
   checkpoint_->read_rows(tensor, first, count, planes);
+  const double between = seconds_now();
   kernels_->decode_rows(encoding, stored, cols, out);
+  read_seconds_ += between - began;
+  decode_seconds_ += seconds_now() - between;
 }
 
 }  // namespace pajamas::quantize

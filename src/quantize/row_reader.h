@@ -21,10 +21,16 @@ class RowReader {
   void read(const model::StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
             std::span<float> out);
 
+  // What `read` has taken so far, in seconds: waiting for files, and decoding.
+  double read_seconds() const noexcept { return read_seconds_; }
+  double decode_seconds() const noexcept { return decode_seconds_; }
+
  private:
   const model::Checkpoint* checkpoint_;
   const kernels::KernelTable* kernels_;
   std::vector<std::byte> stored_;
+  double read_seconds_ = 0;
+  double decode_seconds_ = 0;
 };
 
 }  // namespace pajamas::quantize
