@@ -197,7 +197,8 @@ TEST_P(EachTable, PackedDotEqualsDecodingFirst) {
 }
 
 TEST_P(EachTable, FusesTheFormatsThatMatter) {
-  if (GetParam()->name == "ref") GTEST_SKIP() << "the reference has none";
+  const bool fuses = GetParam()->name != "ref" && GetParam()->name != "neon";
+  if (!fuses) GTEST_SKIP() << "decodes first, whatever the format";
   for (const DType dtype : {DType::kBF16, DType::kQ4_K, DType::kQ6_K, DType::kQ8_0}) {
     EXPECT_NE(math().packed_dot({dtype}, 3584), nullptr);
   }
