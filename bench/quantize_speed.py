@@ -165,7 +165,7 @@ def our_encoders():
     _, _, text = timed([str(BUILD / "bench/encoders")])
     found = {}
     for line in text.splitlines():
-        row = re.match(r"(\S+(?: \S+)*?)\s{1,}(\d+)\s+(\d+)\s", line)
+        row = re.match(r"(\S+)\s+(\d+)\s+\d+\s", line)
         if row:
             found[row[1]] = float(row[2])
     return found
@@ -222,13 +222,10 @@ def spread(values):
 def encoder_table(ours, theirs):
     lines = ["| type | ours | stock | ratio |", "|---|---|---|---|"]
     for name in [*GGUF_TYPES, *(f"MLX {bits}" for bits in MLX_BITS)]:
-        key = name if name in ours else next(
-            (k for k in ours if name.startswith("MLX") and re.search(
-                rf"BF16.*\b{name[4:]}\b.*64|{name[4:]}bit.*g?64.*BF16|affine{name[4:]}.*64", k)), None)
-        if key:
-            mine = ours[key]
-            lines.append(f"| {name}{' bit, groups of 64' if 'MLX' in name else ''} | {mine:.0f} | "
-                         f"{theirs[name]:.1f} | {mine / theirs[name]:.1f} |")
+        key = f"{name[4:]}bit-g64-BF16" if name.startswith("MLX") else name
+        label = f"{name} bit, groups of 64" if name.startswith("MLX") else name
+        lines.append(f"| {label} | {ours[key]:.0f} | {theirs[name]:.1f} | "
+                     f"{ours[key] / theirs[name]:.1f} |")
     return lines
 
 
