@@ -32,23 +32,23 @@ inline Effort effort_for(const Encoding& encoding) noexcept {
     case DType::kQ4_0:
       return {{7.0f, 0.25f, 9, true, 2}, {}, {}, 0};
     case DType::kQ5_0:
-      return {{14.5f, 0.25f, 9, true, 2}, {}, {}, 0};
+      return {{13.0f, 0.2f, 20, true, 1}, {}, {}, 0};
     case DType::kQ8_0:
-      return {{122.5f, 0.5f, 11, false, 1}, {}, {}, 0};
+      return {{119.0f, 0.5f, 18, false, 1}, {}, {}, 0};
     case DType::kQ4_1:
-      return {{}, {0.03f, 8, 2, false}, {}, 0};
+      return {{}, {0.02f, 12, 2, false}, {}, 0};
     case DType::kQ5_1:
-      return {{}, {0.02f, 7, 2, false}, {}, 0};
+      return {{}, {0.015f, 10, 2, false}, {}, 0};
     case DType::kQ2_K:
       return {{}, {0.08f, 8, 3, true}, {3, 0.06f, 2, 1}, 0};
     case DType::kQ3_K:
-      return {{2.75f, 0.25f, 8, true, 2}, {}, {2, 0.04f, 1, 1}, 0};
+      return {{2.75f, 0.25f, 8, true, 1}, {}, {3, 0.03f, 0, 1}, 0};
     case DType::kQ4_K:
-      return {{}, {0.03f, 6, 2, true}, {2, 0.02f, 1, 2}, 0};
+      return {{}, {0.02f, 9, 2, true}, {2, 0.02f, 1, 3}, 0};
     case DType::kQ5_K:
-      return {{}, {0.02f, 6, 2, true}, {2, 0.02f, 1, 2}, 0};
+      return {{}, {0.012f, 12, 2, true}, {2, 0.02f, 1, 3}, 0};
     default:
-      return {{29.5f, 0.4f, 8, true, 1}, {}, {1, 0.01f, 1, 2}, 0};  // Q6_K
+      return {{27.5f, 0.4f, 13, true, 0}, {}, {1, 0.01f, 1, 2}, 0};  // Q6_K
   }
 }
 
