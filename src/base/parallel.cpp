@@ -56,10 +56,22 @@ void TaskPool::for_ranges(std::uint64_t count, std::uint64_t grain,
   }
   // Isolated: a thread that waits for a loop within a piece must not take up another outer piece,
   // which would meet the first one's half-used scratch memory.
+  // oneTBB orders the caller's work before the pieces and them before its return; the two atomics
+  // say so once more where a thread sanitizer, which cannot see into that library, can read it.
+  std::atomic<std::uint64_t> begun{0};
+  std::atomic<std::uint64_t> ended{0};
+  begun.store(1, std::memory_order_release);
+  const auto ordered_piece = [&](std::uint64_t i) {
+    (void)begun.load(std::memory_order_acquire);
+    piece(i);
+    ended.fetch_add(1, std::memory_order_acq_rel);
+  };
   impl_->arena.execute([&] {
-    tbb::this_task_arena::isolate(
-        [&] { tbb::parallel_for(std::uint64_t{0}, pieces, piece, tbb::simple_partitioner()); });
+    tbb::this_task_arena::isolate([&] {
+      tbb::parallel_for(std::uint64_t{0}, pieces, ordered_piece, tbb::simple_partitioner());
+    });
   });
+  (void)ended.load(std::memory_order_acquire);
 }
 
 }  // namespace pajamas

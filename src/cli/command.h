@@ -8,6 +8,8 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "kernels/table.h"
+#include "model/text_assets.h"
+#include "text/tokenizer.h"
 
 namespace pajamas::cli {
 
@@ -32,5 +34,8 @@ void add_threads_option(CLI::App& command, int& threads);  // default: all usabl
 // `--kernels NAME`, else the environment's LLAMA_PAJAMAS_KERNELS, else the best of this machine.
 void add_kernels_option(CLI::App& command, std::string& name);
 const kernels::KernelTable& chosen_kernels(const std::string& name);
+
+// Builds a tokenizer; errors name `path`.
+text::Tokenizer make_tokenizer(const model::TextAssets& assets, const std::string& path);
 
 }  // namespace pajamas::cli

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "cli/terminal.h"
+#include "quantize/row_reader.h"
 #include "runtime/native/cpu_engine.h"
 #include "runtime/weights.h"
 
@@ -39,6 +40,13 @@ std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const
   }
   return std::make_unique<runtime::CpuEngine>(
       std::make_unique<runtime::MappedWeights>(std::move(checkpoint)), pool, kernels);
+}
+
+void throw_bad_weight(const std::vector<std::string>& models, const TaskPool& pool,
+                      const kernels::KernelTable& kernels) {
+  for (const std::string& path : models) {
+    quantize::require_finite(model::Checkpoint::open(path), kernels, pool);
+  }
 }
 
 }  // namespace pajamas::cli

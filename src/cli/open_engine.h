@@ -4,7 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "base/error.h"
 #include "base/parallel.h"
 #include "kernels/table.h"
 #include "model/checkpoint.h"
@@ -21,5 +23,24 @@ void add_backend_option(CLI::App& command, std::string& name);
 std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const TaskPool& pool,
                                              const kernels::KernelTable& kernels,
                                              std::uint64_t positions);
+
+// Looks through the weights of models that computed something that is not finite and throws the
+// Error that names the one at fault, if there is one.
+void throw_bad_weight(const std::vector<std::string>& models, const TaskPool& pool,
+                      const kernels::KernelTable& kernels);
+
+// Runs `fn`. Where it finds a model corrupt, the weights are searched for the reason.
+template <class Fn>
+decltype(auto) naming_bad_weights(const std::vector<std::string>& models, const TaskPool& pool,
+                                  const kernels::KernelTable& kernels, Fn&& fn) {
+  try {
+    return fn();
+  } catch (Error& error) {
+    if (error.code() != ErrorCode::kCorruptFile) throw;
+    throw_bad_weight(models, pool, kernels);
+    error.at(printable(models.front(), 300));
+    throw;
+  }
+}
 
 }  // namespace pajamas::cli

@@ -1,5 +1,6 @@
 #include <cstdlib>
 
+#include "base/error.h"
 #include "base/system.h"
 #include "cli/command.h"
 
@@ -23,6 +24,10 @@ const kernels::KernelTable& chosen_kernels(const std::string& name) {
   const char* forced = std::getenv("LLAMA_PAJAMAS_KERNELS");
   if (forced != nullptr && *forced != '\0') return kernels::kernels_by_name(forced);
   return kernels::best_kernels();
+}
+
+text::Tokenizer make_tokenizer(const model::TextAssets& assets, const std::string& path) {
+  return with_context(printable(path, 300), [&] { return text::Tokenizer(assets.tokenizer); });
 }
 
 }  // namespace pajamas::cli

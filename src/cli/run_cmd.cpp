@@ -178,7 +178,7 @@ void run_model(const Options& options, Context& context) {
   auto& tokens = assets.tokenizer.tokens;
   tokens.resize(std::max<std::size_t>(tokens.size(), checkpoint.config().vocab));
   runtime::Sampler sampler(sampler_options(options.sampling, checkpoint));
-  const text::Tokenizer tokenizer(assets.tokenizer);
+  const text::Tokenizer tokenizer = make_tokenizer(assets, options.model);
   const std::uint64_t positions = context_of(options, checkpoint.config(), *context.progress);
   const std::unique_ptr<runtime::Engine> engine =
       open_engine(std::move(checkpoint), pool, kernels, positions);
@@ -199,9 +199,12 @@ void run_model(const Options& options, Context& context) {
     unread -= rows;
     if (unread == 0) context.progress->end();
   };
-  const runtime::GenerateResult result = runtime::generate(
-      *engine, sampler, prompt, generate, context.stop, on_prompt,
-      [&](std::int32_t token) { print_text(stream.push(tokenizer.token_bytes(token))); });
+  const auto on_token = [&](std::int32_t token) {
+    print_text(stream.push(tokenizer.token_bytes(token)));
+  };
+  const runtime::GenerateResult result = naming_bad_weights({options.model}, pool, kernels, [&] {
+    return runtime::generate(*engine, sampler, prompt, generate, context.stop, on_prompt, on_token);
+  });
   print_text(stream.finish() + "\n");
   report(result, load_seconds);
   if (!options.stats.empty()) write_stats(options.stats, result, load_seconds);

@@ -72,9 +72,9 @@ struct Subject {
   std::optional<std::int32_t> bos;  // where every text starts with it
 };
 
-Subject open_subject(const std::string& path, std::string_view text, const Options& options,
-                     const TaskPool& pool, const kernels::KernelTable& kernels,
-                     Progress& progress) {
+Subject open_subject(const std::string& path, std::string_view text, const std::string& place,
+                     const Options& options, const TaskPool& pool,
+                     const kernels::KernelTable& kernels, Progress& progress) {
   Subject subject;
   model::Checkpoint checkpoint = model::Checkpoint::open(path);
   const auto context = static_cast<std::uint64_t>(options.context);
@@ -85,7 +85,8 @@ Subject open_subject(const std::string& path, std::string_view text, const Optio
   subject.engine = open_engine(std::move(checkpoint), pool, kernels, context);
   const model::TextAssets assets = model::load_text_assets(path);
   if (assets.add_bos) subject.bos = assets.special.bos;
-  subject.tokens = text::Tokenizer(assets.tokenizer).encode(text);
+  const text::Tokenizer tokenizer = make_tokenizer(assets, path);
+  subject.tokens = with_context(place, [&] { return tokenizer.encode(text); });
   if (subject.bos) subject.tokens.insert(subject.tokens.begin(), *subject.bos);
   return subject;
 }
@@ -163,7 +164,7 @@ void validate(const Options& options, Context& context) {
   const std::string_view text = options.text.empty() ? eval::heldout_text() : given;
   const std::string place = options.text.empty() ? "embedded text" : printable(options.text, 200);
   const auto open = [&](const std::string& path) {
-    return open_subject(path, text, options, pool, kernels, *context.progress);
+    return open_subject(path, text, place, options, pool, kernels, *context.progress);
   };
   const Subject model = open(options.model);
   std::optional<Subject> reference;
@@ -180,10 +181,14 @@ void validate(const Options& options, Context& context) {
   if (dump) sink = [&](std::span<const float> logits) { dump->append(logits); };
   const eval::ScoreOptions score_options{static_cast<std::uint32_t>(options.context),
                                          static_cast<std::uint64_t>(options.chunks), model.bos};
-  const eval::Score score = with_context(place, [&] {
-    return eval::score_text(*model.engine, reference ? reference->engine.get() : nullptr,
-                            model.tokens, score_options, pool, sink, *context.progress,
-                            context.stop);
+  const std::vector<std::string> models =
+      reference ? std::vector{options.model, options.reference} : std::vector{options.model};
+  const eval::Score score = naming_bad_weights(models, pool, kernels, [&] {
+    return with_context(place, [&] {
+      return eval::score_text(*model.engine, reference ? reference->engine.get() : nullptr,
+                              model.tokens, score_options, pool, sink, *context.progress,
+                              context.stop);
+    });
   });
   if (dump) dump->commit();
   options.json ? print_json(score) : print_table(score, options.context);

@@ -70,6 +70,12 @@ SafetensorsEntry check_tensor(HeaderTensor&& tensor, std::uint64_t data_start) {
 // The reference implementation wants every byte of the data section to belong to one tensor.
 void check_coverage(std::span<const SafetensorsEntry> entries, std::uint64_t data_start,
                     std::uint64_t file_size) {
+  for (const SafetensorsEntry& entry : entries) {
+    const std::uint64_t end = checked_add(entry.offset, entry.bytes);
+    if (end <= file_size) continue;
+    throw corrupt(fmt::format("truncated: {} bytes, its data end at {}", file_size, end))
+        .at(printable(entry.name));
+  }
   std::uint64_t expected = data_start;
   for (const SafetensorsEntry& entry : entries) {
     if (entry.offset != expected) {
@@ -80,9 +86,6 @@ void check_coverage(std::span<const SafetensorsEntry> entries, std::uint64_t dat
           .at(printable(entry.name));
     }
     expected = checked_add(expected, entry.bytes);
-  }
-  if (expected > file_size) {
-    throw corrupt(fmt::format("truncated: {} bytes, its header describes {}", file_size, expected));
   }
   if (expected < file_size) {
     throw corrupt(fmt::format("{} bytes behind the last tensor: {} bytes, its header describes {}",

@@ -167,7 +167,8 @@ Checkpoint Checkpoint::open_directory(const fs::path& path) {
       const auto stored = shards.take(spec, name);
       if (!stored) throw_missing(spec, name);
       checkpoint.tensors_.push_back(*stored);
-      check_tensor(spec, checkpoint.tensors_.back());
+      with_context(shards.file_name(stored->planes[0].file),
+                   [&] { check_tensor(spec, checkpoint.tensors_.back()); });
     }
     shards.require_all_taken(checkpoint.config_);
   });

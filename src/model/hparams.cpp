@@ -121,28 +121,24 @@ std::string GgufParams::text_or(std::string_view suffix, std::string otherwise) 
   return value == nullptr ? otherwise : *value;
 }
 
-void check_config(const ModelConfig& config) {
+void check_config(const ModelConfig& config, const ConfigKeys& keys) {
   if (config.heads % config.kv_heads != 0) {
-    throw Error(ErrorCode::kCorruptFile,
-                fmt::format("{} attention heads cannot share {} key/value heads", config.heads,
-                            config.kv_heads));
+    throw_bad(keys.kv_heads, fmt::format("{} attention heads cannot share {} key/value heads",
+                                         config.heads, config.kv_heads));
   }
   if (config.head_dim % 2 != 0) {
-    throw Error(
-        ErrorCode::kCorruptFile,
-        fmt::format("a head dimension of {} cannot be rotated: it is odd", config.head_dim));
-  }
-  if (!(config.rope_theta > 0)) {
-    throw Error(ErrorCode::kCorruptFile,
-                fmt::format("a rotary base of {} is not positive", config.rope_theta));
-  }
-  if (!(config.norm_eps >= 0) || config.norm_eps > 1) {
-    throw Error(ErrorCode::kCorruptFile,
-                fmt::format("a norm epsilon of {} does not lie between 0 and 1", config.norm_eps));
+    throw_bad(keys.head_dim,
+              fmt::format("a head dimension of {} is odd: it cannot be rotated", config.head_dim));
   }
   if (config.q_rows() > kMaxWidth) {
-    throw Error(ErrorCode::kCorruptFile,
-                fmt::format("{} heads of {} are too wide", config.heads, config.head_dim));
+    throw_bad(keys.head_dim,
+              fmt::format("{} heads of {} are too wide", config.heads, config.head_dim));
+  }
+  if (!(config.rope_theta > 0)) {
+    throw_bad(keys.rope_theta, fmt::format("{} is not positive", config.rope_theta));
+  }
+  if (!(config.norm_eps >= 0) || config.norm_eps > 1) {
+    throw_bad(keys.norm_eps, fmt::format("{} does not lie between 0 and 1", config.norm_eps));
   }
 }
 

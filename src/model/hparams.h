@@ -53,9 +53,17 @@ class GgufParams {
   std::string prefix_;
 };
 
+// What a source of hyperparameters calls those that `check_config` judges.
+struct ConfigKeys {
+  std::string kv_heads;
+  std::string head_dim;
+  std::string rope_theta;
+  std::string norm_eps;
+};
+
 // Checks what must hold between the values of any transformer of this family: heads divide, the
-// head dimension is even, theta and epsilon are positive. `place` names where they come from.
-void check_config(const ModelConfig& config);
+// head dimension is even, theta and epsilon are positive. Errors name the key.
+void check_config(const ModelConfig& config, const ConfigKeys& keys);
 
 // Throws Error{kUnsupported} naming the scaling, unless config.json has none (or "default").
 // Both spellings are read: rope_scaling and rope_parameters.

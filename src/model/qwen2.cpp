@@ -89,7 +89,7 @@ class Qwen2 final : public Architecture {
     config.tied_output = params.flag_or("tie_word_embeddings", false);
     refuse_rope_scaling(json);
     refuse_other_variants(params);
-    check_config(config);
+    check_config(config, {"num_key_value_heads", "head_dim", "rope_theta", "rms_norm_eps"});
     return config;
   }
 
@@ -122,7 +122,9 @@ class Qwen2 final : public Architecture {
                   "rotary scaling \"" + printable(scaling, 40) + "\" is not supported yet")
           .at(params.key("rope.scaling.type"));
     }
-    check_config(config);
+    check_config(config,
+                 {params.key("attention.head_count_kv"), params.key("attention.key_length"),
+                  params.key("rope.freq_base"), params.key("attention.layer_norm_rms_epsilon")});
     return config;
   }
 

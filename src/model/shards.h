@@ -27,6 +27,9 @@ class Shards {
 
   bool is_mlx() const noexcept { return is_mlx_; }
   const ModelConfig& config() const noexcept { return config_; }
+  std::string file_name(std::size_t file) const {
+    return files_[file].file().path().filename().native();
+  }
 
   // Finds and removes the tensor called `name` (with its scales and biases, where it has them).
   std::optional<StoredTensor> take(const TensorSpec& spec, const std::string& name);

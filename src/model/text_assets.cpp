@@ -223,11 +223,14 @@ text::TokenizerSpec tokenizer_of(const io::GgufMetadata& metadata) {
                                  .content = spec.tokens[i],
                                  .special = type == kTypeControl});
   }
-  if (const auto* merges = metadata.find_strings("tokenizer.ggml.merges")) {
-    with_context("tokenizer.ggml.merges", [&] {
-      for (const std::string& merge : *merges) spec.merges.push_back(text::parse_merge(merge));
-    });
+  const auto* merges = metadata.find_strings("tokenizer.ggml.merges");
+  if (merges == nullptr) {
+    throw Error(ErrorCode::kCorruptFile, "is missing", "this file holds no complete tokenizer")
+        .at("tokenizer.ggml.merges");
   }
+  with_context("tokenizer.ggml.merges", [&] {
+    for (const std::string& merge : *merges) spec.merges.push_back(text::parse_merge(merge));
+  });
   return spec;
 }
 

@@ -244,15 +244,8 @@ class Execution {
     scratch.weights.resize(piece.rows * cols);
     scratch.reader.read(*piece.tensor, piece.first, piece.rows, scratch.weights);
     const double began = seconds_now();
-    const std::size_t bad = codec::first_non_finite(scratch.weights);
+    require_finite(checkpoint_, *piece.tensor, piece.first, scratch.weights);
     scratch.stats.decode += seconds_now() - began;
-    if (bad == scratch.weights.size()) return;
-    throw Error(ErrorCode::kCorruptFile,
-                fmt::format("weight {} of row {} is {}", bad % cols, piece.first + bad / cols,
-                            scratch.weights[bad]),
-                "the checkpoint is damaged: download it again")
-        .at(piece.tensor->name)
-        .at(printable(checkpoint_.files()[piece.tensor->planes[0].file].path().native(), 300));
   }
 
   void encode(const Piece& piece, const PlannedTensor& target, Scratch& scratch,

@@ -33,4 +33,29 @@ void RowReader::read(const model::StoredTensor& tensor, std::uint64_t first, std
   decode_seconds_ += seconds_now() - between;
 }
 
+void require_finite(const model::Checkpoint& checkpoint, const model::StoredTensor& tensor,
+                    std::uint64_t first, std::span<const float> values) {
+  const std::size_t bad = codec::first_non_finite(values);
+  if (bad == values.size()) return;
+  const std::uint64_t cols = tensor.shape.cols();
+  throw Error(ErrorCode::kCorruptFile,
+              fmt::format("weight {} of row {} is {}", bad % cols, first + bad / cols, values[bad]),
+              "the model is damaged: download or convert it again")
+      .at(tensor.name)
+      .at(printable(checkpoint.files()[tensor.planes[0].file].path().native(), 300));
+}
+
+void require_finite(const model::Checkpoint& checkpoint, const kernels::KernelTable& kernels,
+                    const TaskPool& pool) {
+  constexpr std::uint64_t kRows = 64;
+  for (const model::StoredTensor& tensor : checkpoint.tensors()) {
+    pool.for_ranges(tensor.shape.rows(), kRows, [&](std::uint64_t first, std::uint64_t last) {
+      RowReader reader(checkpoint, kernels);
+      std::vector<float> values((last - first) * tensor.shape.cols());
+      reader.read(tensor, first, last - first, values);
+      require_finite(checkpoint, tensor, first, values);
+    });
+  }
+}
+
 }  // namespace pajamas::quantize
