@@ -38,7 +38,7 @@ inline Effort effort_for(const Encoding& encoding) noexcept {
     case DType::kQ4_1:
       return {{}, {0.02f, 12, 2, false}, {}, 0};
     case DType::kQ5_1:
-      return {{}, {0.015f, 10, 2, false}, {}, 0};
+      return {{}, {0.005f, 20, 2, false}, {}, 0};
     case DType::kQ2_K:
       return {{}, {0.08f, 8, 3, true}, {3, 0.06f, 2, 1}, 0};
     case DType::kQ3_K:
