@@ -35,7 +35,7 @@ void add_threads_option(CLI::App& command, int& threads);  // default: all usabl
 void add_kernels_option(CLI::App& command, std::string& name);
 const kernels::KernelTable& chosen_kernels(const std::string& name);
 
-// Builds a tokenizer; errors name `path`.
-text::Tokenizer make_tokenizer(const model::TextAssets& assets, const std::string& path);
+// Builds a tokenizer; errors name the file it is from.
+text::Tokenizer make_tokenizer(const model::TextAssets& assets);
 
 }  // namespace pajamas::cli

@@ -26,8 +26,8 @@ const kernels::KernelTable& chosen_kernels(const std::string& name) {
   return kernels::best_kernels();
 }
 
-text::Tokenizer make_tokenizer(const model::TextAssets& assets, const std::string& path) {
-  return with_context(printable(path, 300), [&] { return text::Tokenizer(assets.tokenizer); });
+text::Tokenizer make_tokenizer(const model::TextAssets& assets) {
+  return with_context(assets.origin, [&] { return text::Tokenizer(assets.tokenizer); });
 }
 
 }  // namespace pajamas::cli

@@ -178,7 +178,7 @@ void run_model(const Options& options, Context& context) {
   auto& tokens = assets.tokenizer.tokens;
   tokens.resize(std::max<std::size_t>(tokens.size(), checkpoint.config().vocab));
   runtime::Sampler sampler(sampler_options(options.sampling, checkpoint));
-  const text::Tokenizer tokenizer = make_tokenizer(assets, options.model);
+  const text::Tokenizer tokenizer = make_tokenizer(assets);
   const std::uint64_t positions = context_of(options, checkpoint.config(), *context.progress);
   const std::unique_ptr<runtime::Engine> engine =
       open_engine(std::move(checkpoint), pool, kernels, positions);

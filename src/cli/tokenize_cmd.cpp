@@ -66,7 +66,7 @@ std::vector<std::int32_t> parse_ids(const json& parsed, std::string_view what) {
 class Tokenizing {
  public:
   Tokenizing(const Options& options, const model::TextAssets& assets)
-      : options_(options), tokenizer_(make_tokenizer(assets, options.model)) {}
+      : options_(options), tokenizer_(make_tokenizer(assets)) {}
 
   void one(const std::string& input, std::string_view what) const {
     if (options_.decode) {

@@ -85,7 +85,7 @@ Subject open_subject(const std::string& path, std::string_view text, const std::
   subject.engine = open_engine(std::move(checkpoint), pool, kernels, context);
   const model::TextAssets assets = model::load_text_assets(path);
   if (assets.add_bos) subject.bos = assets.special.bos;
-  const text::Tokenizer tokenizer = make_tokenizer(assets, path);
+  const text::Tokenizer tokenizer = make_tokenizer(assets);
   subject.tokens = with_context(place, [&] { return tokenizer.encode(text); });
   if (subject.bos) subject.tokens.insert(subject.tokens.begin(), *subject.bos);
   return subject;

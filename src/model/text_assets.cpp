@@ -146,6 +146,7 @@ TextAssets load_directory(const fs::path& folder) {
         .at(place_of(folder));
   }
   TextAssets assets;
+  assets.origin = place_of(tokenizer_file);
   assets.tokenizer = with_context(place_of(tokenizer_file), [&] {
     return text::parse_tokenizer_json(read_text_file(tokenizer_file));
   });
@@ -204,6 +205,8 @@ text::TokenizerSpec tokenizer_of(const io::GgufMetadata& metadata) {
         .at("tokenizer.ggml.pre");
   }
   text::TokenizerSpec spec;
+  spec.tokens_name = "tokenizer.ggml.tokens";
+  spec.merges_name = "tokenizer.ggml.merges";
   spec.patterns = patterns->patterns;
   spec.nfc = patterns->nfc;
   spec.ignore_merges = patterns->ignore_merges;
@@ -287,9 +290,13 @@ TextAssets load_text_assets(const fs::path& path) {
   if (fs::is_directory(status)) return load_directory(path);
   if (io::looks_like_gguf(path)) {
     const io::GgufFile file = io::GgufFile::open(path);
-    return with_context(place_of(path), [&] { return text_assets_of(file.metadata()); });
+    TextAssets assets =
+        with_context(place_of(path), [&] { return text_assets_of(file.metadata()); });
+    assets.origin = place_of(path);
+    return assets;
   }
   TextAssets assets;
+  assets.origin = place_of(path);
   assets.tokenizer = with_context(place_of(path),
                                   [&] { return text::parse_tokenizer_json(read_text_file(path)); });
   assets.add_bos = assets.tokenizer.adds_bos.value_or(false);

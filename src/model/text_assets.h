@@ -19,6 +19,7 @@ struct SpecialTokens {
 };
 
 struct TextAssets {
+  std::string origin;  // the file that holds the tokenizer, for errors
   text::TokenizerSpec tokenizer;
   SpecialTokens special;
   std::vector<std::int32_t> stop;  // generation ends on any of these; sorted

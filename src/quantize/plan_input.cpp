@@ -7,6 +7,7 @@
 #include "model/hparams.h"
 #include "model/shards.h"
 #include "quantize/plan.h"
+#include "text/tokenizer.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -100,6 +101,8 @@ PlanInput load_plan_input(const fs::path& folder, std::optional<model::Checkpoin
   }
   if (checkpoint != nullptr || fs::exists(folder / "tokenizer.json")) {
     input.text = model::load_text_assets(folder);
+    // A tokenizer that cannot work is not passed on into a file that looks finished.
+    with_context(input.text->origin, [&] { (void)text::Tokenizer(input.text->tokenizer); });
   } else {
     input.notes.push_back("there is no tokenizer.json here: sizes are without the tokenizer");
   }

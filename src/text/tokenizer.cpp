@@ -119,9 +119,9 @@ std::vector<Pattern> compile(const TokenizerSpec& spec) {
 struct Tokenizer::Impl {
   explicit Impl(TokenizerSpec from)
       : spec(std::move(from)),
-        ids(index_tokens(spec)),
+        ids(with_context(spec.tokens_name, [&] { return index_tokens(spec); })),
         kinds(kinds_of(spec)),
-        merges(index_merges(spec, ids)),
+        merges(with_context(spec.merges_name, [&] { return index_merges(spec, ids); })),
         byte_ids(index_bytes(ids)),
         patterns(compile(spec)),
         literal(make_matcher(spec, false)),

@@ -32,6 +32,9 @@ struct Merge {
 Merge parse_merge(std::string text);
 
 struct TokenizerSpec {
+  // What the source calls the next two, for errors.
+  std::string tokens_name = "model.vocab";
+  std::string merges_name = "model.merges";
   // By id, as the vocabulary spells them (bytes as the 256 letters of the byte-level alphabet, a
   // space as 'Ġ'); added tokens literally. An empty string is an id without a token: append such
   // to reach a model's padded vocabulary.
