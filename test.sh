@@ -65,7 +65,7 @@ run_interop() {
 
 # Every target runs on a copy of its corpus, so that the checkout stays as it is.
 fuzz() {
-  local target targets name corpus found=0 scratch=build/fuzz-corpus
+  local target name corpus found=0 scratch=build/fuzz-corpus
   build asan || return
   rm -rf "$scratch"
   while IFS= read -r target; do
