@@ -129,7 +129,8 @@ inline StoredFit store_scales(const Tile& t, const Grid& grid, const SymmetricFi
   const Lanes end = splat(static_cast<float>(grid.min_scale));
   StoredFit best{splat(0), splat(0), splat(0), splat(0), splat(1e30f)};
   for (int i = 0; i < search.starts; ++i) {
-    const float factor = 1 + search.spread * static_cast<float>((i + 1) / 2) * (i % 2 ? 1 : -1);
+    const int away = (i + 1) / 2;  // 0, 1, 1, 2, 2: in turn to both sides
+    const float factor = 1 + search.spread * static_cast<float>(away) * (i % 2 ? 1 : -1);
     Lanes d = stored(t, grid.scale_type, largest / end * splat(factor));
     for (int round = 0; round <= search.rounds; ++round) {
       const StoredFit now = search_scales<kWeighted>(t, grid, d, ideal.step, search.reach);
@@ -198,7 +199,8 @@ inline StoredFit store_scales_and_mins(const Tile& t, const Grid& grid, const Af
   const Lanes m0 = zero - most_min / splat(static_cast<float>(grid.max_min));
   StoredFit best{zero, zero, zero, zero, splat(1e30f)};
   for (int i = 0; i < search.starts; ++i) {
-    const float factor = 1 + search.spread * static_cast<float>((i + 1) / 2) * (i % 2 ? 1 : -1);
+    const int away = (i + 1) / 2;  // 0, 1, 1, 2, 2: in turn to both sides
+    const float factor = 1 + search.spread * static_cast<float>(away) * (i % 2 ? 1 : -1);
     Lanes d = stored(t, grid.scale_type, d0 * splat(factor));
     Lanes m = stored(t, grid.scale_type, m0 * splat(factor));
     for (int round = 0; round <= search.rounds; ++round) {

@@ -86,6 +86,7 @@ double plain_error_budget(const Encoding& encoding) noexcept {
   switch (encoding.dtype) {
     // llama.cpp searches these well where it is given a matrix, be it one of ones.
     case DType::kQ4_1:
+    case DType::kQ5_1:
       return 0.0015;
     case DType::kQ4_0:
     case DType::kQ3_K:
