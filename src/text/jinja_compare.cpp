@@ -205,7 +205,7 @@ std::string float_to_string(double value) {
   if (n <= exponent + 1) {
     return sign + digits + std::string(static_cast<std::size_t>(exponent + 1 - n), '0') + ".0";
   }
-  const auto point = static_cast<std::size_t>(exponent + 1);
+  const std::size_t point = static_cast<std::size_t>(exponent) + 1;
   return sign + digits.substr(0, point) + "." + digits.substr(point);
 }
 

@@ -32,7 +32,7 @@ Value truncated(double d) {
 Value to_int(Interpreter&, const Value& v, const Args& args) {
   const Params params("int", args, {"default", "base"});
   require_defined(v);
-  const Value fallback = params.get(0, Value::integer(0));
+  Value fallback = params.get(0, Value::integer(0));
   const Int base = params.integer(1, 10);
   if (v.is_integral()) return Value::integer(v.as_int());
   double d = 0;

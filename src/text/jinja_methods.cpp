@@ -231,7 +231,8 @@ Value find_method(Interpreter& interp, const Value& self, const Args& args) {
   auto at = Text::npos;
   if (select_part(self, params, 1, part, offset)) at = FromRight ? part.rfind(sub) : part.find(sub);
   if (at != Text::npos) {
-    return Value::integer(static_cast<Int>(offset + count_points(part.substr(0, at))));
+    return Value::integer(static_cast<Int>(offset) +
+                          static_cast<Int>(count_points(part.substr(0, at))));
   }
   if (MustExist) fail("substring not found");
   return Value::integer(-1);
@@ -244,7 +245,7 @@ Value count_method(Interpreter& interp, const Value& self, const Args& args) {
   Text part;
   std::size_t offset = 0;
   if (!select_part(self, params, 1, part, offset)) return Value::integer(0);
-  if (sub.empty()) return Value::integer(static_cast<Int>(count_points(part) + 1));
+  if (sub.empty()) return Value::integer(static_cast<Int>(count_points(part)) + 1);
   Int n = 0;
   for (auto at = part.find(sub); at != Text::npos; at = part.find(sub, at + sub.size())) ++n;
   return Value::integer(n);
