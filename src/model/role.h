@@ -24,6 +24,18 @@ enum class Role : std::uint8_t {
   kFfnGate,         // [ffn, hidden]
   kFfnUp,           // [ffn, hidden]
   kFfnDown,         // [hidden, ffn]
+  kAttnQNorm,       // [head_dim]; of every head, before it is rotated
+  kAttnKNorm,       // [head_dim]
+  kAttnOutputBias,  // [hidden]
+  kAttnSinks,       // [heads]; a logit that joins each head's softmax and is dropped from its sum
+  kRouter,          // [experts, hidden]
+  kRouterBias,      // [experts]
+  kExpertGate,      // [experts, expert_ffn, hidden]
+  kExpertUp,        // [experts, expert_ffn, hidden]
+  kExpertDown,      // [experts, hidden, expert_ffn]
+  kExpertGateBias,  // [experts, expert_ffn]
+  kExpertUpBias,    // [experts, expert_ffn]
+  kExpertDownBias,  // [experts, hidden]
   kCount,
 };
 
