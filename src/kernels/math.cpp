@@ -31,6 +31,14 @@ void silu_multiply(std::span<float> gate, std::span<const float> up) noexcept {
   }
 }
 
+void clamped_swiglu(std::span<float> gate, std::span<const float> up, float limit) noexcept {
+  for (std::size_t i = 0; i < gate.size(); ++i) {
+    const float g = std::min(gate[i], limit);
+    const float u = std::clamp(up[i], -limit, limit);
+    gate[i] = g / (1.0f + std::exp(-1.702f * g)) * (u + 1.0f);
+  }
+}
+
 void rope_angles(std::uint64_t position, double theta, std::span<float> cos,
                  std::span<float> sin) noexcept {
   const auto half = static_cast<double>(cos.size());

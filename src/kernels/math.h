@@ -75,6 +75,10 @@ void softmax(std::span<float> x) noexcept;
 // gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i].
 void silu_multiply(std::span<float> gate, std::span<const float> up) noexcept;
 
+// gpt-oss: gate[i] = g / (1 + exp(-1.702 g)) * (clamp(up[i], -limit, limit) + 1), where
+// g = min(gate[i], limit).
+void clamped_swiglu(std::span<float> gate, std::span<const float> up, float limit) noexcept;
+
 // Cosine and sine of position * theta^(-2i / (2 * cos.size())), computed in double.
 void rope_angles(std::uint64_t position, double theta, std::span<float> cos,
                  std::span<float> sin) noexcept;

@@ -31,19 +31,13 @@ void check_tensor(const TensorSpec& spec, const StoredTensor& tensor) {
                 "the weights and their configuration do not belong together")
         .at(tensor.name);
   }
-  const bool readable = tensor.encoding.is_affine() || is_blocked(tensor.encoding.dtype) ||
-                        is_plain_float(tensor.encoding.dtype);
+  const bool readable = !tensor.encoding.is_plain() || is_plain_float(tensor.encoding.dtype);
   if (!readable || (!spec.is_matrix && !tensor.encoding.is_plain())) {
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("is stored as {}, {} expected", tensor.encoding.name(),
                             spec.is_matrix ? "weights were" : "F32, F16 or BF16 was"))
         .at(tensor.name);
   }
-}
-
-StoredTensor plain_tensor(const TensorSpec& spec, std::string_view name, DType dtype,
-                          const Shape& shape, PlaneLocation where) {
-  return {spec.key, std::string(name), Encoding{.dtype = dtype}, shape, {where, {}, {}}};
 }
 
 }  // namespace
@@ -74,23 +68,12 @@ const StoredTensor& Checkpoint::get(TensorKey key) const {
 
 void Checkpoint::read_rows(const StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
                            const Planes& out) const {
-  with_context(tensor.name, [&] {
-    for (std::size_t plane = 0; plane < tensor.encoding.planes(); ++plane) {
-      const std::uint64_t row = tensor.encoding.plane_row_bytes(plane, tensor.shape.cols());
-      PJ_CHECK(out.plane[plane].size() == count * row);
-      const PlaneLocation& where = tensor.planes[plane];
-      files_[where.file].read_at(where.offset + first * row, out.plane[plane]);
-    }
-  });
+  with_context(tensor.name, [&] { read_stored_rows(files_, tensor, first, count, out); });
 }
 
 void Checkpoint::prefetch_rows(const StoredTensor& tensor, std::uint64_t first,
                                std::uint64_t count) const noexcept {
-  for (std::size_t plane = 0; plane < tensor.encoding.planes(); ++plane) {
-    const std::uint64_t row = tensor.encoding.plane_row_bytes(plane, tensor.shape.cols());
-    const PlaneLocation& where = tensor.planes[plane];
-    files_[where.file].prefetch(where.offset + first * row, count * row);
-  }
+  prefetch_stored_rows(files_, tensor, first, count);
 }
 
 Checkpoint Checkpoint::open(const fs::path& path) {
@@ -141,8 +124,9 @@ Checkpoint Checkpoint::open_gguf(const fs::path& path) {
       const auto found = by_name.find(spec.gguf);
       if (found == by_name.end()) throw_missing(spec, spec.gguf);
       const io::GgufTensor& tensor = *found->second;
-      checkpoint.tensors_.push_back(plain_tensor(spec, tensor.name, tensor.dtype, tensor.shape,
-                                                 {tensor.file, tensor.offset, tensor.bytes}));
+      checkpoint.tensors_.push_back(
+          contiguous_tensor(spec.key, tensor.name, Encoding{.dtype = tensor.dtype}, tensor.shape,
+                            std::array{PlaneLocation{tensor.file, tensor.offset, tensor.bytes}}));
       check_tensor(spec, checkpoint.tensors_.back());
       by_name.erase(found);
     }
@@ -163,11 +147,10 @@ Checkpoint Checkpoint::open_directory(const fs::path& path) {
   checkpoint.config_ = shards.config();
   with_context(place_of(path), [&] {
     for (const TensorSpec& spec : tensors_of(checkpoint.config_)) {
-      const std::string& name = shards.is_mlx() ? spec.mlx : spec.hf;
-      const auto stored = shards.take(spec, name);
-      if (!stored) throw_missing(spec, name);
+      const auto stored = shards.take(spec);
+      if (!stored) throw_missing(spec, shards.is_mlx() ? spec.mlx : spec.hf);
       checkpoint.tensors_.push_back(*stored);
-      with_context(shards.file_name(stored->planes[0].file),
+      with_context(shards.file_name(stored->parts[0][0].file),
                    [&] { check_tensor(spec, checkpoint.tensors_.back()); });
     }
     shards.require_all_taken(checkpoint.config_);

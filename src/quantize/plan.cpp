@@ -33,6 +33,7 @@ std::vector<PlannedTensor> planned_tensors(std::span<const model::TensorSpec> sp
     tensor.name = format == Format::kGguf ? specs[i].gguf : specs[i].mlx;
     tensor.encoding = choices[i].encoding;
     tensor.reason = std::move(choices[i].reason);
+    tensor.repacked = choices[i].repacked;
     tensor.bytes =
         checked_mul(specs[i].shape.rows(), tensor.encoding.row_bytes(specs[i].shape.cols()));
     tensors.push_back(std::move(tensor));
@@ -48,17 +49,30 @@ void sum_up(PlannedOutput& output, const model::ModelConfig& config) {
                            static_cast<double>(model::parameter_count(config));
 }
 
-PlannedOutput plan_gguf(const PlanInput& input, const Recipe& recipe) {
+// What the recipe makes of every tensor, and what there is to tell about it.
+std::vector<PlannedTensor> choose(const PlanInput& input, const Recipe& recipe,
+                                  std::span<const model::TensorSpec> specs,
+                                  std::vector<Choice> choices, std::vector<std::string>& notes) {
+  settle_stored(recipe, input.stored, specs, choices);
+  for (std::string& note : raise_types(recipe, input.config, specs, choices)) {
+    notes.push_back(std::move(note));
+  }
+  for (std::string& note : tell_substitutions(recipe, choices)) notes.push_back(std::move(note));
+  return planned_tensors(specs, std::move(choices), recipe.format);
+}
+
+PlannedOutput plan_gguf(const PlanInput& input, const Recipe& recipe,
+                        std::vector<std::string>& notes) {
   PlannedOutput output;
   output.format = Format::kGguf;
   output.method = recipe.method;
   output.path = recipe.output;
   const auto specs = in_gguf_order(input.config);
   output.tensors =
-      planned_tensors(specs, choose_gguf_types(recipe, input.config, specs), Format::kGguf);
+      choose(input, recipe, specs, choose_gguf_types(recipe, input.config, specs), notes);
   const GgufSource source{
       .name = input.name,
-      .config = &input.config_json,
+      .gguf = input.gguf.get(),
       .generation_config = input.generation_json.is_null() ? nullptr : &input.generation_json,
       .text = input.text ? &*input.text : nullptr};
   const auto metadata =
@@ -78,13 +92,15 @@ PlannedOutput plan_gguf(const PlanInput& input, const Recipe& recipe) {
 
 // The dtype and shape of one plane as safetensors stores it.
 io::SafetensorsSpec stored_plane(const PlannedTensor& tensor, std::size_t plane) {
-  if (!tensor.encoding.is_affine()) return {tensor.name, tensor.encoding.dtype, tensor.spec.shape};
+  const Encoding& encoding = tensor.encoding;
+  if (encoding.is_plain()) return {tensor.name, encoding.dtype, tensor.spec.shape};
   const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
   const std::uint64_t cols = tensor.spec.shape.cols();
   std::vector<std::uint64_t> dims(tensor.spec.shape.dims().begin(), tensor.spec.shape.dims().end());
-  dims.back() = plane == 0 ? cols * tensor.encoding.bits / 32 : cols / tensor.encoding.group_size;
-  return {fmt::format("{}.{}", module, kAffinePlaneSuffixes[plane]),
-          plane == 0 ? DType::kU32 : tensor.encoding.dtype, Shape(dims)};
+  dims.back() = plane == 0 ? cols * encoding.bits / 32 : cols / encoding.group_size;
+  const DType scales = encoding.is_affine() ? encoding.dtype : DType::kU8;
+  return {fmt::format("{}.{}", module, kMlxPlaneSuffixes[plane]), plane == 0 ? DType::kU32 : scales,
+          Shape(dims)};
 }
 
 std::string shard_name(std::size_t index, std::size_t count) {
@@ -128,14 +144,15 @@ void lay_out_shards(PlannedOutput& output) {
   }
 }
 
-PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe) {
+PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe,
+                       std::vector<std::string>& notes) {
   PlannedOutput output;
   output.format = Format::kMlx;
   output.method = recipe.method;
   output.path = recipe.output;
   const auto specs = model::tensors_of(input.config);
   const DType plain = *find_mlx_method(recipe.method) == 16 ? DType::kBF16 : input.plain;
-  output.tensors = planned_tensors(specs, choose_mlx_types(recipe, plain, specs), Format::kMlx);
+  output.tensors = choose(input, recipe, specs, choose_mlx_types(recipe, plain, specs), notes);
   lay_out_shards(output);
   std::vector<MlxTensor> stored;
   std::uint64_t total = 0;
@@ -160,8 +177,8 @@ Plan make_plan(const PlanInput& input, const std::vector<Recipe>& recipes, int t
   Plan plan;
   plan.notes = input.notes;
   for (const Recipe& recipe : recipes) {
-    plan.outputs.push_back(recipe.format == Format::kGguf ? plan_gguf(input, recipe)
-                                                          : plan_mlx(input, recipe));
+    plan.outputs.push_back(recipe.format == Format::kGguf ? plan_gguf(input, recipe, plan.notes)
+                                                          : plan_mlx(input, recipe, plan.notes));
   }
   std::uint64_t widest = 0;
   for (const model::TensorSpec& tensor : model::tensors_of(input.config)) {

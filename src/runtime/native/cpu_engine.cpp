@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "kernels/math.h"
 #include "runtime/native/attention.h"
+#include "runtime/native/experts.h"
 
 namespace pajamas::runtime {
 
@@ -57,8 +58,10 @@ std::uint64_t CpuEngine::memory_for(const model::ModelConfig& config, std::uint6
   const std::uint64_t row =
       3 * config.hidden + 2 * config.q_rows() + 2 * config.kv_rows() + 2 * config.ffn;
   const std::uint64_t work = checked_mul(kMaxBatch * sizeof(float), row);
-  return checked_add(KvCache::bytes_for(config, positions),
-                     checked_add(work, checked_mul(config.vocab, sizeof(float))));
+  const std::uint64_t experts = expert_work_bytes(config, kMaxBatch);
+  return checked_add(
+      KvCache::bytes_for(config, positions),
+      checked_add(checked_add(work, experts), checked_mul(config.vocab, sizeof(float))));
 }
 
 KvCache& CpuEngine::session(SessionId id) {
@@ -217,12 +220,15 @@ FloatBuffer CpuEngine::attend_rows(int layer, Batch batch, std::span<const float
 
 void CpuEngine::feed_forward(int layer, CpuHidden& hidden) const {
   const FloatBuffer x = normed({Role::kFfnNorm, layer}, hidden.values);
+  if (config().is_sparse(static_cast<std::uint64_t>(layer))) {
+    FloatBuffer mixed(x.size());
+    mix_experts(device_, *weights_, layer, {x, hidden.count}, mixed);
+    hidden.add(mixed);
+    return;
+  }
   FloatBuffer gate = project({Role::kFfnGate, layer}, {x, hidden.count});
   const FloatBuffer up = project({Role::kFfnUp, layer}, {x, hidden.count});
-  device_.pool.for_ranges(gate.size(), 8192, [&](std::uint64_t first, std::uint64_t last) {
-    kernels::silu_multiply(std::span(gate).subspan(first, last - first),
-                           std::span(up).subspan(first, last - first));
-  });
+  activate(device_, config(), gate, up);
   hidden.add(project({Role::kFfnDown, layer}, {gate, hidden.count}));
 }
 
