@@ -10,11 +10,12 @@ using model::Role;
 
 void CpuEngine::rotate(const CpuHidden& hidden, std::span<float> rows, std::uint64_t heads) const {
   const std::size_t dim = config().head_dim;
+  const auto turn = config().rope_interleaved ? kernels::rope_interleaved : kernels::rope;
   for (std::size_t i = 0; i < hidden.count; ++i) {
+    const auto cos = std::span(hidden.cos).subspan(i * hidden.half, hidden.half);
+    const auto sin = std::span(hidden.sin).subspan(i * hidden.half, hidden.half);
     for (std::uint64_t head = 0; head < heads; ++head) {
-      kernels::rope(rows.subspan((i * heads + head) * dim, dim),
-                    std::span(hidden.cos).subspan(i * hidden.half, hidden.half),
-                    std::span(hidden.sin).subspan(i * hidden.half, hidden.half));
+      turn(rows.subspan((i * heads + head) * dim, dim), cos, sin);
     }
   }
 }

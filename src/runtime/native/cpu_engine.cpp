@@ -16,7 +16,9 @@ using model::TensorKey;
 
 CpuEngine::CpuEngine(std::unique_ptr<const WeightStore> weights, const TaskPool& pool,
                      const kernels::KernelTable& table)
-    : weights_(std::move(weights)), device_{table, pool} {}
+    : weights_(std::move(weights)),
+      device_{table, pool},
+      rope_(model::rope_table(weights_->config())) {}
 
 std::uint64_t CpuEngine::memory_for(const model::ModelConfig& config, std::uint64_t positions) {
   // Per row of a batch: residual, norm, update, queries, attention, keys, values, gate and up.
@@ -81,7 +83,7 @@ std::unique_ptr<Hidden> CpuEngine::embed(Batch batch) {
   const WeightLease lease = weights_->acquire({Role::kTokenEmbedding});
   for (std::size_t i = 0; i < batch.size(); ++i) {
     decode_row(device_, lease.view(), static_cast<std::uint64_t>(batch[i].token), hidden->row(i));
-    kernels::rope_angles(batch[i].position, config().rope_theta,
+    kernels::rope_angles(batch[i].position, rope_.frequencies, rope_.factor,
                          std::span(hidden->cos).subspan(i * hidden->half, hidden->half),
                          std::span(hidden->sin).subspan(i * hidden->half, hidden->half));
   }
