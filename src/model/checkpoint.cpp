@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "model/rope.h"
 #include "model/shards.h"
 
 namespace pajamas::model {
@@ -38,6 +39,26 @@ void check_tensor(const TensorSpec& spec, const StoredTensor& tensor) {
                             spec.is_matrix ? "weights were" : "F32, F16 or BF16 was"))
         .at(tensor.name);
   }
+}
+
+// Few numbers, part of the configuration although a tensor holds them.
+void read_rope_factors(const io::GgufFile& file, const io::GgufTensor& tensor,
+                       ModelConfig& config) {
+  with_context(tensor.name, [&] {
+    if (tensor.dtype != DType::kF32 || tensor.shape.elements() != config.head_dim / 2) {
+      throw Error(ErrorCode::kCorruptFile,
+                  fmt::format("is {} {}, {} numbers of F32 expected", info(tensor.dtype).name,
+                              tensor.shape.to_string(), config.head_dim / 2));
+    }
+    std::vector<float> factors(config.head_dim / 2);
+    file.files()[tensor.file].read_at(tensor.offset, std::as_writable_bytes(std::span(factors)));
+    for (const float factor : factors) {
+      if (factor > 0 && factor <= 1e6f) continue;
+      throw Error(ErrorCode::kCorruptFile, fmt::format("{} is no factor", factor));
+    }
+    config.rope_scaling.kind = RopeScaling::Kind::kFactors;
+    config.rope_scaling.factors = std::move(factors);
+  });
 }
 
 }  // namespace
@@ -119,6 +140,11 @@ Checkpoint Checkpoint::open_gguf(const fs::path& path) {
     if (embedding != by_name.end()) checkpoint.config_.vocab = embedding->second->shape.rows();
     if (checkpoint.config_.vocab == 0) checkpoint.config_.vocab = 1;  // reported as missing below
     parameter_count(checkpoint.config_);                              // refuses what overflows
+    if (const auto factors = by_name.find(kRopeFactorsName);
+        factors != by_name.end() && architecture.gguf_interleaves_heads()) {
+      read_rope_factors(file, *factors->second, checkpoint.config_);
+      by_name.erase(factors);
+    }
 
     for (const TensorSpec& spec : tensors_of(checkpoint.config_)) {
       const auto found = by_name.find(spec.gguf);

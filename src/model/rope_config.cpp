@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "model/architecture.h"
 #include "model/hparams.h"
+#include "model/rope.h"
 
 namespace pajamas::model {
 namespace {
@@ -44,20 +45,16 @@ void check(const RopeScaling& s) {
                 "is not above low_freq_factor");
 }
 
-// 0.1 * m * ln(factor) + 1, as YaRN's paper has it (m = 1).
-double yarn_scale(double factor, double m) {
-  return factor <= 1 ? 1.0 : 0.1 * m * std::log(factor) + 1;
-}
-
 double number_or(const JsonParams& params, const char* key, double otherwise) {
   return params.has(key) ? params.number(key) : otherwise;
 }
 
-double yarn_attention_factor(const JsonParams& params, double factor) {
+double read_attention_factor(const JsonParams& params, double factor) {
   if (params.has("attention_factor")) return params.number("attention_factor");
   const double m = number_or(params, "mscale", 0), all = number_or(params, "mscale_all_dim", 0);
-  if (m != 0 && all != 0) return yarn_scale(factor, m) / yarn_scale(factor, all);
-  return yarn_scale(factor, 1);
+  if (m != 0 && all != 0)
+    return yarn_attention_factor(factor, m) / yarn_attention_factor(factor, all);
+  return yarn_attention_factor(factor);
 }
 
 RopeScaling read_scaling(const JsonParams& params, std::uint64_t context) {
@@ -87,7 +84,7 @@ RopeScaling read_scaling(const JsonParams& params, std::uint64_t context) {
     s.beta_slow = number_or(params, "beta_slow", 1);
     s.truncate = params.flag_or("truncate", true);
     require_range(s.factor > 0, "factor", s.factor, "is not positive");
-    s.attention_factor = yarn_attention_factor(params, s.factor);
+    s.attention_factor = read_attention_factor(params, s.factor);
   }
   check(s);
   return s;
@@ -102,6 +99,7 @@ const char* kind_name(Kind kind) {
     case Kind::kLlama3:
       return "llama3";
     case Kind::kNone:
+    case Kind::kFactors:
       break;
   }
   return "default";
@@ -151,7 +149,7 @@ void read_rope(const io::GgufMetadata& metadata, ModelConfig& config) {
     with_context(params.key("rope.scaling"),
                  [&] { require_range(s.factor > 0, "factor", s.factor, "is not positive"); });
     s.attention_factor =
-        yarn_scale(s.factor, 1) * params.number_or("rope.scaling.yarn_attn_factor", 1);
+        yarn_attention_factor(s.factor) * params.number_or("rope.scaling.yarn_attn_factor", 1);
     s.truncate = metadata.find_bool(params.key("rope.scaling.yarn_truncate")).value_or(true);
   }
   with_context(params.key("rope.scaling"), [&] { check(s); });
@@ -159,7 +157,14 @@ void read_rope(const io::GgufMetadata& metadata, ModelConfig& config) {
 
 void write_rope_scaling(const ModelConfig& config, io::GgufMetadata& metadata) {
   const RopeScaling& s = config.rope_scaling;
-  if (s.kind == Kind::kNone || s.kind == Kind::kLlama3) return;
+  if (s.kind == Kind::kNone) return;
+  if (s.kind == Kind::kLlama3 || s.kind == Kind::kFactors) {
+    // A tensor of factors, which only this architecture has there.
+    if (config.architecture->gguf_interleaves_heads()) return;
+    throw Error(ErrorCode::kUnsupported, "GGUF cannot say so for this architecture",
+                "write --format mlx")
+        .at("rope_scaling llama3");
+  }
   const GgufParams params(metadata, config.architecture->gguf_name());
   const auto add = [&](const char* suffix, io::GgufValue value) {
     metadata.add(params.key(suffix), std::move(value));
@@ -168,7 +173,7 @@ void write_rope_scaling(const ModelConfig& config, io::GgufMetadata& metadata) {
   add("rope.scaling.factor", static_cast<float>(s.factor));
   if (s.kind == Kind::kLinear) return;
   add("rope.scaling.original_context_length", static_cast<std::uint32_t>(s.original_context));
-  const double usual = yarn_scale(s.factor, 1);
+  const double usual = yarn_attention_factor(s.factor);
   if (std::abs(s.attention_factor - usual) > 1e-6 * usual) {
     add("rope.scaling.yarn_attn_factor", static_cast<float>(s.attention_factor / usual));
   }
@@ -180,8 +185,17 @@ void write_rope_scaling(const ModelConfig& config, io::GgufMetadata& metadata) {
 
 void write_rope(const ModelConfig& config, json& to) {
   to["rope_theta"] = config.rope_theta;
-  const RopeScaling& s = config.rope_scaling;
+  RopeScaling s = config.rope_scaling;
   if (s.kind == Kind::kNone) return;
+  if (s.kind == Kind::kFactors) {
+    const auto llama3 = llama3_of(config);
+    if (!llama3) {
+      throw Error(ErrorCode::kUnsupported, "these factors are no scaling that config.json can say",
+                  "take the original checkpoint")
+          .at("rope_freqs.weight");
+    }
+    s = *llama3;
+  }
   json scaling = {{"rope_type", kind_name(s.kind)}, {"factor", s.factor}};
   if (s.kind != Kind::kLinear) scaling["original_max_position_embeddings"] = s.original_context;
   if (s.kind == Kind::kYarn) {

@@ -89,8 +89,9 @@ class Writer {
  public:
   Writer(const PlannedOutput& plan, OutputOptions options)
       : plan_(plan), written_(plan.files.size()) {
-    for (std::size_t i = 0; i < plan.tensors.size(); ++i)
-      index_.emplace(plan.tensors[i].spec.key, i);
+    for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
+      if (plan.tensors[i].content.empty()) index_.emplace(plan.tensors[i].spec.key, i);
+    }
     const bool single = is_single_file(plan);
     if (!single) folder_.emplace(plan.path, options);
     for (const PlannedFile& file : plan.files) {
@@ -98,6 +99,9 @@ class Writer {
           single ? std::make_unique<OutputFile>(plan.path, file.bytes, options)
                  : std::make_unique<OutputFile>(folder_->create_file(file.name, file.bytes)));
       files_.back()->write_at(0, as_byte_span(file.header));
+    }
+    for (const PlannedTensor& tensor : plan.tensors) {
+      if (!tensor.content.empty()) write(tensor.planes[0], 0, as_byte_span(tensor.content));
     }
   }
 
@@ -276,7 +280,14 @@ class Execution {
     const double encoded = seconds_now();
     for (std::size_t plane = 0; plane < target.encoding.planes(); ++plane) {
       const std::uint64_t row = target.encoding.plane_row_bytes(plane, cols);
-      writers_[output]->write(target.planes[plane], piece.first * row, planes.plane[plane]);
+      if (target.row_order == RowOrder::kSame) {
+        writers_[output]->write(target.planes[plane], piece.first * row, planes.plane[plane]);
+        continue;
+      }
+      for (std::uint64_t i = 0; i < piece.rows; ++i) {
+        writers_[output]->write(target.planes[plane], target.target_row(piece.first + i) * row,
+                                planes.plane[plane].subspan(i * row, row));
+      }
     }
     scratch.stats.encode[output] += encoded - began;
     scratch.stats.write[output] += seconds_now() - encoded;

@@ -9,6 +9,8 @@
 #include "base/error.h"
 #include "io/gguf.h"
 #include "io/safetensors.h"
+#include "model/rope.h"
+#include "model/rope_config.h"
 #include "quantize/execute.h"
 #include "quantize/gguf_metadata.h"
 #include "quantize/mlx_files.h"
@@ -41,6 +43,38 @@ std::vector<PlannedTensor> planned_tensors(std::span<const model::TensorSpec> sp
   return tensors;
 }
 
+// Queries and keys go from the source's order of rows to the output's.
+void order_rows(const PlanInput& input, bool interleaved, PlannedOutput& output) {
+  if (input.config.rope_interleaved == interleaved) return;
+  for (PlannedTensor& tensor : output.tensors) {
+    const model::Role role = tensor.spec.key.role;
+    if (role != model::Role::kAttnQ && role != model::Role::kAttnK) continue;
+    tensor.row_order = interleaved ? RowOrder::kInterleave : RowOrder::kSeparate;
+    tensor.head_dim = input.config.head_dim;
+  }
+}
+
+// A llama3 scaling is a tensor in GGUF, which comes where its name belongs in llama.cpp's order.
+void add_rope_factors(const model::ModelConfig& config, PlannedOutput& output) {
+  using Kind = model::RopeScaling::Kind;
+  const Kind kind = config.rope_scaling.kind;
+  if (kind != Kind::kLlama3 && kind != Kind::kFactors) return;
+  const std::vector<float> factors = model::rope_factors(config);
+  PlannedTensor tensor;
+  tensor.name = model::kRopeFactorsName;
+  tensor.spec.gguf = tensor.name;
+  tensor.spec.shape = {factors.size()};
+  tensor.encoding = {.dtype = DType::kF32};
+  tensor.reason = "the scaling of the rotary embedding, as GGUF has it";
+  tensor.bytes = factors.size() * sizeof(float);
+  const auto bytes = std::as_bytes(std::span(factors));
+  tensor.content.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto after = std::ranges::find_if(output.tensors, [&](const PlannedTensor& other) {
+    return other.spec.key.layer >= 0 || other.name > tensor.name;
+  });
+  output.tensors.insert(after, std::move(tensor));
+}
+
 void sum_up(PlannedOutput& output, const model::ModelConfig& config) {
   for (const PlannedTensor& tensor : output.tensors) output.tensor_bytes += tensor.bytes;
   for (const PlannedFile& file : output.files) output.file_bytes += file.bytes;
@@ -70,6 +104,8 @@ PlannedOutput plan_gguf(const PlanInput& input, const Recipe& recipe,
   const auto specs = in_gguf_order(input.config);
   output.tensors =
       choose(input, recipe, specs, choose_gguf_types(recipe, input.config, specs), notes);
+  order_rows(input, input.config.architecture->gguf_interleaves_heads(), output);
+  add_rope_factors(input.config, output);
   const GgufSource source{
       .name = input.name,
       .gguf = input.gguf.get(),
@@ -82,7 +118,7 @@ PlannedOutput plan_gguf(const PlanInput& input, const Recipe& recipe,
     stored.push_back({tensor.name, tensor.encoding.dtype, tensor.spec.shape});
   }
   io::GgufLayout layout = io::lay_out_gguf(metadata, stored);
-  for (std::size_t i = 0; i < stored.size(); ++i) {
+  for (std::size_t i = 0; i < output.tensors.size(); ++i) {
     output.tensors[i].planes[0] = {0, layout.offsets[i]};
   }
   output.files.push_back({"", std::move(layout.header), layout.file_bytes});
@@ -153,6 +189,7 @@ PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe,
   const auto specs = model::tensors_of(input.config);
   const DType plain = *find_mlx_method(recipe.method) == 16 ? DType::kBF16 : input.plain;
   output.tensors = choose(input, recipe, specs, choose_mlx_types(recipe, plain, specs), notes);
+  order_rows(input, false, output);
   lay_out_shards(output);
   std::vector<MlxTensor> stored;
   std::uint64_t total = 0;
@@ -162,6 +199,8 @@ PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe,
   }
   json config = input.config_json;
   if (plain != input.plain) config["torch_dtype"] = "bfloat16";
+  // mlx-lm reads the older spelling alone.
+  if (!config.contains("rope_theta")) model::write_rope(input.config, config);
   output.small_files.push_back({"config.json", make_mlx_config(config, recipe, stored)});
   output.small_files.push_back(
       {"model.safetensors.index.json",
@@ -172,6 +211,13 @@ PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe,
 }
 
 }  // namespace
+
+std::uint64_t PlannedTensor::target_row(std::uint64_t row) const noexcept {
+  if (row_order == RowOrder::kSame) return row;
+  const std::uint64_t half = head_dim / 2, in_head = row % head_dim, head = row - in_head;
+  if (row_order == RowOrder::kInterleave) return head + in_head % half * 2 + in_head / half;
+  return head + in_head % 2 * half + in_head / 2;
+}
 
 Plan make_plan(const PlanInput& input, const std::vector<Recipe>& recipes, int threads) {
   Plan plan;

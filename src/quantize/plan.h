@@ -22,6 +22,9 @@ struct PlannedPlane {
   std::uint64_t offset = 0;  // from the start of that file
 };
 
+// Rows of q and k lie half a head apart from those they turn with, or beside them.
+enum class RowOrder : std::uint8_t { kSame, kInterleave, kSeparate };
+
 struct PlannedTensor {
   model::TensorSpec spec;
   std::string name;  // in the output's format
@@ -30,6 +33,12 @@ struct PlannedTensor {
   std::uint64_t bytes = 0;
   std::array<PlannedPlane, Encoding::kMaxPlanes> planes;
   bool repacked = false;  // the stored numbers are taken over bit for bit
+  RowOrder row_order = RowOrder::kSame;
+  std::uint64_t head_dim = 0;  // where rows change their order
+  std::string content;         // of a tensor that no checkpoint holds; else empty
+
+  // Where a row of the source goes.
+  std::uint64_t target_row(std::uint64_t row) const noexcept;
 };
 
 // A file that holds tensors.
