@@ -21,7 +21,7 @@ struct RopeScaling {
   double attention_factor = 1;         // cosine and sine are multiplied by it
   double low_freq_factor = 1;          // llama3
   double high_freq_factor = 4;         //
-  std::vector<float> factors;          // kFactors: what each pair's frequency is divided by
+  std::vector<float> factors = {};     // kFactors: what each pair's frequency is divided by
 
   friend bool operator==(const RopeScaling&, const RopeScaling&) = default;
 };

@@ -155,6 +155,23 @@ void read_rope(const io::GgufMetadata& metadata, ModelConfig& config) {
   with_context(params.key("rope.scaling"), [&] { check(s); });
 }
 
+std::string describe(const RopeScaling& s) {
+  switch (s.kind) {
+    case Kind::kNone:
+      return "none";
+    case Kind::kLinear:
+      return fmt::format("linear, factor {}", s.factor);
+    case Kind::kFactors:
+      return "a factor for each frequency";
+    case Kind::kYarn:
+    case Kind::kLlama3:
+      break;
+  }
+  return fmt::format("{}, factor {} from {} positions{}", kind_name(s.kind), s.factor,
+                     s.original_context,
+                     s.kind == Kind::kYarn && !s.truncate ? ", range not rounded" : "");
+}
+
 void write_rope_scaling(const ModelConfig& config, io::GgufMetadata& metadata) {
   const RopeScaling& s = config.rope_scaling;
   if (s.kind == Kind::kNone) return;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "io/gguf.h"
 #include "model/config.h"
@@ -13,6 +14,9 @@ namespace pajamas::model {
 // Throws Error{kCorruptFile} naming the key, kUnsupported naming the scaling.
 void read_rope(const nlohmann::json& json, ModelConfig& config);
 void read_rope(const io::GgufMetadata& metadata, ModelConfig& config);
+
+// "none", "yarn, factor 32 from 4096 positions": for people.
+std::string describe(const RopeScaling& scaling);
 
 // rope.scaling.*; nothing where there is none, and nothing for llama3, which is a tensor there.
 void write_rope_scaling(const ModelConfig& config, io::GgufMetadata& metadata);
