@@ -118,6 +118,27 @@ TEST(KvCache, TruncatesWithinAStepAndGivesUpBeyond) {
   plain.expect(*plain.cache, 1, 0);
 }
 
+// Wherever a truncation may go back to, the next token finds its window.
+TEST(KvCache, EveryTruncationThatIsGrantedLeavesAWholeWindow) {
+  for (const std::uint32_t window : {1u, 100u, 128u, 300u}) {
+    Filled filled(window, KvType::kF32);
+    for (std::uint32_t length = 500; length <= 2500; length += 500) filled.grow(length);
+    // Of 20 blocks; a block is keys and values of two heads of 32 floats.
+    const std::uint64_t kept = filled.cache->bytes() / (2 * 2 * 128 * 32 * 4) - 2 * 20;
+    std::uint32_t furthest = 2500;
+    for (std::uint32_t length = 2499; length > 0; --length) {
+      KvCache cache = *filled.cache;
+      if (cache.truncate(length) == 0) continue;
+      ASSERT_EQ(cache.length(), length);
+      furthest = length;
+      const std::uint32_t seen = length + 1 > window ? length + 1 - window : 0;
+      ASSERT_GE(seen, (20 - kept) * 128) << window << " " << length;
+      for (std::uint32_t p = seen; p < length; p += 17) filled.expect(cache, 1, p);
+    }
+    EXPECT_LE(furthest, 2500 - KvCache::kMaxStep);
+  }
+}
+
 TEST(KvCache, ForksKeepWhatTheOtherDropsOrOverwrites) {
   Filled filled(128, KvType::kF32);
   filled.grow(300);
