@@ -16,12 +16,14 @@
 #include "base/output.h"
 #include "base/system.h"
 #include "cli/command.h"
+#include "cli/kv_option.h"
 #include "cli/open_engine.h"
 #include "cli/sampling_defaults.h"
 #include "cli/terminal.h"
 #include "model/chat.h"
 #include "model/text_assets.h"
 #include "runtime/generate.h"
+#include "runtime/native/kv_cache.h"
 #include "runtime/utf8_stream.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
@@ -31,7 +33,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::uint64_t kDefaultContext = 4096;
 constexpr std::uint64_t kMaxContext = std::uint64_t{1} << 31;
 
 struct Options {
@@ -45,6 +46,7 @@ struct Options {
   int threads = 0;
   std::string backend = "cpu";
   std::string kernels;
+  std::string kv_cache = "f32";
   std::string stats;
 };
 
@@ -112,7 +114,7 @@ std::vector<std::int32_t> prompt_tokens(const Options& options, const model::Tex
 
 std::uint64_t context_of(const Options& options, const model::ModelConfig& config,
                          Progress& progress) {
-  if (options.context == 0) return std::min(config.context_length, kDefaultContext);
+  if (options.context == 0) return default_context(config);
   const auto context = static_cast<std::uint64_t>(options.context);
   if (context > config.context_length) {
     progress.note(fmt::format("--ctx {} is more than the {} positions this model was made for",
@@ -142,23 +144,32 @@ std::string_view reason_text(runtime::StopReason reason) {
   return "";
 }
 
-void report(const runtime::GenerateResult& result, double load_seconds) {
+// What the context's keys and values take.
+struct CacheCost {
+  runtime::KvType type;
+  std::uint64_t bytes;
+  std::string text;
+};
+
+void report(const runtime::GenerateResult& result, double load_seconds, const CacheCost& cache) {
   fmt::print(stderr,
              "{}; prompt: {} tokens, {:.2f} tokens/s; generation: {} tokens, {:.2f} tokens/s; "
-             "load: {:.2f} s; peak memory: {}\n",
+             "load: {:.2f} s; KV cache: {}; peak memory: {}\n",
              reason_text(result.reason), result.prompt_tokens, result.prompt_tokens_per_second(),
              result.generated_tokens, result.generation_tokens_per_second(), load_seconds,
-             readable_bytes(peak_resident_bytes()));
+             cache.text, readable_bytes(peak_resident_bytes()));
 }
 
 void write_stats(const std::string& path, const runtime::GenerateResult& result,
-                 double load_seconds) {
+                 double load_seconds, const CacheCost& cache) {
   const ordered_json stats = {
       {"prompt_tokens", result.prompt_tokens},
       {"prompt_tokens_per_second", result.prompt_tokens_per_second()},
       {"generated_tokens", result.generated_tokens},
       {"generation_tokens_per_second", result.generation_tokens_per_second()},
       {"load_seconds", load_seconds},
+      {"kv_cache", runtime::info(cache.type).name},
+      {"kv_cache_bytes", cache.bytes},
       {"peak_memory_bytes", peak_resident_bytes()}};
   const std::string text = stats.dump(2) + "\n";
   OutputFile file(path, text.size(), {.replace = true});
@@ -169,6 +180,7 @@ void write_stats(const std::string& path, const runtime::GenerateResult& result,
 void run_model(const Options& options, Context& context) {
   check_numbers(options);
   require_backend(options.backend);
+  const runtime::KvType kv_type = kv_type_of(options.kv_cache);
   const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
   const TaskPool pool(options.threads);
   const double start = seconds_now();
@@ -181,7 +193,7 @@ void run_model(const Options& options, Context& context) {
   const text::Tokenizer tokenizer = make_tokenizer(assets);
   const std::uint64_t positions = context_of(options, checkpoint.config(), *context.progress);
   const std::unique_ptr<runtime::Engine> engine =
-      open_engine(std::move(checkpoint), pool, kernels, positions);
+      open_engine(std::move(checkpoint), pool, kernels, positions, kv_type);
   const double load_seconds = seconds_now() - start;
 
   const std::vector<std::int32_t> prompt =
@@ -206,8 +218,10 @@ void run_model(const Options& options, Context& context) {
     return runtime::generate(*engine, sampler, prompt, generate, context.stop, on_prompt, on_token);
   });
   print_text(stream.finish() + "\n");
-  report(result, load_seconds);
-  if (!options.stats.empty()) write_stats(options.stats, result, load_seconds);
+  const CacheCost cache{kv_type, runtime::KvCache::bytes_for(engine->config(), positions, kv_type),
+                        kv_cache_text(engine->config(), positions, kv_type)};
+  report(result, load_seconds, cache);
+  if (!options.stats.empty()) write_stats(options.stats, result, load_seconds, cache);
 }
 
 }  // namespace
@@ -233,6 +247,7 @@ void add_run(CLI::App& app, Context& context) {
   add_threads_option(*command, options->threads);
   add_backend_option(*command, options->backend);
   add_kernels_option(*command, options->kernels);
+  add_kv_cache_option(*command, options->kv_cache);
   command->add_option("--stats", options->stats, "Write tokens, rates and memory as JSON")
       ->type_name("FILE.json");
   command->footer(

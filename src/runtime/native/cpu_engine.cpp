@@ -16,19 +16,21 @@ using model::Role;
 using model::TensorKey;
 
 CpuEngine::CpuEngine(std::unique_ptr<const WeightStore> weights, const TaskPool& pool,
-                     const kernels::KernelTable& table)
+                     const kernels::KernelTable& table, KvType kv_type)
     : weights_(std::move(weights)),
       device_{table, pool},
-      rope_(model::rope_table(weights_->config())) {}
+      rope_(model::rope_table(weights_->config())),
+      kv_type_(kv_type) {}
 
-std::uint64_t CpuEngine::memory_for(const model::ModelConfig& config, std::uint64_t positions) {
+std::uint64_t CpuEngine::memory_for(const model::ModelConfig& config, std::uint64_t positions,
+                                    KvType kv_type) {
   // Per row of a batch: residual, norm, update, queries, attention, keys, values, gate and up.
   const std::uint64_t row =
       3 * config.hidden + 2 * config.q_rows() + 2 * config.kv_rows() + 2 * config.ffn;
   const std::uint64_t work = checked_mul(kMaxBatch * sizeof(float), row);
   const std::uint64_t experts = expert_work_bytes(config, kMaxBatch);
   return checked_add(
-      KvCache::bytes_for(config, positions),
+      KvCache::bytes_for(config, positions, kv_type),
       checked_add(checked_add(work, experts), checked_mul(config.vocab, sizeof(float))));
 }
 
@@ -45,7 +47,7 @@ const KvCache& CpuEngine::session(SessionId id) const {
 }
 
 SessionId CpuEngine::create_session() {
-  sessions_.emplace(next_session_, config());
+  sessions_.try_emplace(next_session_, config(), kv_type_);
   return next_session_++;
 }
 
@@ -54,7 +56,10 @@ SessionId CpuEngine::fork(SessionId from) {
   return next_session_++;
 }
 
-void CpuEngine::truncate(SessionId id, std::uint32_t length) { session(id).truncate(length); }
+std::uint32_t CpuEngine::truncate(SessionId id, std::uint32_t length) {
+  return session(id).truncate(length);
+}
+
 void CpuEngine::release(SessionId id) { sessions_.erase(id); }
 std::uint32_t CpuEngine::length(SessionId id) const { return session(id).length(); }
 
