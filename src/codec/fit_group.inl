@@ -30,11 +30,11 @@ struct Sums {
 
 template <bool kWeighted>
 inline Sums sums_at(const Tile& t, const Lanes& inv, const Lanes& offset, float low, float high) {
-  const Lanes lo = splat(low), hi = splat(high);
+  const CodeRange range = code_range(low, high);
   Sums s{splat(0), splat(0), splat(0)};
   for (int k = 0; k < t.n; ++k) {
     const Lanes x = load(t.x + k * kLanes);
-    const Lanes q = nearest(min(max((x - offset) * inv, lo), hi));
+    const Lanes q = nearest_codes((x - offset) * inv, range);
     const Lanes wq = weighted<kWeighted>(t, k, q);
     s.q = s.q + wq;
     s.qq = s.qq + wq * q;
@@ -46,11 +46,11 @@ inline Sums sums_at(const Tile& t, const Lanes& inv, const Lanes& offset, float 
 // The same without an offset and without the plain sum.
 template <bool kWeighted>
 inline Sums symmetric_sums_at(const Tile& t, const Lanes& inv, float low, float high) {
-  const Lanes lo = splat(low), hi = splat(high);
+  const CodeRange range = code_range(low, high);
   Sums s{splat(0), splat(0), splat(0)};
   for (int k = 0; k < t.n; ++k) {
     const Lanes x = load(t.x + k * kLanes);
-    const Lanes q = nearest(min(max(x * inv, lo), hi));
+    const Lanes q = nearest_codes(x * inv, range);
     const Lanes wq = weighted<kWeighted>(t, k, q);
     s.qq = s.qq + wq * q;
     s.xq = s.xq + wq * x;
@@ -62,11 +62,12 @@ inline Sums symmetric_sums_at(const Tile& t, const Lanes& inv, float low, float 
 template <bool kWeighted>
 inline Lanes error_at(const Tile& t, const Lanes& step, const Lanes& offset, float low,
                       float high) {
-  const Lanes lo = splat(low), hi = splat(high), inv = inverse(step);
+  const CodeRange range = code_range(low, high);
+  const Lanes inv = inverse(step);
   Lanes error = splat(0);
   for (int k = 0; k < t.n; ++k) {
     const Lanes x = load(t.x + k * kLanes) - offset;
-    const Lanes q = nearest(min(max(x * inv, lo), hi));
+    const Lanes q = nearest_codes(x * inv, range);
     const Lanes r = x - step * q;
     error = error + weighted<kWeighted>(t, k, r * r);
   }

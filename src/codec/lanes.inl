@@ -99,11 +99,6 @@ inline Lanes nearest(const Lanes& a) {
   return (a + magic) - magic;
 }
 
-// 1 / a, and 0 where a is 0 or so small that its inverse is not finite.
-inline Lanes inverse(const Lanes& a) {
-  return select(splat(2.4e-38f) < abs(a), splat(1.0f) / a, splat(0.0f));
-}
-
 inline IntLanes as_bits(const Lanes& a) {
   IntLanes r;
   PJ_EACH_PIECE r.p[i] = (IntVector)a.p[i];
@@ -114,6 +109,34 @@ inline Lanes from_bits(const IntLanes& a) {
   Lanes r;
   PJ_EACH_PIECE r.p[i] = (FloatVector)a.p[i];
   return r;
+}
+
+// Codes: floats rounded to whole numbers and clamped to low..high. A float plus 1.5 * 2^23 has the
+// rounded number in its low bits, and its bits are in order as integers, which any instruction set
+// can clamp in two instructions; so a ratio of any size (infinity too) ends at its side's limit.
+struct CodeRange {
+  std::int32_t low, high;
+};
+
+inline CodeRange code_range(float low, float high) {
+  return {std::bit_cast<std::int32_t>(12582912.0f + low),
+          std::bit_cast<std::int32_t>(12582912.0f + high)};
+}
+
+inline Lanes nearest_codes(const Lanes& ratio, const CodeRange& range) {
+  const Lanes magic = splat(12582912.0f);
+  IntLanes bits = as_bits(ratio + magic);
+  const IntVector low = range.low - IntVector{}, high = range.high - IntVector{};
+  PJ_EACH_PIECE {
+    bits.p[i] = bits.p[i] < low ? low : bits.p[i];
+    bits.p[i] = bits.p[i] > high ? high : bits.p[i];
+  }
+  return from_bits(bits) - magic;
+}
+
+// 1 / a, and 0 where a is 0 or so small that its inverse is not finite.
+inline Lanes inverse(const Lanes& a) {
+  return select(splat(2.4e-38f) < abs(a), splat(1.0f) / a, splat(0.0f));
 }
 
 // The nearest value that F16 can store, saturating at the largest finite one.
