@@ -163,19 +163,28 @@ inline Lanes to_bf16(const Lanes& a) {
   return from_bits(bits);
 }
 
-// Neighbours among the storable values of one type: `direction` +1 away from zero, -1 towards it.
-inline Lanes stored_neighbour(DType type, const Lanes& a, int direction) {
-  const int ulp = type == DType::kBF16 ? 0x10000 : type == DType::kF16 ? 0x2000 : 1;
-  IntLanes bits = as_bits(a);
-  PJ_EACH_PIECE bits.p[i] += ulp * direction;
-  return from_bits(bits);
-}
-
 inline Lanes to_stored(DType type, const Lanes& a) {
   if (type == DType::kF16) return to_f16(a);
   if (type == DType::kBF16) return to_bf16(a);
   const Lanes limit = splat(0x1.FFFFFEp127f);
   return min(max(a, splat(0.0f) - limit), limit);
+}
+
+// The smallest positive value of a type.
+inline float smallest_stored(DType type) {
+  return type == DType::kF16 ? 0x1p-24f : type == DType::kBF16 ? 0x1p-133f : 0x1p-149f;
+}
+
+// The storable value `away` places further from zero than a storable one, or nearer to it.
+inline Lanes stored_neighbour(DType type, const Lanes& a, int away) {
+  const int ulp = type == DType::kBF16 ? 0x10000 : type == DType::kF16 ? 0x2000 : 1;
+  IntLanes bits = as_bits(abs(a));
+  PJ_EACH_PIECE bits.p[i] += ulp * away;
+  // F16's subnormals are normal floats here, further apart than their bits say.
+  const float distance = smallest_stored(type) * static_cast<float>(away);
+  const Lanes next = from_bits(bits), least = max(abs(a) + splat(distance), splat(0));
+  const Lanes moved = to_stored(type, away > 0 ? max(next, least) : min(next, least));
+  return select(a < splat(0), splat(0) - moved, moved);
 }
 
 // 16 runs of `count` consecutive floats (a multiple of 4), one a lane: to[k] holds element k of
