@@ -8,47 +8,67 @@ struct Effort {
   SymmetricSearch symmetric;
   AffineSearch affine;
   BlockSearch block;
-  int neighbours;  // storable steps tried around the ideal one, where a group stores its own
+  PairSearch pairs;  // instead of `affine` where `above` is not 0
 };
 
 inline Effort effort_for(const Encoding& encoding) noexcept {
+  Effort effort{};
   if (encoding.is_affine()) {
     switch (encoding.bits) {
       case 2:
-        return {{}, {0.08f, 8, 4, false}, {}, 1};
+        effort.affine = {0.85f, 0, 1, false, 14, 1, 0.5f, false, 1};
+        return effort;
       case 3:
-        return {{}, {0.05f, 8, 3, false}, {}, 1};
+        effort.affine = {0.9f, 0, 1, false, 18, 1, 0.5f, false, 1};
+        return effort;
       case 4:
-        return {{}, {0.035f, 7, 2, false}, {}, 1};
+        effort.affine = {1, 0, 1, false, 16, 1, 0.5f, false, 1};
+        return effort;
       case 5:
-        return {{}, {0.02f, 6, 2, false}, {}, 1};
+        effort.affine = {1, 0, 1, false, 14, 0.8f, 0.4f, false, 1};
+        return effort;
       case 6:
-        return {{}, {0.01f, 5, 1, false}, {}, 2};
+        effort.affine = {1, 0, 1, false, 16, 1, 0.5f, false, 1};
+        return effort;
       default:
-        return {{}, {0.004f, 1, 1, false}, {}, 3};
+        effort.affine = {1, 0, 1, false, 16, 1, 0.5f, false, 1};
+        if (encoding.dtype == DType::kBF16) effort.pairs = {0, 5, 1};
+        return effort;
     }
   }
   switch (encoding.dtype) {
     case DType::kQ4_0:
-      return {{7.0f, 0.25f, 9, true, 2}, {}, {}, 0};
+      effort.symmetric = {7.0f, 0.25f, 9, true, 2};
+      return effort;
     case DType::kQ5_0:
-      return {{13.0f, 0.2f, 20, true, 1}, {}, {}, 0};
+      effort.symmetric = {13.0f, 0.2f, 20, true, 1};
+      return effort;
     case DType::kQ8_0:
-      return {{119.0f, 0.5f, 18, false, 1}, {}, {}, 0};
+      effort.symmetric = {119.0f, 0.5f, 18, false, 1};
+      return effort;
     case DType::kQ4_1:
-      return {{}, {0.02f, 12, 2, false}, {}, 0};
+      effort.affine = {1, 0, 1, false, 30, 1, 0.5f, false, 0};
+      return effort;
     case DType::kQ5_1:
-      return {{}, {0.005f, 20, 2, false}, {}, 0};
+      effort.affine = {1, 0, 1, false, 30, 1.2f, 0.6f, false, 1};
+      return effort;
     case DType::kQ2_K:
-      return {{}, {0.08f, 8, 3, true}, {3, 0.06f, 2, 1}, 0};
+      effort.affine = {1, 0.1f, 5, true, 8, 0.4f, 0.2f, true, 0};
+      effort.block = {3, 0.06f, 2, 1};
+      return effort;
     case DType::kQ3_K:
-      return {{2.75f, 0.25f, 8, true, 1}, {}, {3, 0.03f, 0, 1}, 0};
+      effort.symmetric = {2.75f, 0.25f, 8, true, 1};
+      effort.block = {3, 0.03f, 0, 1};
+      return effort;
     case DType::kQ4_K:
-      return {{}, {0.02f, 9, 2, true}, {2, 0.02f, 1, 3}, 0};
     case DType::kQ5_K:
-      return {{}, {0.012f, 12, 2, true}, {2, 0.02f, 1, 3}, 0};
-    default:
-      return {{27.5f, 0.4f, 13, true, 0}, {}, {1, 0.01f, 1, 2}, 0};  // Q6_K
+      effort.affine = {1, 0, 1, false, 22, 0.8f, 0.4f, true, 0};
+      effort.block = {2, 0.02f, 2, 3};
+      return effort;
+    default:  // Q6_K
+      effort.symmetric = {27.5f, 0.4f, 13, true, 0};
+      effort.block = {1, 0.01f, 1, 2};
+      return effort;
   }
 }
 
@@ -105,7 +125,13 @@ inline void centre(Tile& t) {
   Lanes sum = splat(0);
   for (int k = 0; k < t.n; ++k) sum = sum + weighted<kWeighted>(t, k, load(t.x + k * kLanes));
   t.mean = sum * inverse(t.sum_w);
-  for (int k = 0; k < t.n; ++k) store(t.x + k * kLanes, load(t.x + k * kLanes) - t.mean);
+  t.sum_x = t.sum_xx = splat(0);
+  for (int k = 0; k < t.n; ++k) {
+    const Lanes x = load(t.x + k * kLanes) - t.mean, wx = weighted<kWeighted>(t, k, x);
+    store(t.x + k * kLanes, x);
+    t.sum_x = t.sum_x + wx;
+    t.sum_xx = t.sum_xx + wx * x;
+  }
 }
 
 template <bool kWeighted>
@@ -115,9 +141,10 @@ inline StoredFit fit_tile(Tile& t, const Grid& grid, const Effort& effort) {
   t.mean = splat(0);
   if (grid.has_offset()) {
     centre<kWeighted>(t);
+    if (effort.pairs.above != 0) return store_pairs<kWeighted>(t, grid, effort.pairs);
+    if (grid.groups() == 1) return store_affine<kWeighted>(t, grid, effort.affine);
     const AffineFit ideal =
         fit_affine<kWeighted>(t, static_cast<float>(grid.max_code), effort.affine);
-    if (grid.groups() == 1) return store_affine<kWeighted>(t, grid, ideal, effort.neighbours);
     return store_scales_and_mins<kWeighted>(t, grid, ideal, effort.block);
   }
   const SymmetricFit ideal = fit_symmetric<kWeighted>(

@@ -20,32 +20,106 @@ inline void keep_where(const IntLanes& mask, const StoredFit& from, StoredFit& t
 
 // ---- one group a block: the step (and offset) is stored as it is ----
 
+// The ideal step, rounded, and its storable neighbours: they matter where it is so small that they
+// are far apart.
 template <bool kWeighted>
 inline StoredFit store_symmetric(const Tile& t, const Grid& grid, const SymmetricFit& ideal) {
   const auto low = static_cast<float>(grid.min_code), high = static_cast<float>(grid.max_code);
-  StoredFit best{stored(t, grid.scale_type, ideal.step), splat(0), splat(1), splat(1), splat(0)};
-  best.error = error_at<kWeighted>(t, best.d, splat(0), low, high);
+  const Lanes exact = to_stored(grid.scale_type, ideal.step * t.unit);
+  StoredFit best{splat(0), splat(0), splat(1), splat(1), splat(1e30f)};
+  for (const int away : {0, 1, -1}) {
+    StoredFit now = best;
+    now.d = away == 0 ? exact : stored_neighbour(grid.scale_type, exact, away);
+    now.d = now.d * t.inv_unit;
+    now.error = error_at<kWeighted>(t, now.d, splat(0), low, high);
+    keep_where(now.error < best.error, now, best);
+  }
   return best;
 }
 
-// Steps of `ideal` and its storable neighbours; for each the best storable offset.
+// Everything at the offset, as stored.
 template <bool kWeighted>
-inline StoredFit store_affine(const Tile& t, const Grid& grid, const AffineFit& ideal,
-                              int neighbours) {
+inline StoredFit store_offset(const Tile& t, const Grid& grid) {
+  StoredFit fit{splat(0), stored(t, grid.scale_type, t.mean), splat(1), splat(1), splat(0)};
+  fit.error = error_at<kWeighted>(t, fit.d, fit.m - t.mean, 0, 0);
+  return fit;
+}
+
+// Steps that are not 0 and under which every code stays finite.
+struct StepLimits {
+  Lanes least, most;
+
+  StepLimits(const Tile& t, const Grid& grid)
+      : least(splat(smallest_stored(grid.scale_type)) * t.inv_unit),
+        most(splat(0x1.8p127f / static_cast<float>(grid.max_code)) * t.inv_unit) {}
+  Lanes operator()(const Lanes& step) const { return max(min(step, most), least); }
+};
+
+// The step and offset, as stored, that fit best under the codes that the search comes across.
+template <bool kWeighted>
+inline StoredFit store_affine(const Tile& t, const Grid& grid, const AffineSearch& search) {
+  const DType type = grid.scale_type;
   const auto high = static_cast<float>(grid.max_code);
   const Lanes inv_w = inverse(t.sum_w);
-  StoredFit best{splat(0), splat(0), splat(1), splat(1), splat(1e30f)};
-  for (int i = 0; i <= 2 * neighbours; ++i) {
-    const int away = i % 2 == 0 ? i / 2 : -(i + 1) / 2;  // 0, -1, 1, -2, 2
-    const Lanes exact = to_stored(grid.scale_type, ideal.step * t.unit);
-    const IntLanes nonzero = splat(0) < abs(exact);
-    const Lanes moved = select(nonzero, stored_neighbour(grid.scale_type, exact, away), exact);
-    const Lanes step = to_stored(grid.scale_type, moved) * t.inv_unit;
-    const Sums s = sums_at<kWeighted>(t, inverse(step), ideal.offset, 0, high);
-    const Lanes offset = stored(t, grid.scale_type, t.mean - step * s.q * inv_w);
-    StoredFit now{step, offset, splat(1), splat(1), splat(0)};
-    now.error = error_at<kWeighted>(t, step, offset - t.mean, 0, high);
-    keep_where(now.error < best.error, now, best);
+  const StepLimits limited(t, grid);
+  StoredFit best = store_offset<kWeighted>(t, grid);
+  Lanes from = best.m - t.mean;  // of the centred weights
+  const auto consider_step = [&](const Sums& s, const Lanes& step) {
+    StoredFit now{step, splat(0), splat(1), splat(1), splat(0)};
+    now.m = stored(t, type, t.mean - step * s.q * inv_w);
+    const Lanes offset = now.m - t.mean;
+    now.error = error_under(t, s, step, offset);
+    const IntLanes better = now.error < best.error;
+    keep_where(better, now, best);
+    from = select(better, offset, from);
+  };
+  const auto consider = [&](const Sums& s) {
+    const Lanes var = s.qq - s.q * s.q * inv_w;
+    const Lanes inv = select(splat(1e-6f) * s.qq < var, inverse(var), splat(0));
+    consider_step(s, stored(t, type, limited(s.xq * inv)));
+  };
+  const auto snap = [&](const Lanes& step) { return stored(t, type, limited(step)); };
+  search_affine<kWeighted>(t, high, search, best.d, from, snap, consider);
+  consider(sums_at<kWeighted>(t, inverse(best.d), from, 0, high));
+  for (int i = 1; i <= 2 * search.neighbours; ++i) {
+    const int away = i % 2 == 0 ? i / 2 : -(i + 1) / 2;  // -1, 1, -2, 2
+    const Lanes step = limited(stored_neighbour(type, best.d * t.unit, away) * t.inv_unit);
+    const Lanes start = from + splat(0.5f * high) * (best.d - step);  // the middle stays
+    consider_step(sums_at<kWeighted>(t, inverse(step), start, 0, high), step);
+  }
+  return best;
+}
+
+// Pairs of storable steps and offsets: steps from `below` places under the one that just spans the
+// range to `above` it, and for each the `offsets` places on both sides of what centres it.
+struct PairSearch {
+  int below, above, offsets;
+};
+
+// For grids so fine that a BF16 step or offset is coarse beside a code.
+template <bool kWeighted>
+inline StoredFit store_pairs(const Tile& t, const Grid& grid, const PairSearch& search) {
+  const DType type = grid.scale_type;
+  const auto high = static_cast<float>(grid.max_code);
+  const StepLimits limited(t, grid);
+  Lanes least = splat(4), most = splat(-4);
+  for (int k = 0; k < t.n; ++k) {
+    least = min(least, load(t.x + k * kLanes));
+    most = max(most, load(t.x + k * kLanes));
+  }
+  const Lanes spans = to_stored(type, limited((most - least) * splat(1 / high)) * t.unit);
+  const Lanes middle = t.mean + splat(0.5f) * (least + most);
+  StoredFit best = store_offset<kWeighted>(t, grid);
+  for (int i = -search.below; i <= search.above; ++i) {
+    const Lanes moved = i == 0 ? spans : stored_neighbour(type, spans, i);
+    const Lanes step = limited(moved * t.inv_unit);
+    const Lanes centred = to_stored(type, (middle - step * splat(0.5f * high)) * t.unit);
+    for (int j = -search.offsets; j <= search.offsets; ++j) {
+      const Lanes offset = j == 0 ? centred : stored_neighbour(type, centred, j);
+      StoredFit now{step, offset * t.inv_unit, splat(1), splat(1), splat(0)};
+      now.error = error_at<kWeighted>(t, step, now.m - t.mean, 0, high);
+      keep_where(now.error < best.error, now, best);
+    }
   }
   return best;
 }
@@ -149,15 +223,16 @@ inline StoredFit search_scales_and_mins(const Tile& t, const Grid& grid, const L
   const Lanes inv_m = inverse(m), inv_w = inverse(t.sum_w);
   const Lanes scale0 = to_code(ideal.step * inverse(d), grid.min_scale, grid.max_scale);
   const Lanes min0 = to_code((ideal.offset + t.mean) * inv_m, 0, grid.max_min);
+  const Lanes from = m * min0 - t.mean;
   StoredFit best{d, m, scale0, min0, splat(1e30f)};
   for (int away = -reach; away <= reach; ++away) {
     StoredFit now{d, m, scale0 + splat(static_cast<float>(away)), min0, splat(0)};
     now.scale = clamp(now.scale, grid.min_scale, grid.max_scale);
     const Lanes step = d * now.scale;
     // The offset that suits this step best under the codes it would get.
-    const Sums s = sums_at<kWeighted>(t, inverse(step), m * min0 - t.mean, 0, high);
+    const Sums s = sums_at<kWeighted>(t, inverse(step), from, 0, high);
     now.min = to_code((t.mean - step * s.q * inv_w) * inv_m, 0, grid.max_min);
-    now.error = error_at<kWeighted>(t, step, m * now.min - t.mean, 0, high);
+    now.error = error_under(t, s, step, m * now.min - t.mean);
     keep_where(now.error < best.error, now, best);
   }
   return best;

@@ -13,6 +13,8 @@ struct Tile {
   Lanes unit;      // power of two that was divided out, and its inverse
   Lanes inv_unit;  //
   Lanes mean;      // subtracted from x where the format has an offset, else 0
+  Lanes sum_x;     // weighted sums, where the format has an offset: of x, nearly 0,
+  Lanes sum_xx;    // and of its square
   alignas(64) float x[kMaxColumns * kLanes];
   alignas(64) float w[kMaxColumns * kLanes];
 };
@@ -30,11 +32,11 @@ struct Sums {
 
 template <bool kWeighted>
 inline Sums sums_at(const Tile& t, const Lanes& inv, const Lanes& offset, float low, float high) {
-  const Lanes lo = splat(low), hi = splat(high);
+  const CodeRange range = code_range(low, high);
   Sums s{splat(0), splat(0), splat(0)};
   for (int k = 0; k < t.n; ++k) {
     const Lanes x = load(t.x + k * kLanes);
-    const Lanes q = nearest(min(max((x - offset) * inv, lo), hi));
+    const Lanes q = nearest_codes((x - offset) * inv, range);
     const Lanes wq = weighted<kWeighted>(t, k, q);
     s.q = s.q + wq;
     s.qq = s.qq + wq * q;
@@ -46,11 +48,11 @@ inline Sums sums_at(const Tile& t, const Lanes& inv, const Lanes& offset, float 
 // The same without an offset and without the plain sum.
 template <bool kWeighted>
 inline Sums symmetric_sums_at(const Tile& t, const Lanes& inv, float low, float high) {
-  const Lanes lo = splat(low), hi = splat(high);
+  const CodeRange range = code_range(low, high);
   Sums s{splat(0), splat(0), splat(0)};
   for (int k = 0; k < t.n; ++k) {
     const Lanes x = load(t.x + k * kLanes);
-    const Lanes q = nearest(min(max(x * inv, lo), hi));
+    const Lanes q = nearest_codes(x * inv, range);
     const Lanes wq = weighted<kWeighted>(t, k, q);
     s.qq = s.qq + wq * q;
     s.xq = s.xq + wq * x;
@@ -62,11 +64,12 @@ inline Sums symmetric_sums_at(const Tile& t, const Lanes& inv, float low, float 
 template <bool kWeighted>
 inline Lanes error_at(const Tile& t, const Lanes& step, const Lanes& offset, float low,
                       float high) {
-  const Lanes lo = splat(low), hi = splat(high), inv = inverse(step);
+  const CodeRange range = code_range(low, high);
+  const Lanes inv = inverse(step);
   Lanes error = splat(0);
   for (int k = 0; k < t.n; ++k) {
     const Lanes x = load(t.x + k * kLanes) - offset;
-    const Lanes q = nearest(min(max(x * inv, lo), hi));
+    const Lanes q = nearest_codes(x * inv, range);
     const Lanes r = x - step * q;
     error = error + weighted<kWeighted>(t, k, r * r);
   }
@@ -128,12 +131,26 @@ inline SymmetricFit fit_symmetric(const Tile& t, float low, float high,
   return best;
 }
 
-// How much of the range is tried: both ends shrunk by 1, 1 - step, ...; then one end alone.
+// Squared error of the codes that gave the sums, without a pass over the columns. At best to 1e-7
+// of sum_xx, so it tells fits apart up to 6 bits or so.
+inline Lanes error_under(const Tile& t, const Sums& s, const Lanes& step, const Lanes& offset) {
+  return t.sum_xx + step * (step * s.qq - splat(2) * s.xq) +
+         offset * (offset * t.sum_w + splat(2) * (step * s.q - t.sum_x));
+}
+
+// First the codes are laid over the whole range of weights, shrunk at both ends to `first` of it,
+// then by shrink_step more each time. From there the search walks: it moves both ends of the best
+// fit so far at random, by up to `radius` steps, at the end by last_radius. Which weights happen to
+// lie near a code decides as much as how many are clipped, so where it goes matters little and how
+// often it tries matters most.
 struct AffineSearch {
-  float shrink_step;
-  int count;
-  int refinements;
+  float first, shrink_step;
+  int ranges;
+  bool single_ends;  // shrink every other range at one end alone too
+  int walks;         // an even number
+  float radius, last_radius;
   bool offset_not_positive;  // K-quants can only subtract a minimum
+  int neighbours;            // storable steps tried on both sides, where a group stores its own
 };
 
 struct AffineFit {
@@ -155,43 +172,77 @@ struct AffineFit {
       new_offset = select(positive, splat(0) - t.mean, new_offset);
       explained = select(positive, zero_gain, explained);
     }
-    const IntLanes better = gain < explained;
+    // Groups that are fitted exactly keep the first step, so that a block's groups agree on it.
+    const Lanes noise = splat(3e-7f) * (t.sum_xx + t.sum_w * t.mean * t.mean);
+    const IntLanes better = gain + noise < explained;
     step = select(better, new_step, step);
     offset = select(better, new_offset, offset);
     gain = select(better, explained, gain);
   }
 };
 
-template <bool kWeighted>
-inline void try_range(const Tile& t, const Lanes& from, const Lanes& to, float max_code,
-                      bool not_positive, AffineFit& best) {
-  const Lanes inv = splat(max_code) * inverse(to - from);
-  best.consider(t, sums_at<kWeighted>(t, inv, from, 0, max_code), not_positive);
+// How far the i-th try of a walk moves the ends, in steps: points of an additive recurrence, which
+// fill the square evenly however many are taken.
+struct Move {
+  float low, high;
+};
+
+inline Move move_of(int i, const AffineSearch& search) {
+  const auto count = static_cast<std::uint32_t>(i + 1);
+  const float part = static_cast<float>(i) / static_cast<float>(search.walks);
+  const float radius = search.radius + (search.last_radius - search.radius) * part;
+  const auto along = [&](std::uint32_t ratio) {
+    return radius * (static_cast<float>((ratio * count) >> 8) * 0x1p-23f - 1);
+  };
+  return {along(0xC13FA9A9u), along(0x91E10DA6u)};
 }
 
-template <bool kWeighted>
-inline AffineFit fit_affine(const Tile& t, float max_code, const AffineSearch& search) {
-  const bool not_positive = search.offset_not_positive;
+// Calls consider(Sums) with the codes of every range that is tried. `step` and `offset` refer to
+// the best so far, which consider() updates. snap(step) is the step whose codes are taken.
+template <bool kWeighted, class Snap, class Consider>
+inline void search_affine(const Tile& t, float max_code, const AffineSearch& search,
+                          const Lanes& step, const Lanes& offset, const Snap& snap,
+                          const Consider& consider) {
   Lanes low = splat(4), high = splat(-4);
   for (int k = 0; k < t.n; ++k) {
     const Lanes x = load(t.x + k * kLanes);
     low = min(low, x);
     high = max(high, x);
   }
-  if (not_positive) low = min(low, splat(0) - t.mean);
+  if (search.offset_not_positive) low = min(low, splat(0) - t.mean);
+  const auto try_range = [&](const Lanes& from, const Lanes& to) {
+    const Lanes s = snap((to - from) * splat(1 / max_code));
+    const Lanes start = splat(0.5f) * (from + to - s * splat(max_code));
+    consider(sums_at<kWeighted>(t, inverse(s), start, 0, max_code));
+  };
+  for (int i = 0; i < search.ranges; ++i) {
+    const Lanes part = splat(search.first - search.shrink_step * static_cast<float>(i));
+    try_range(low * part, high * part);
+    if (!search.single_ends || i == 0 || i % 2 != 0) continue;
+    try_range(low * part, high);
+    try_range(low, high * part);
+  }
+  const auto walk = [&](const Move& move) {
+    const Lanes s = snap(step * splat(1 + (move.high - move.low) / max_code));
+    return sums_at<kWeighted>(t, inverse(s), offset + step * splat(move.low), 0, max_code);
+  };
+  // Two at a time, so that one's sums need not wait for what the other's decide.
+  for (int i = 0; i < search.walks; i += 2) {
+    const Sums a = walk(move_of(i, search));
+    const Sums b = walk(move_of(i + 1, search));
+    consider(a);
+    consider(b);
+  }
+}
+
+template <bool kWeighted>
+inline AffineFit fit_affine(const Tile& t, float max_code, const AffineSearch& search) {
+  const bool not_positive = search.offset_not_positive;
   // The start: everything at the offset (a constant group stays there).
   AffineFit best{splat(0), splat(0), splat(0)};
   if (not_positive) best = {splat(0), splat(0) - max(t.mean, splat(0)), splat(-1e30f)};
-  for (int i = 0; i < search.count; ++i) {
-    const Lanes shrink = splat(1 - search.shrink_step * static_cast<float>(i));
-    try_range<kWeighted>(t, low * shrink, high * shrink, max_code, not_positive, best);
-    if (i == 0 || i % 2 != 0) continue;
-    try_range<kWeighted>(t, low * shrink, high, max_code, not_positive, best);
-    try_range<kWeighted>(t, low, high * shrink, max_code, not_positive, best);
-  }
-  for (int i = 0; i < search.refinements; ++i) {
-    const Sums s = sums_at<kWeighted>(t, inverse(best.step), best.offset, 0, max_code);
-    best.consider(t, s, not_positive);
-  }
+  const auto same = [](const Lanes& value) { return value; };
+  const auto consider = [&](const Sums& s) { best.consider(t, s, not_positive); };
+  search_affine<kWeighted>(t, max_code, search, best.step, best.offset, same, consider);
   return best;
 }

@@ -99,11 +99,6 @@ inline Lanes nearest(const Lanes& a) {
   return (a + magic) - magic;
 }
 
-// 1 / a, and 0 where a is 0 or so small that its inverse is not finite.
-inline Lanes inverse(const Lanes& a) {
-  return select(splat(2.4e-38f) < abs(a), splat(1.0f) / a, splat(0.0f));
-}
-
 inline IntLanes as_bits(const Lanes& a) {
   IntLanes r;
   PJ_EACH_PIECE r.p[i] = (IntVector)a.p[i];
@@ -114,6 +109,34 @@ inline Lanes from_bits(const IntLanes& a) {
   Lanes r;
   PJ_EACH_PIECE r.p[i] = (FloatVector)a.p[i];
   return r;
+}
+
+// Codes: floats rounded to whole numbers and clamped to low..high. A float plus 1.5 * 2^23 has the
+// rounded number in its low bits, and its bits are in order as integers, which any instruction set
+// can clamp in two instructions; so a ratio of any size (infinity too) ends at its side's limit.
+struct CodeRange {
+  std::int32_t low, high;
+};
+
+inline CodeRange code_range(float low, float high) {
+  return {std::bit_cast<std::int32_t>(12582912.0f + low),
+          std::bit_cast<std::int32_t>(12582912.0f + high)};
+}
+
+inline Lanes nearest_codes(const Lanes& ratio, const CodeRange& range) {
+  const Lanes magic = splat(12582912.0f);
+  IntLanes bits = as_bits(ratio + magic);
+  const IntVector low = range.low - IntVector{}, high = range.high - IntVector{};
+  PJ_EACH_PIECE {
+    bits.p[i] = bits.p[i] < low ? low : bits.p[i];
+    bits.p[i] = bits.p[i] > high ? high : bits.p[i];
+  }
+  return from_bits(bits) - magic;
+}
+
+// 1 / a, and 0 where a is 0 or so small that its inverse is not finite.
+inline Lanes inverse(const Lanes& a) {
+  return select(splat(2.4e-38f) < abs(a), splat(1.0f) / a, splat(0.0f));
 }
 
 // The nearest value that F16 can store, saturating at the largest finite one.
@@ -140,19 +163,28 @@ inline Lanes to_bf16(const Lanes& a) {
   return from_bits(bits);
 }
 
-// Neighbours among the storable values of one type: `direction` +1 away from zero, -1 towards it.
-inline Lanes stored_neighbour(DType type, const Lanes& a, int direction) {
-  const int ulp = type == DType::kBF16 ? 0x10000 : type == DType::kF16 ? 0x2000 : 1;
-  IntLanes bits = as_bits(a);
-  PJ_EACH_PIECE bits.p[i] += ulp * direction;
-  return from_bits(bits);
-}
-
 inline Lanes to_stored(DType type, const Lanes& a) {
   if (type == DType::kF16) return to_f16(a);
   if (type == DType::kBF16) return to_bf16(a);
   const Lanes limit = splat(0x1.FFFFFEp127f);
   return min(max(a, splat(0.0f) - limit), limit);
+}
+
+// The smallest positive value of a type.
+inline float smallest_stored(DType type) {
+  return type == DType::kF16 ? 0x1p-24f : type == DType::kBF16 ? 0x1p-133f : 0x1p-149f;
+}
+
+// The storable value `away` places further from zero than a storable one, or nearer to it.
+inline Lanes stored_neighbour(DType type, const Lanes& a, int away) {
+  const int ulp = type == DType::kBF16 ? 0x10000 : type == DType::kF16 ? 0x2000 : 1;
+  IntLanes bits = as_bits(abs(a));
+  PJ_EACH_PIECE bits.p[i] += ulp * away;
+  // F16's subnormals are normal floats here, further apart than their bits say.
+  const float distance = smallest_stored(type) * static_cast<float>(away);
+  const Lanes next = from_bits(bits), least = max(abs(a) + splat(distance), splat(0));
+  const Lanes moved = to_stored(type, away > 0 ? max(next, least) : min(next, least));
+  return select(a < splat(0), splat(0) - moved, moved);
 }
 
 // 16 runs of `count` consecutive floats (a multiple of 4), one a lane: to[k] holds element k of

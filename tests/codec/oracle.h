@@ -54,6 +54,7 @@ class Oracle {
   }
   // The distance to the next storable value, at least.
   double spacing(double value) const {
+    if (value == 0) return grid_.scale_type == DType::kBF16 ? 0x1p-133 : 0x1p-24;
     if (grid_.scale_type == DType::kBF16)
       return std::max(std::ldexp(1.0, std::ilogb(value) - 7), 0x1p-133);
     return std::max(std::ldexp(1.0, std::ilogb(value) - 10), 0x1p-24);
@@ -63,7 +64,7 @@ class Oracle {
     double best = error_at(0, 0, 0), most = 0;
     for (const float x : x_) most = std::max(most, std::abs(double{x}));
     if (most == 0) return best;
-    const double top = stored(1.6 * most / -grid_.min_code);
+    const double top = stored(1.6 * most / -grid_.min_code + spacing(0));
     for (double d = top; d > 0.4 * top / 1.6; d = stored(d - spacing(d))) {
       best = std::min({best, error_at(0, d, 0), error_at(0, -d, 0)});
     }
@@ -101,7 +102,8 @@ class Oracle {
     const double range = double{*high} - *low;
     if (range == 0) return best;
     // Storable steps, a few skipped where they are dense; then those around the best.
-    const double top = stored(1.15 * range / grid_.max_code);
+    const double widest = 1.15 * range / grid_.max_code;
+    const double top = stored(widest + spacing(widest));
     const int skip = grid_.scale_type == DType::kF16 ? 8 : 1;
     double best_step = 0;
     for (double d = top; d > 0.4 * top; d = stored(d - skip * spacing(d))) {

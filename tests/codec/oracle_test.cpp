@@ -30,17 +30,19 @@ std::vector<Encoding> oracle_encodings() {
 // By how much the fast encoder's error may exceed the oracle's on average (root mean square); the
 // reasons are in docs/encoders.md.
 double allowed_excess(const Encoding& encoding) {
-  if (encoding.is_affine()) return encoding.bits >= 6 ? 0.065 : encoding.bits == 5 ? 0.02 : 0.012;
+  if (encoding.is_affine()) {
+    constexpr double kByBits[] = {0.005, 0.005, 0.009, 0.011, 0.027, 0.0, 0.033};
+    return kByBits[encoding.bits - 2];
+  }
   switch (encoding.dtype) {
-    case DType::kQ4_K:
-      return 0.01;
     case DType::kQ4_1:
-    case DType::kQ5_K:
-      return 0.02;
+      return 0.006;
+    case DType::kQ4_K:
+      return 0.007;
     case DType::kQ5_1:
-      return 0.05;
-    case DType::kQ8_0:
-      return 0.065;
+      return 0.011;
+    case DType::kQ5_K:
+      return 0.016;
     default:
       return 0.005;
   }

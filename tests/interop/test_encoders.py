@@ -24,16 +24,8 @@ def squared_error(values, original):
     return float(((values.astype(np.float64) - original) ** 2).sum())
 
 
-def searches():
-    """Every method against llama.cpp without a matrix and with one of ones."""
-    for method in QUANTIZED:
-        yield pytest.param(method, "none", id=f"{method}-none")
-        # Strict: once our search of Q5_1 finds what llama.cpp's weighted one does, this has to go.
-        known = [pytest.mark.xfail(strict=True, reason="1 % behind")] if method == "Q5_1" else []
-        yield pytest.param(method, "flat", id=f"{method}-flat", marks=known)
-
-
-@pytest.mark.parametrize("method,importance", searches())
+@pytest.mark.parametrize("importance", ["none", "flat"])
+@pytest.mark.parametrize("method", QUANTIZED)
 def test_gguf_error_is_no_larger_than_llama_cpps(models, originals, method, importance):
     """It searches in other ways when it is given a matrix; one of ones asks for what we do."""
     compared = 0
