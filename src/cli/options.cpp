@@ -31,7 +31,7 @@ const kernels::KernelTable& chosen_kernels(const std::string& name) {
 void add_reasoning_option(CLI::App& command, std::string& level) {
   command
       .add_option("--reasoning", level,
-                  "off, low, medium or high, as far as the chat template has a setting for it")
+                  "How hard to think, as far as the chat template has a setting for it")
       ->check(CLI::IsMember(
           std::vector<std::string>(model::kReasoningLevels.begin(), model::kReasoningLevels.end())))
       ->type_name("LEVEL");
