@@ -147,6 +147,10 @@ void add_tokenizer(GgufMetadata& metadata, const model::TextAssets& assets, std:
   add_id("tokenizer.ggml.padding_token_id", assets.special.pad);
   add_id("tokenizer.ggml.cls_token_id", assets.special.cls);
   add_id("tokenizer.ggml.mask_token_id", assets.special.mask);
+  // Two more ends can be named beside eos.
+  const std::vector<std::int32_t> ends = model::ends_without_name(assets);
+  if (!ends.empty()) add_id("tokenizer.ggml.eot_token_id", ends[0]);
+  if (ends.size() > 1) add_id("tokenizer.ggml.eom_token_id", ends[1]);
   metadata.add("tokenizer.ggml.add_bos_token", assets.add_bos);
   if (assets.chat_template) add_text(metadata, "tokenizer.chat_template", *assets.chat_template);
 }

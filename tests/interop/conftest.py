@@ -91,10 +91,19 @@ def make_checkpoint(scratch):
     return make
 
 
-@pytest.fixture(scope="session")
-def full_vocabulary():
-    """The published Qwen2.5 tokenizer, which is not part of the repository."""
-    folder = SHARED / "tokenizers/qwen2.5"
+def _published(name):
+    """A full vocabulary, which is not part of the repository."""
+    folder = SHARED / "tokenizers" / name
     if not (folder / "tokenizer.json").exists():
         pytest.skip(f"{folder} is not there")
     return folder
+
+
+@pytest.fixture(scope="session")
+def full_vocabulary():
+    return _published("qwen2.5")
+
+
+@pytest.fixture(scope="session")
+def full_harmony_vocabulary():
+    return _published("gpt-oss")
