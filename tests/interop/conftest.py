@@ -81,17 +81,18 @@ def short_chunks(short_text, tokenizer):
 
 @pytest.fixture(scope="session")
 def make_checkpoint(scratch):
-    """Generated checkpoints of any geometry: make_checkpoint(name, flags, **changes to config)."""
+    """Generated checkpoints of any geometry: make_checkpoint(name, flags, of=model, **changes to
+    its config)."""
     made = {}
 
-    def make(name, *flags, **changes):
+    def make(name, *flags, of=pajamas.TINY, **changes):
         if name not in made:
-            config = json.loads((pajamas.TINY / "config.json").read_text()) | changes
+            config = json.loads((of / "config.json").read_text()) | changes
             path = scratch / f"{name}.config.json"
             path.write_text(json.dumps(config))
             made[name] = scratch / name
             subprocess.run([sys.executable, pajamas.ROOT / "tools/make_checkpoint.py", path,
-                            made[name], "--tokenizer", pajamas.TINY, *flags], check=True,
+                            made[name], "--tokenizer", of, *flags], check=True,
                            stdout=subprocess.DEVNULL)
         return made[name]
 

@@ -12,6 +12,7 @@ import llama_cpp
 import mlx.core as mx
 import numpy as np
 from mlx_lm import utils as mlx_utils
+from mlx_lm.models.cache import make_prompt_cache
 
 FTYPES = {
     "F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7, "Q6_K": 18, "Q5_K_M": 17, "Q5_K_S": 16,
@@ -154,14 +155,14 @@ def ggml_quantize(values, dtype, importance=None):
 # --- mlx-lm --------------------------------------------------------------------------------------
 
 
-def _to_float32(array):
+def to_float32(array):
     return array.astype(mx.float32) if array.dtype in (mx.bfloat16, mx.float16) else array
 
 
 def mlx_model(folder):
     """Stock mlx-lm, everything in float32; packed codes stay as they are."""
     model, _ = mlx_utils.load_model(pathlib.Path(folder))
-    model.apply(_to_float32)
+    model.apply(to_float32)
     model.eval()
     return model
 
@@ -196,6 +197,16 @@ def mlx_logits(model, chunks):
         mx.eval(logits)
         out.append(np.array(logits, np.float32))
     return np.concatenate(out)
+
+
+def mlx_greedy(model, ids, count):
+    """The likeliest token `count` times, each through the cache."""
+    cache, out, given = make_prompt_cache(model), [], ids
+    for _ in range(count):
+        logits = model(mx.array([[int(t) for t in given]]), cache=cache)[0, -1]
+        out.append(int(mx.argmax(logits)))
+        given = out[-1:]
+    return out
 
 
 def mlx_dequantize_mxfp4(weight, scales):
