@@ -155,13 +155,27 @@ void add_tokenizer(GgufMetadata& metadata, const model::TextAssets& assets, std:
 
 GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t file_type,
                                 const GgufSource& source) {
-  const model::Architecture& architecture = *config.architecture;
   GgufMetadata metadata;
+  if (source.gguf != nullptr) {
+    for (const io::GgufPair& pair : source.gguf->pairs()) {
+      if (pair.key == "general.file_type") {
+        metadata.add(pair.key, file_type);
+      } else if (pair.key == "general.quantization_version" || pair.key.starts_with("split.")) {
+        continue;
+      } else {
+        metadata.add(pair.key, pair.value);
+      }
+    }
+    if (metadata.find("general.file_type") == nullptr) metadata.add("general.file_type", file_type);
+    metadata.add("general.quantization_version", kQuantizationVersion);
+    return metadata;
+  }
+  const model::Architecture& architecture = *config.architecture;
   metadata.add("general.architecture", std::string(architecture.gguf_name()));
   metadata.add("general.type", std::string("model"));
   if (source.generation_config != nullptr) add_sampling(metadata, *source.generation_config);
   add_name(metadata, source, model::parameter_count(config));
-  architecture.write_gguf(config, *source.config, metadata);
+  architecture.write_gguf(config, metadata);
   metadata.add("general.file_type", file_type);
   metadata.add("general.quantization_version", kQuantizationVersion);
   if (source.text != nullptr) add_tokenizer(metadata, *source.text, config.vocab);

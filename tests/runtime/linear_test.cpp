@@ -25,7 +25,7 @@ struct Matrix {
     for (std::size_t p = 0; p < encoding.planes(); ++p) {
       bytes[p].resize(rows * encoding.plane_row_bytes(p, cols));
       planes.plane[p] = bytes[p];
-      view.planes.plane[p] = bytes[p];
+      view.planes[p] = {bytes[p], encoding.plane_row_bytes(p, cols), 0};
     }
     codec::encode_rows(encoding, weights, {}, cols, planes);
     codec::decode_rows(encoding, view.planes, cols, weights);

@@ -6,6 +6,7 @@
 
 #include "base/parallel.h"
 #include "kernels/table.h"
+#include "model/rope.h"
 #include "runtime/engine.h"
 #include "runtime/native/buffer.h"
 #include "runtime/native/kv_cache.h"
@@ -57,6 +58,7 @@ class CpuEngine final : public Engine {
 
   std::unique_ptr<const WeightStore> weights_;
   Device device_;
+  model::RopeTable rope_;
   std::map<SessionId, KvCache> sessions_;
   SessionId next_session_ = 0;
 };
