@@ -6,10 +6,12 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))  # the package `checkpoint`
 BINARY = pathlib.Path(os.environ.get("LLAMA_PAJAMAS", ROOT / "build/release/llama-pajamas"))
 TINY = ROOT / "models/tiny-qwen2"
 TINY_MOE = ROOT / "models/tiny-qwen3-moe"

@@ -4,14 +4,12 @@ alone. The tests compare our files with it, and prove the peers on it."""
 import json
 import math
 import pathlib
-import sys
 
 import gguf
 import mlx.core as mx
 import numpy as np
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
-from checkpoint import files, forms  # noqa: E402
+import pajamas  # noqa: F401 (puts tools/ on the path)
+from checkpoint import files, forms
 
 _LAYER = {
     "input_layernorm.weight": "attn_norm.weight",

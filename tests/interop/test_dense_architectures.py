@@ -54,7 +54,15 @@ def test_llama_loads_and_agrees(dense, scratch, short_text, short_chunks, method
     path = dense.models.gguf(method)
     theirs = peers.llama_logits(path, short_chunks)
     kl = peers.mean_kl(ours(path, short_text, scratch), theirs)
-    assert kl < (1e-8 if method == "F32" else 1e-2)
+    # llama.cpp rounds activations, which generated weights feel more than trained ones do.
+    assert kl < (1e-8 if method == "F32" else 5e-2)
+
+
+def test_both_engines_agree_on_the_decoded_file(dense, scratch, short_text, short_chunks):
+    decoded = scratch / "decoded.gguf"
+    reference_gguf.rewrite_as_float(dense.models.gguf("Q4_K_M"), decoded)
+    theirs = peers.llama_logits(decoded, short_chunks)
+    assert peers.mean_kl(ours(decoded, short_text, scratch), theirs) < 1e-8
 
 
 @pytest.mark.parametrize("method", ["bf16", "4bit", "3bit"])

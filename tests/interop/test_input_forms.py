@@ -98,10 +98,7 @@ def test_mxfp4_goes_from_format_to_format(gpt_oss, tmp_path):
     reference_gguf.write(gpt_oss.source, native, mxfp4=True, pre="gpt-4o")
     pajamas.quantize(native, "gguf,mlx", "Q8_0:8bit", tmp_path / "one", "--group-size", "32")
     want = reference_gguf.mxfp4_tensors(gpt_oss.original)
-    for name, (dtype, data) in gguf_data(tmp_path / "one/gguf/model-q8_0.gguf").items():
-        if name in want:
-            assert dtype.name == "MXFP4" and np.array_equal(data.reshape(-1),
-                                                            want[name].reshape(-1)), name
+    assert_experts_are(tmp_path / "one/gguf/model-q8_0.gguf", want)
     folder = tmp_path / "one/mlx/model-8bit"
     stored, settings = tensors(folder), overrides(read_config(folder))
     values = reference_gguf.gguf_tensors(gpt_oss.original)
@@ -112,16 +109,30 @@ def test_mxfp4_goes_from_format_to_format(gpt_oss, tmp_path):
                           values["blk.2.ffn_up_exps.weight"])
     pajamas.quantize(folder, "gguf", "Q8_0", tmp_path / "back.gguf", "--allow-requantize",
                      "--tensor-type", "_exps=MXFP4")
-    back = gguf_data(tmp_path / "back.gguf")
+    assert_experts_are(tmp_path / "back.gguf", want)
+
+
+def assert_experts_are(path, want):
+    data = gguf_data(path)
     for name, bits in want.items():
-        assert back[name][0].name == "MXFP4"
-        assert np.array_equal(back[name][1].reshape(-1), bits.reshape(-1)), name
+        assert data[name][0].name == "MXFP4", name
+        assert np.array_equal(data[name][1].reshape(-1), bits.reshape(-1)), name
+
+
+def test_a_directory_of_stock_mlx_lm(gpt_oss, tmp_path):
+    """Experts in MXFP4 and the rest in bfloat16, as mlx_lm.convert leaves them: nothing is lossy but
+    what stays as it is, and the file is that of the checkpoint."""
+    from mlx_lm import convert
+    convert(str(gpt_oss.source), str(tmp_path / "stock"))
+    pajamas.quantize(tmp_path / "stock", "gguf", "Q4_K_M", tmp_path / "out.gguf")
+    assert_same_gguf(tmp_path / "out.gguf", gpt_oss.models.gguf("Q4_K_M"))
 
 
 # --- lossy input ---------------------------------------------------------------------------------
 
-LOSSY = [("gguf", "Q8_0", "Q4_K_M", "Q8_0"), ("gguf", "Q4_K_M", "Q8_0", "Q4_K"),
-         ("mlx", "8bit", "Q4_K_M", "8"), ("mlx", "4bit", "Q8_0", "4")]
+# input, its method, what is asked for, a type that it has in both models
+LOSSY = [("gguf", "Q8_0", "Q4_K_M", "Q8_0"), ("gguf", "Q4_0", "Q8_0", "Q4_0"),
+         ("mlx", "8bit", "Q4_K_M", "8bit"), ("mlx", "4bit", "Q8_0", "4bit")]
 
 
 @pytest.mark.parametrize("formats,method,target,said", LOSSY)
