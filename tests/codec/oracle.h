@@ -30,9 +30,9 @@ class Oracle {
     const int first = group * grid_.group;
     double sum = 0;
     for (int i = first; i < first + grid_.group; ++i) {
-      const double x = at(x_, i) - offset;
-      const double q = nearest(x * inverse);
-      sum += at(w_, i) * (x - step * q) * (x - step * q);
+      const double q = nearest((at(x_, i) - offset) * inverse);
+      const double error = at(x_, i) - (step * q + offset);  // in this order: weights may be tiny
+      sum += at(w_, i) * error * error;
     }
     return sum;
   }
@@ -106,7 +106,7 @@ class Oracle {
     const double top = stored(widest + spacing(widest));
     const int skip = grid_.scale_type == DType::kF16 ? 8 : 1;
     double best_step = 0;
-    for (double d = top; d > 0.4 * top; d = stored(d - skip * spacing(d))) {
+    for (double d = top; d > 0.25 * widest; d = stored(d - skip * spacing(d))) {
       const double error = best_for_step(d, *low, *high);
       if (error < best) best_step = d;
       best = std::min(best, error);
