@@ -1,4 +1,5 @@
-// Any bytes as a tokenizer.json: either an Error, or a tokenizer that gives every text back.
+// Any bytes as a tokenizer.json: either an Error, or a tokenizer that gives every text back and can
+// be written down.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -30,6 +31,15 @@ void round_trip(const Tokenizer& tokenizer, std::string_view text) {
   }
 }
 
+void written_down(const Tokenizer& tokenizer, std::string_view text) {
+  const Tokenizer again(parse_tokenizer_json(write_tokenizer_json(tokenizer.spec())));
+  if (again.spec().tokens.size() > tokenizer.spec().tokens.size()) std::abort();
+  for (const bool special : {false, true}) {
+    const EncodeOptions options{.parse_special = special};
+    if (again.encode(text, options) != tokenizer.encode(text, options)) std::abort();
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -41,6 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const Tokenizer tokenizer(std::move(spec));
     round_trip(tokenizer, "ab 'S 12\r\n\t e\xCC\x81 \xE6\xBC\xA2 <s>x");
     round_trip(tokenizer, utf8_lossy(input.substr(0, 200)));
+    written_down(tokenizer, utf8_lossy(input.substr(0, 200)));
   } catch (const Error&) {
   }
   return 0;

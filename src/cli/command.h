@@ -35,6 +35,9 @@ void add_threads_option(CLI::App& command, int& threads);  // default: all usabl
 void add_kernels_option(CLI::App& command, std::string& name);
 const kernels::KernelTable& chosen_kernels(const std::string& name);
 
+// `--reasoning LEVEL`, checked against model::kReasoningLevels.
+void add_reasoning_option(CLI::App& command, std::string& level);
+
 // Builds a tokenizer; errors name the file it is from.
 text::Tokenizer make_tokenizer(const model::TextAssets& assets);
 

@@ -1,5 +1,6 @@
 // `inspect`: what a model file holds.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,6 +15,7 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "model/checkpoint.h"
+#include "model/rope_config.h"
 #include "model/text_assets.h"
 #include "quantize/row_reader.h"
 
@@ -35,12 +37,56 @@ constexpr std::uint64_t kListedValues = 1 << 20;
 constexpr std::uint64_t kShownValues = 8;
 
 ordered_json hyperparameters(const model::ModelConfig& config) {
-  return {{"layers", config.layers},          {"hidden_size", config.hidden},
-          {"attention_heads", config.heads},  {"key_value_heads", config.kv_heads},
-          {"head_dim", config.head_dim},      {"feed_forward_size", config.ffn},
-          {"vocabulary_size", config.vocab},  {"context_length", config.context_length},
-          {"rope_theta", config.rope_theta},  {"norm_epsilon", config.norm_eps},
-          {"tied_output", config.tied_output}};
+  ordered_json all = {
+      {"layers", config.layers},         {"hidden_size", config.hidden},
+      {"attention_heads", config.heads}, {"key_value_heads", config.kv_heads},
+      {"head_dim", config.head_dim},     {"feed_forward_size", config.ffn},
+      {"vocabulary_size", config.vocab}, {"context_length", config.context_length},
+      {"rope_theta", config.rope_theta}, {"rope_scaling", model::describe(config.rope_scaling)},
+      {"norm_epsilon", config.norm_eps}, {"tied_output", config.tied_output}};
+  if (config.experts > 0) {
+    all["experts"] = config.experts;
+    all["experts_used"] = config.experts_used;
+    all["expert_feed_forward_size"] = config.expert_ffn;
+    all["layers_with_experts"] =
+        config.layers - static_cast<std::uint64_t>(std::ranges::count(config.dense_layers, true));
+  }
+  return all;
+}
+
+// "full", or "sliding 128": what a token sees in each layer.
+ordered_json attention_kinds(const model::ModelConfig& config) {
+  ordered_json kinds = ordered_json::array();
+  for (std::uint64_t i = 0; i < config.layers; ++i) {
+    const std::uint64_t window = config.window(i);
+    kinds.push_back(window == 0 ? std::string("full") : fmt::format("sliding {}", window));
+  }
+  return kinds;
+}
+
+std::string attention_summary(const ordered_json& kinds) {
+  std::map<std::string, std::uint64_t> counts;
+  for (const auto& kind : kinds) ++counts[kind.get<std::string>()];
+  std::vector<std::string> parts;
+  for (const auto& [kind, count] : counts) parts.push_back(fmt::format("{} in {}", kind, count));
+  return fmt::format("{} of {} layers; the first is {}", fmt::join(parts, ", "), kinds.size(),
+                     kinds.empty() ? "" : kinds[0].get<std::string>());
+}
+
+// What a token makes the processor read of the weights, keys and values aside.
+std::uint64_t bytes_per_token(const model::Checkpoint& checkpoint) {
+  const model::ModelConfig& config = checkpoint.config();
+  std::uint64_t bytes = 0;
+  for (const model::StoredTensor& tensor : checkpoint.tensors()) {
+    if (tensor.key.role == model::Role::kTokenEmbedding && !config.tied_output) {
+      bytes += tensor.bytes() / tensor.shape.rows();
+    } else if (tensor.shape.rank() == 3) {
+      bytes += tensor.bytes() / config.experts * config.experts_used;
+    } else {
+      bytes += tensor.bytes();
+    }
+  }
+  return bytes;
 }
 
 // What an output without tokenizer has to say about it: why there is none.
@@ -113,10 +159,13 @@ ordered_json describe(const model::Checkpoint& checkpoint, const std::string& pa
   return {{"format", model::container_name(checkpoint.container())},
           {"architecture", checkpoint.config().architecture->name()},
           {"parameters", parameters},
+          {"active_parameters", model::active_parameter_count(checkpoint.config())},
+          {"bytes_per_token", bytes_per_token(checkpoint)},
           {"file_bytes", file_bytes},
           {"tensor_bytes", bytes},
           {"bits_per_weight", static_cast<double>(bytes) * 8 / static_cast<double>(parameters)},
           {"hyperparameters", hyperparameters(checkpoint.config())},
+          {"attention", attention_kinds(checkpoint.config())},
           {"types", std::move(types)},
           {"tokenizer", tokenizer_summary(path)},
           {"tensors", std::move(tensors)}};
@@ -130,8 +179,13 @@ void print_description(const ordered_json& d) {
              readable_bytes(d["file_bytes"].get<std::uint64_t>()),
              readable_bytes(d["tensor_bytes"].get<std::uint64_t>()),
              d["bits_per_weight"].get<double>());
+  fmt::print("  {:<24} {}\n", "attention", attention_summary(d["attention"]));
+  fmt::print("  {:<24} {}\n", "parameters of a token",
+             with_thousands(d["active_parameters"].get<std::uint64_t>()));
+  fmt::print("  {:<24} {}\n", "read for a token",
+             readable_bytes(d["bytes_per_token"].get<std::uint64_t>()));
   for (const auto& [name, value] : d["hyperparameters"].items()) {
-    fmt::print("  {:<20} {}\n", name, value.dump());
+    fmt::print("  {:<24} {}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
   }
   fmt::print("\n  {:<10} {:>8} {:>16} {:>18}\n", "type", "tensors", "weights", "bytes");
   for (const auto& type : d["types"]) {

@@ -27,19 +27,20 @@ void add_backend_option(CLI::App& command, std::string& name) {
 
 std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const TaskPool& pool,
                                              const kernels::KernelTable& kernels,
-                                             std::uint64_t positions) {
-  const std::uint64_t needed = runtime::CpuEngine::memory_for(checkpoint.config(), positions);
+                                             std::uint64_t positions, runtime::KvType kv_type) {
+  const std::uint64_t needed =
+      runtime::CpuEngine::memory_for(checkpoint.config(), positions, kv_type);
   const std::uint64_t limit = memory_limit_bytes();
   if (needed > limit) {
     throw Error(
         ErrorCode::kOutOfMemory,
         fmt::format("a context of {} takes {} of memory and there are {}",
                     with_thousands(positions), readable_bytes(needed), readable_bytes(limit)),
-        "use a smaller --ctx")
+        "use a smaller --ctx or a narrower --kv-cache")
         .at(printable(checkpoint.path().native(), 300));
   }
   return std::make_unique<runtime::CpuEngine>(
-      std::make_unique<runtime::MappedWeights>(std::move(checkpoint)), pool, kernels);
+      std::make_unique<runtime::MappedWeights>(std::move(checkpoint)), pool, kernels, kv_type);
 }
 
 void throw_bad_weight(const std::vector<std::string>& models, const TaskPool& pool,

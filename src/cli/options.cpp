@@ -1,8 +1,10 @@
 #include <cstdlib>
+#include <vector>
 
 #include "base/error.h"
 #include "base/system.h"
 #include "cli/command.h"
+#include "model/chat.h"
 
 namespace pajamas::cli {
 
@@ -24,6 +26,15 @@ const kernels::KernelTable& chosen_kernels(const std::string& name) {
   const char* forced = std::getenv("LLAMA_PAJAMAS_KERNELS");
   if (forced != nullptr && *forced != '\0') return kernels::kernels_by_name(forced);
   return kernels::best_kernels();
+}
+
+void add_reasoning_option(CLI::App& command, std::string& level) {
+  command
+      .add_option("--reasoning", level,
+                  "How hard to think, as far as the chat template has a setting for it")
+      ->check(CLI::IsMember(
+          std::vector<std::string>(model::kReasoningLevels.begin(), model::kReasoningLevels.end())))
+      ->type_name("LEVEL");
 }
 
 text::Tokenizer make_tokenizer(const model::TextAssets& assets) {

@@ -1,17 +1,23 @@
 // `plan`: what `quantize` would write, to the byte, without reading a weight.
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
 
 #include "base/error.h"
+#include "cli/kv_option.h"
 #include "cli/quantize_options.h"
 #include "cli/terminal.h"
 #include "quantize/plan.h"
+#include "runtime/native/kv_cache.h"
 
 namespace pajamas::cli {
 namespace {
 
 struct Options : QuantizeOptions {
+  std::int64_t context = 0;
   bool json = false;
   bool ignored = false;  // flags of quantize that mean nothing here
 };
@@ -25,19 +31,53 @@ quantize::PlanInput load(const Options& options) {
                                : quantize::load_plan_input(options.model, nullptr);
 }
 
+std::uint64_t context_of(const Options& options, const model::ModelConfig& config) {
+  constexpr std::int64_t kMaxContext = std::int64_t{1} << 31;
+  if (options.context < 0 || options.context > kMaxContext) {
+    throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", options.context),
+                "give the number of tokens that a cache is to hold")
+        .at("--ctx");
+  }
+  return options.context == 0 ? default_context(config)
+                              : static_cast<std::uint64_t>(options.context);
+}
+
+// What running the model takes beside its weights, by type of cache.
+nlohmann::ordered_json kv_cache_json(const model::ModelConfig& config, std::uint64_t context) {
+  nlohmann::ordered_json bytes;
+  for (const runtime::KvTypeInfo& type : runtime::kKvTypes) {
+    bytes[std::string(type.name)] = runtime::KvCache::bytes_for(config, context, type.id);
+  }
+  return {{"context", context}, {"bytes", bytes}};
+}
+
+void print_kv_cache(const model::ModelConfig& config, std::uint64_t context) {
+  std::string sizes;
+  for (const runtime::KvTypeInfo& type : runtime::kKvTypes) {
+    sizes += fmt::format("{}{} {}", sizes.empty() ? "" : ", ", type.name,
+                         readable_bytes(runtime::KvCache::bytes_for(config, context, type.id)));
+  }
+  fmt::print("KV cache for {} tokens: {}\n", with_thousands(context), sizes);
+}
+
 void run_plan(const Options& options, Context& context) {
   const Recipes recipes = recipes_of(options);
   const TaskPool pool(options.threads);  // refuses what quantize would refuse
-  const quantize::Plan plan = quantize::make_plan(load(options), recipes.recipes, pool.threads());
+  const quantize::PlanInput input = load(options);
+  const std::uint64_t positions = context_of(options, input.config);
+  const quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
   for (const std::string& note : recipes.notes) context.progress->note(note);
   if (options.json) {
-    fmt::print("{}\n", quantize::to_json(plan).dump(2));
+    nlohmann::ordered_json report = quantize::to_json(plan);
+    report["kv_cache"] = kv_cache_json(input.config, positions);
+    fmt::print("{}\n", report.dump(2));
     return;
   }
   for (const std::string& note : plan.notes) context.progress->note(note);
   print_tensors(plan);
   print_summary(plan);
   fmt::print("peak memory: at most {}\n", readable_bytes(plan.peak_memory_bytes));
+  print_kv_cache(input.config, positions);
 }
 
 }  // namespace
@@ -54,6 +94,10 @@ void add_plan(CLI::App& app, Context& context) {
   command->add_option("--output", options->output, "As for quantize; only its name is used")
       ->capture_default_str()
       ->type_name("PATH");
+  command
+      ->add_option("--ctx", options->context,
+                   "Tokens that the KV cache is sized for (default: the model's, at most 4096)")
+      ->type_name("N");
   // Accepted so that a quantize command line can be planned as it stands.
   command->add_flag("--dry-run", options->ignored, "No effect: plan never writes");
   command->add_flag("--force", options->ignored, "No effect: plan never writes");

@@ -80,8 +80,8 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
       .add_option(
           "--method", options.methods,
           "How much to keep: F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_K_S Q4_K_M Q4_K_S Q3_K_L "
-          "Q3_K_M Q3_K_S Q2_K Q2_K_S Q4_0 Q4_1 Q5_0 Q5_1 for GGUF; 2bit 3bit 4bit 5bit 6bit "
-          "8bit bf16 for MLX; one for both, or one each as Q4_K_M:4bit")
+          "Q3_K_M Q3_K_S Q2_K Q2_K_S Q4_0 Q4_1 Q5_0 Q5_1 MXFP4_MOE for GGUF; 2bit 3bit 4bit "
+          "5bit 6bit 8bit bf16 mxfp4 for MLX; one for both, or one each as Q4_K_M:4bit")
       ->required()
       ->type_name("METHODS");
   command
@@ -102,6 +102,17 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
           "be repeated, the first that matches wins")
       ->type_name("REGEX=TYPE")
       ->allow_extra_args(false);
+  command.add_flag("--allow-requantize", options.allow_requantize,
+                   "Quantize again what is stored with loss (GGUF and MLX input, MXFP4 experts)");
+  command.add_flag("--no-fallback", options.no_fallback,
+                   "Refuse where rows do not fit the type or group size they should get");
+  command.add_flag("--architecture-aware", options.architecture_aware,
+                   "Router at 8 bits or more, attention above experts, ffn_down_exps a step above "
+                   "gate and up");
+  command.add_flag("--preserve-attention-patterns", options.preserve_attention_patterns,
+                   "Layers with full attention a step above those with a sliding window");
+  command.add_flag("--expert-balanced", options.expert_balanced,
+                   "Equal precision for all experts of a layer");
   add_threads_option(command, options.threads);
 }
 
@@ -121,6 +132,11 @@ Recipes recipes_of(const QuantizeOptions& options) {
     const auto mixed = options.mixed_precision ? std::optional(kMixedBits) : std::nullopt;
     recipe.embedding_bits = options.embedding_bits ? options.embedding_bits : mixed;
     recipe.output_bits = options.output_bits ? options.output_bits : mixed;
+    recipe.allow_requantize = options.allow_requantize;
+    recipe.no_fallback = options.no_fallback;
+    recipe.architecture_aware = options.architecture_aware;
+    recipe.preserve_attention_patterns = options.preserve_attention_patterns;
+    recipe.expert_balanced = options.expert_balanced;
     for (const std::string& text : options.tensor_types) {
       quantize::TypeOverride override = quantize::parse_type_override(text, formats);
       if (override.format == formats[i]) recipe.overrides.push_back(std::move(override));

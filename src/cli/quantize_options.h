@@ -21,6 +21,11 @@ struct QuantizeOptions {
   std::optional<int> embedding_bits;
   std::optional<int> output_bits;
   std::vector<std::string> tensor_types;
+  bool allow_requantize = false;
+  bool no_fallback = false;
+  bool architecture_aware = false;
+  bool preserve_attention_patterns = false;
+  bool expert_balanced = false;
   int threads = 1;
 };
 

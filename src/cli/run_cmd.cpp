@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <ctime>
 #include <iostream>
 #include <iterator>
@@ -15,14 +14,17 @@
 #include "base/error.h"
 #include "base/output.h"
 #include "base/system.h"
+#include "cli/answer_printer.h"
 #include "cli/command.h"
+#include "cli/kv_option.h"
 #include "cli/open_engine.h"
 #include "cli/sampling_defaults.h"
 #include "cli/terminal.h"
 #include "model/chat.h"
 #include "model/text_assets.h"
 #include "runtime/generate.h"
-#include "runtime/utf8_stream.h"
+#include "runtime/native/kv_cache.h"
+#include "text/answer.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
@@ -31,7 +33,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::uint64_t kDefaultContext = 4096;
 constexpr std::uint64_t kMaxContext = std::uint64_t{1} << 31;
 
 struct Options {
@@ -39,12 +40,15 @@ struct Options {
   std::optional<std::string> prompt;
   std::string system;
   bool raw = false;
+  std::string reasoning;  // a level; empty: the template's own
+  bool hide_reasoning = false;
   std::int64_t max_tokens = 512;
   SamplingFlags sampling;
   std::int64_t context = 0;
   int threads = 0;
   std::string backend = "cpu";
   std::string kernels;
+  std::string kv_cache = "f32";
   std::string stats;
 };
 
@@ -81,7 +85,7 @@ std::string read_prompt(const Options& options) {
 }
 
 std::string render(const Options& options, const model::TextAssets& assets,
-                   const std::string& prompt) {
+                   const std::string& prompt, Progress& progress) {
   ordered_json messages = ordered_json::array();
   if (!options.system.empty())
     messages.push_back({{"role", "system"}, {"content", options.system}});
@@ -89,21 +93,32 @@ std::string render(const Options& options, const model::TextAssets& assets,
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   ::localtime_r(&now, &local);
-  return model::render_chat(assets, messages, ordered_json(), ordered_json::object(), true, local);
+  model::ReasoningOptions reasoning{ordered_json::object(), {}};
+  if (!options.reasoning.empty()) {
+    reasoning = model::reasoning_options(assets, options.reasoning);
+    if (!reasoning.note.empty()) progress.note(reasoning.note);
+  }
+  return model::render_chat(assets, messages, ordered_json(), reasoning.variables, true, local);
+}
+
+bool is_chat(const Options& options, const model::TextAssets& assets) {
+  return !options.raw && assets.chat_template.has_value();
 }
 
 // A template writes the start of text itself where the model wants one.
 std::vector<std::int32_t> prompt_tokens(const Options& options, const model::TextAssets& assets,
                                         const text::Tokenizer& tokenizer, Progress& progress) {
   const std::string prompt = read_prompt(options);
-  const bool chat = !options.raw && assets.chat_template.has_value();
-  if (chat) {
-    return tokenizer.encode(render(options, assets, prompt), {.parse_special = true});
+  if (is_chat(options, assets)) {
+    return tokenizer.encode(render(options, assets, prompt, progress), {.parse_special = true});
   }
   if (!options.raw)
     progress.note("this model has no chat template: the prompt is continued as it is");
   if (!options.system.empty()) {
     progress.note("--system is ignored: it needs the model's chat template");
+  }
+  if (!options.reasoning.empty()) {
+    progress.note("--reasoning is ignored: it needs the model's chat template");
   }
   std::vector<std::int32_t> tokens = tokenizer.encode(prompt, {.parse_special = true});
   if (assets.add_bos && assets.special.bos) tokens.insert(tokens.begin(), *assets.special.bos);
@@ -112,20 +127,13 @@ std::vector<std::int32_t> prompt_tokens(const Options& options, const model::Tex
 
 std::uint64_t context_of(const Options& options, const model::ModelConfig& config,
                          Progress& progress) {
-  if (options.context == 0) return std::min(config.context_length, kDefaultContext);
+  if (options.context == 0) return default_context(config);
   const auto context = static_cast<std::uint64_t>(options.context);
   if (context > config.context_length) {
     progress.note(fmt::format("--ctx {} is more than the {} positions this model was made for",
                               context, config.context_length));
   }
   return context;
-}
-
-void print_text(const std::string& text) {
-  if (text.empty()) return;
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw Error(ErrorCode::kIo, "cannot write to standard output");
-  }
 }
 
 std::string_view reason_text(runtime::StopReason reason) {
@@ -142,23 +150,33 @@ std::string_view reason_text(runtime::StopReason reason) {
   return "";
 }
 
-void report(const runtime::GenerateResult& result, double load_seconds) {
+// What the context's keys and values take.
+struct CacheCost {
+  runtime::KvType type;
+  std::uint64_t bytes;
+  std::string text;
+};
+
+void report(const runtime::GenerateResult& result, double load_seconds, const CacheCost& cache) {
   fmt::print(stderr,
              "{}; prompt: {} tokens, {:.2f} tokens/s; generation: {} tokens, {:.2f} tokens/s; "
-             "load: {:.2f} s; peak memory: {}\n",
+             "load: {:.2f} s; KV cache: {}; peak memory: {}\n",
              reason_text(result.reason), result.prompt_tokens, result.prompt_tokens_per_second(),
              result.generated_tokens, result.generation_tokens_per_second(), load_seconds,
-             readable_bytes(peak_resident_bytes()));
+             cache.text, readable_bytes(peak_resident_bytes()));
 }
 
 void write_stats(const std::string& path, const runtime::GenerateResult& result,
-                 double load_seconds) {
+                 std::uint64_t reasoning_tokens, double load_seconds, const CacheCost& cache) {
   const ordered_json stats = {
       {"prompt_tokens", result.prompt_tokens},
       {"prompt_tokens_per_second", result.prompt_tokens_per_second()},
       {"generated_tokens", result.generated_tokens},
+      {"reasoning_tokens", reasoning_tokens},
       {"generation_tokens_per_second", result.generation_tokens_per_second()},
       {"load_seconds", load_seconds},
+      {"kv_cache", runtime::info(cache.type).name},
+      {"kv_cache_bytes", cache.bytes},
       {"peak_memory_bytes", peak_resident_bytes()}};
   const std::string text = stats.dump(2) + "\n";
   OutputFile file(path, text.size(), {.replace = true});
@@ -169,6 +187,7 @@ void write_stats(const std::string& path, const runtime::GenerateResult& result,
 void run_model(const Options& options, Context& context) {
   check_numbers(options);
   require_backend(options.backend);
+  const runtime::KvType kv_type = kv_type_of(options.kv_cache);
   const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
   const TaskPool pool(options.threads);
   const double start = seconds_now();
@@ -181,12 +200,20 @@ void run_model(const Options& options, Context& context) {
   const text::Tokenizer tokenizer = make_tokenizer(assets);
   const std::uint64_t positions = context_of(options, checkpoint.config(), *context.progress);
   const std::unique_ptr<runtime::Engine> engine =
-      open_engine(std::move(checkpoint), pool, kernels, positions);
+      open_engine(std::move(checkpoint), pool, kernels, positions, kv_type);
   const double load_seconds = seconds_now() - start;
 
   const std::vector<std::int32_t> prompt =
       prompt_tokens(options, assets, tokenizer, *context.progress);
-  runtime::Utf8Stream stream;
+  // What is continued as it is has no parts.
+  const text::AnswerFormat format =
+      is_chat(options, assets) ? text::find_answer_format(tokenizer, &*assets.chat_template)
+                               : text::AnswerFormat{};
+  text::AnswerSplitter splitter(tokenizer, format, prompt);
+  AnswerPrinter printer(!options.hide_reasoning);
+  const auto on_text = [&](text::AnswerPart part, std::string_view bytes) {
+    printer.print(part, bytes, splitter.answer());
+  };
   const runtime::GenerateOptions generate{static_cast<std::uint64_t>(options.max_tokens), positions,
                                           assets.stop};
   // Shorter prompts are over before a bar could tell anything.
@@ -199,15 +226,18 @@ void run_model(const Options& options, Context& context) {
     unread -= rows;
     if (unread == 0) context.progress->end();
   };
-  const auto on_token = [&](std::int32_t token) {
-    print_text(stream.push(tokenizer.token_bytes(token)));
-  };
+  const auto on_token = [&](std::int32_t token) { splitter.push(token, on_text); };
   const runtime::GenerateResult result = naming_bad_weights({options.model}, pool, kernels, [&] {
     return runtime::generate(*engine, sampler, prompt, generate, context.stop, on_prompt, on_token);
   });
-  print_text(stream.finish() + "\n");
-  report(result, load_seconds);
-  if (!options.stats.empty()) write_stats(options.stats, result, load_seconds);
+  splitter.finish(on_text);
+  printer.finish();
+  const CacheCost cache{kv_type, runtime::KvCache::bytes_for(engine->config(), positions, kv_type),
+                        kv_cache_text(engine->config(), positions, kv_type)};
+  report(result, load_seconds, cache);
+  if (!options.stats.empty()) {
+    write_stats(options.stats, result, splitter.reasoning_tokens(), load_seconds, cache);
+  }
 }
 
 }  // namespace
@@ -223,6 +253,9 @@ void add_run(CLI::App& app, Context& context) {
   command->add_option("--system", options->system, "System message for the chat template")
       ->type_name("TEXT");
   command->add_flag("--raw", options->raw, "Continue the prompt itself, without chat template");
+  add_reasoning_option(*command, options->reasoning);
+  command->add_flag("--hide-reasoning", options->hide_reasoning,
+                    "Show the answer only (reasoning goes to standard error)");
   command->add_option("--max-tokens", options->max_tokens, "Longest answer (default: 512)")
       ->type_name("N");
   add_sampling_options(*command, options->sampling);
@@ -233,6 +266,7 @@ void add_run(CLI::App& app, Context& context) {
   add_threads_option(*command, options->threads);
   add_backend_option(*command, options->backend);
   add_kernels_option(*command, options->kernels);
+  add_kv_cache_option(*command, options->kv_cache);
   command->add_option("--stats", options->stats, "Write tokens, rates and memory as JSON")
       ->type_name("FILE.json");
   command->footer(

@@ -9,11 +9,15 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/output.h"
 #include "cli/command.h"
+#include "io/gguf.h"
 #include "model/chat.h"
 #include "model/text_assets.h"
+#include "model/text_files.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
@@ -32,6 +36,8 @@ struct Options {
   bool decode = false;
   bool special = false;
   bool render = false;
+  std::string reasoning;
+  std::string export_folder;
 };
 
 template <class Json>
@@ -113,7 +119,7 @@ class Tokenizing {
   text::Tokenizer tokenizer_;
 };
 
-std::string render(const Options& options, const model::TextAssets& assets) {
+std::string render(const Options& options, const model::TextAssets& assets, Progress& progress) {
   const std::string place = printable(options.chat, 200);
   const auto request = parse_json<ordered_json>(read_text_file(options.chat), place);
   const auto bad = [&](const char* problem) {
@@ -127,33 +133,59 @@ std::string render(const Options& options, const model::TextAssets& assets) {
   const ordered_json tools = request.value("tools", ordered_json());
   const ordered_json variables = request.value("options", ordered_json::object());
   if (!variables.is_object() && !variables.is_null()) throw bad("\"options\" is not an object");
+  ordered_json all = ordered_json::object();
+  if (!options.reasoning.empty()) {
+    const model::ReasoningOptions reasoning = model::reasoning_options(assets, options.reasoning);
+    if (!reasoning.note.empty()) progress.note(reasoning.note);
+    all = reasoning.variables;
+  }
+  if (variables.is_object()) all.update(variables);
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   ::localtime_r(&now, &local);
-  return model::render_chat(assets, request["messages"], tools,
-                            variables.is_null() ? ordered_json::object() : variables, true, local);
+  return model::render_chat(assets, request["messages"], tools, all, true, local);
+}
+
+// What a GGUF file says about text as the files of a directory.
+void export_files(const Options& options, const model::TextAssets& assets) {
+  std::optional<io::GgufFile> gguf;
+  if (io::looks_like_gguf(options.model)) gguf = io::GgufFile::open(options.model);
+  OutputDirectory folder(options.export_folder, {});
+  for (const model::TextFile& text :
+       model::make_text_files(assets, gguf ? &gguf->metadata() : nullptr)) {
+    OutputFile file = folder.create_file(text.name, text.content.size());
+    file.write_at(0, as_byte_span(text.content));
+    file.commit();
+  }
+  folder.commit();
 }
 
 void check_inputs(const Options& options) {
   const int inputs = (options.text ? 1 : 0) + (options.file.empty() ? 0 : 1) +
-                     (options.jsonl.empty() ? 0 : 1) + (options.chat.empty() ? 0 : 1);
+                     (options.jsonl.empty() ? 0 : 1) + (options.chat.empty() ? 0 : 1) +
+                     (options.export_folder.empty() ? 0 : 1);
   const char* hint = "see `llama-pajamas tokenize --help`";
   if (inputs != 1) {
-    throw Error(ErrorCode::kUsage, "needs exactly one of --text, --file, --jsonl and --chat", hint);
+    throw Error(ErrorCode::kUsage,
+                "needs exactly one of --text, --file, --jsonl, --chat and --export", hint);
   }
   if (options.render && options.chat.empty()) {
     throw Error(ErrorCode::kUsage, "--render shows what --chat renders", hint);
+  }
+  if (!options.reasoning.empty() && options.chat.empty()) {
+    throw Error(ErrorCode::kUsage, "--reasoning is for what --chat renders", hint);
   }
   if (options.decode && !options.chat.empty()) {
     throw Error(ErrorCode::kUsage, "--decode takes ids, not a conversation", hint);
   }
 }
 
-void run_tokenize(const Options& options) {
+void run_tokenize(const Options& options, Progress& progress) {
   check_inputs(options);
   const model::TextAssets assets = model::load_text_assets(options.model);
+  if (!options.export_folder.empty()) return export_files(options, assets);
   if (options.render) {
-    fmt::print("{}", render(options, assets));
+    fmt::print("{}", render(options, assets, progress));
     return;
   }
   const Tokenizing tokenizing(options, assets);
@@ -166,13 +198,13 @@ void run_tokenize(const Options& options) {
                  [&] { tokenizing.lines(read_text_file(options.jsonl)); });
   }
   if (!options.chat.empty()) {
-    print_ids(tokenizing.encode(render(options, assets), printable(options.chat, 200)));
+    print_ids(tokenizing.encode(render(options, assets, progress), printable(options.chat, 200)));
   }
 }
 
 }  // namespace
 
-void add_tokenize(CLI::App& app, Context&) {
+void add_tokenize(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("tokenize", "Turn text into token ids and back");
   auto options = std::make_shared<Options>();
   command
@@ -188,6 +220,12 @@ void add_tokenize(CLI::App& app, Context&) {
       ->add_option("--chat", options->chat,
                    "JSON with messages, tools and options: applies the chat template")
       ->type_name("FILE");
+  add_reasoning_option(*command, options->reasoning);
+  command
+      ->add_option("--export", options->export_folder,
+                   "Write tokenizer.json, tokenizer_config.json and generation_config.json that "
+                   "mean what the model says")
+      ->type_name("DIR");
   command->add_flag("--render", options->render, "With --chat: print the text instead of ids");
   command->add_flag("--decode", options->decode, "The input is ids (JSON arrays); print text");
   command->add_flag("--special", options->special,
@@ -195,7 +233,7 @@ void add_tokenize(CLI::App& app, Context&) {
   command->footer(
       "Example: the ids of a sentence\n"
       "  llama-pajamas tokenize models/tiny-qwen2 --text \"My fellow citizens\"");
-  command->callback([options] { run_tokenize(*options); });
+  command->callback([options, &context] { run_tokenize(*options, *context.progress); });
 }
 
 }  // namespace pajamas::cli

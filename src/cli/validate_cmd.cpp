@@ -6,16 +6,19 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/output.h"
 #include "cli/command.h"
+#include "cli/kv_option.h"
 #include "cli/open_engine.h"
 #include "cli/terminal.h"
 #include "eval/perplexity.h"
 #include "model/text_assets.h"
+#include "runtime/native/kv_cache.h"
 #include "text/tokenizer.h"
 
 namespace pajamas::cli {
@@ -37,6 +40,7 @@ struct Options {
   int threads = 0;
   std::string backend = "cpu";
   std::string kernels;
+  std::string kv_cache = "f32";
   bool json = false;
 };
 
@@ -73,7 +77,7 @@ struct Subject {
 };
 
 Subject open_subject(const std::string& path, std::string_view text, const std::string& place,
-                     const Options& options, const TaskPool& pool,
+                     const Options& options, runtime::KvType kv_type, const TaskPool& pool,
                      const kernels::KernelTable& kernels, Progress& progress) {
   Subject subject;
   model::Checkpoint checkpoint = model::Checkpoint::open(path);
@@ -82,7 +86,7 @@ Subject open_subject(const std::string& path, std::string_view text, const std::
     progress.note(fmt::format("--ctx {} is more than the {} positions {} was made for", context,
                               checkpoint.config().context_length, printable(path, 200)));
   }
-  subject.engine = open_engine(std::move(checkpoint), pool, kernels, context);
+  subject.engine = open_engine(std::move(checkpoint), pool, kernels, context, kv_type);
   const model::TextAssets assets = model::load_text_assets(path);
   if (assets.add_bos) subject.bos = assets.special.bos;
   const text::Tokenizer tokenizer = make_tokenizer(assets);
@@ -127,7 +131,26 @@ std::uint64_t evaluated_tokens(const Options& options, std::size_t tokens) {
   return chunks * context;
 }
 
-void print_json(const eval::Score& score) {
+// What the scored model's cache takes, and what it costs against the same model with a float32 one.
+struct CacheReport {
+  runtime::KvType type = runtime::KvType::kF32;
+  std::uint64_t bytes = 0;               // of one chunk
+  std::uint64_t bytes_per_position = 0;  // while no sliding window is full
+  std::string text;
+  std::optional<eval::Comparison> loss;  // none for float32 itself
+};
+
+CacheReport cache_report(const model::ModelConfig& config, const Options& options,
+                         runtime::KvType type) {
+  const auto context = static_cast<std::uint64_t>(options.context);
+  return {type,
+          runtime::KvCache::bytes_for(config, context, type),
+          runtime::KvCache::bytes_per_position(config, type),
+          kv_cache_text(config, context, type),
+          {}};
+}
+
+void print_json(const eval::Score& score, const CacheReport& cache) {
   ordered_json out = {{"perplexity", score.perplexity},
                       {"perplexity_stderr", score.perplexity_stderr},
                       {"tokens", score.tokens}};
@@ -140,20 +163,38 @@ void print_json(const eval::Score& score) {
     out["kl_p99"] = c.kl_p99;
     out["top1"] = c.top1;
   }
+  out["kv_cache"] = runtime::info(cache.type).name;
+  out["kv_cache_bytes"] = cache.bytes;
+  out["kv_cache_bytes_per_token"] = cache.bytes_per_position;
+  if (cache.loss) {
+    out["kv_cache_perplexity_f32"] = cache.loss->reference_perplexity;
+    out["kv_cache_loss_percent"] = cache.loss->loss_percent;
+    out["kv_cache_kl_mean"] = cache.loss->kl_mean;
+    out["kv_cache_kl_stderr"] = cache.loss->kl_stderr;
+    out["kv_cache_kl_p99"] = cache.loss->kl_p99;
+    out["kv_cache_top1"] = cache.loss->top1;
+  }
   fmt::print("{}\n", out.dump(2));
 }
 
-void print_table(const eval::Score& score, std::int64_t context) {
+void print_table(const eval::Score& score, const CacheReport& cache, std::int64_t context) {
   fmt::print("perplexity       {:.4f} +/- {:.4f}  ({} tokens in {} chunks of {})\n",
              score.perplexity, score.perplexity_stderr, with_thousands(score.tokens), score.chunks,
              context);
-  if (!score.comparison) return;
-  const eval::Comparison& c = *score.comparison;
-  fmt::print("reference        {:.4f}\n", c.reference_perplexity);
-  fmt::print("loss             {:+.3f} %\n", c.loss_percent);
-  fmt::print("mean KL          {:.6f} +/- {:.6f} nats\n", c.kl_mean, c.kl_stderr);
-  fmt::print("99 % of KL below {:.6f} nats\n", c.kl_p99);
-  fmt::print("same top token   {:.2f} %\n", c.top1 * 100);
+  if (score.comparison) {
+    const eval::Comparison& c = *score.comparison;
+    fmt::print("reference        {:.4f}\n", c.reference_perplexity);
+    fmt::print("loss             {:+.3f} %\n", c.loss_percent);
+    fmt::print("mean KL          {:.6f} +/- {:.6f} nats\n", c.kl_mean, c.kl_stderr);
+    fmt::print("99 % of KL below {:.6f} nats\n", c.kl_p99);
+    fmt::print("same top token   {:.2f} %\n", c.top1 * 100);
+  }
+  fmt::print("KV cache         {}\n", cache.text);
+  if (!cache.loss) return;
+  fmt::print("  with f32       {:.4f}, so this cache costs {:+.3f} %\n",
+             cache.loss->reference_perplexity, cache.loss->loss_percent);
+  fmt::print("  mean KL        {:.8f} +/- {:.8f} nats\n", cache.loss->kl_mean,
+             cache.loss->kl_stderr);
 }
 
 void validate(const Options& options, Context& context) {
@@ -163,13 +204,14 @@ void validate(const Options& options, Context& context) {
   const std::string given = options.text.empty() ? std::string() : read_text_file(options.text);
   const std::string_view text = options.text.empty() ? eval::heldout_text() : given;
   const std::string place = options.text.empty() ? "embedded text" : printable(options.text, 200);
-  const auto open = [&](const std::string& path) {
-    return open_subject(path, text, place, options, pool, kernels, *context.progress);
+  const runtime::KvType kv_type = kv_type_of(options.kv_cache);
+  const auto open = [&](const std::string& path, runtime::KvType type) {
+    return open_subject(path, text, place, options, type, pool, kernels, *context.progress);
   };
-  const Subject model = open(options.model);
+  const Subject model = open(options.model, kv_type);
   std::optional<Subject> reference;
   if (!options.reference.empty()) {
-    reference = open(options.reference);
+    reference = open(options.reference, runtime::KvType::kF32);
     require_same_vocabulary(options, model, *reference);
   }
   std::optional<LogitsFile> dump;
@@ -183,15 +225,28 @@ void validate(const Options& options, Context& context) {
                                          static_cast<std::uint64_t>(options.chunks), model.bos};
   const std::vector<std::string> models =
       reference ? std::vector{options.model, options.reference} : std::vector{options.model};
-  const eval::Score score = naming_bad_weights(models, pool, kernels, [&] {
-    return with_context(place, [&] {
-      return eval::score_text(*model.engine, reference ? reference->engine.get() : nullptr,
-                              model.tokens, score_options, pool, sink, *context.progress,
-                              context.stop);
+  const auto score_against = [&](const Subject* other, const eval::LogitsSink& to) {
+    return naming_bad_weights(models, pool, kernels, [&] {
+      return with_context(place, [&] {
+        return eval::score_text(*model.engine, other != nullptr ? other->engine.get() : nullptr,
+                                model.tokens, score_options, pool, to, *context.progress,
+                                context.stop);
+      });
     });
-  });
+  };
+  CacheReport cache = cache_report(model.engine->config(), options, kv_type);
+  eval::Score score;
+  if (kv_type == runtime::KvType::kF32) {
+    score = score_against(reference ? &*reference : nullptr, sink);
+  } else {
+    // Without a reference, one pass is enough; the second engine maps the same file.
+    const Subject exact = open(options.model, runtime::KvType::kF32);
+    score = score_against(&exact, sink);
+    cache.loss = std::exchange(score.comparison, std::nullopt);
+    if (reference) score = score_against(&*reference, {});
+  }
   if (dump) dump->commit();
-  options.json ? print_json(score) : print_table(score, options.context);
+  options.json ? print_json(score, cache) : print_table(score, cache, options.context);
 }
 
 }  // namespace
@@ -217,6 +272,7 @@ void add_validate(CLI::App& app, Context& context) {
   add_threads_option(*command, options->threads);
   add_backend_option(*command, options->backend);
   add_kernels_option(*command, options->kernels);
+  add_kv_cache_option(*command, options->kv_cache);
   command->add_flag("--json", options->json, "Print JSON");
   command
       ->add_option("--dump-logits", options->dump_logits,
@@ -224,6 +280,8 @@ void add_validate(CLI::App& app, Context& context) {
       ->type_name("FILE")
       ->group("");
   command->footer(
+      "The reference runs with an f32 cache. With another --kv-cache, what it costs is measured\n"
+      "against the same model with f32 (kv_cache_* in JSON).\n"
       "Example: what quantization cost\n"
       "  llama-pajamas validate model-q4_k_m.gguf --metrics perplexity,kl "
       "--reference models/tiny-qwen2");

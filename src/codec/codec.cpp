@@ -22,12 +22,15 @@ constexpr bool affine_is_known(const Encoding& e) noexcept {
 
 bool can_decode(const Encoding& encoding) noexcept {
   if (encoding.is_affine()) return affine_is_known(encoding);
+  if (encoding.layout == Layout::kMxfp4) return true;
+  if (encoding.layout == Layout::kFp8) return is_plain_float(encoding.dtype);
   return converts_to_float(encoding.dtype) || encoding.dtype == DType::kMXFP4 ||
          can_encode(encoding);
 }
 
 bool can_encode(const Encoding& encoding) noexcept {
   if (encoding.is_affine()) return affine_is_known(encoding);
+  if (encoding.layout != Layout::kStream) return false;
   return is_plain_float(encoding.dtype) ||
          (encoding.dtype >= DType::kQ4_0 && encoding.dtype <= DType::kQ6_K);
 }
@@ -140,6 +143,51 @@ struct PackBlocks {
 void pack(const Encoding& encoding, std::span<const FittedBlock> blocks,
           const Planes& planes) noexcept {
   with_encodable(encoding, PackBlocks{blocks, planes});
+}
+
+namespace {
+
+// Nibbles j and j + 16 of a GGUF block against 2j and 2j + 1 of the planar arrangement.
+void planar_to_block(const std::byte* codes, std::byte scale, std::byte* block) noexcept {
+  block[0] = scale;
+  const auto nibble = [&](int i) { return (codes[i / 2] >> (i % 2 == 0 ? 0 : 4)) & std::byte{15}; };
+  for (int j = 0; j < 16; ++j) block[1 + j] = nibble(j) | nibble(j + 16) << 4;
+}
+
+void block_to_planar(const std::byte* block, std::byte* codes, std::byte& scale) noexcept {
+  scale = block[0];
+  const auto nibble = [&](int i) {
+    return (block[1 + i % 16] >> (i < 16 ? 0 : 4)) & std::byte{15};
+  };
+  for (int j = 0; j < 16; ++j) codes[j] = nibble(2 * j) | nibble(2 * j + 1) << 4;
+}
+
+}  // namespace
+
+bool can_repack(const Encoding& from, const Encoding& to) noexcept {
+  return from == to || (from.is_mxfp4() && to.is_mxfp4());
+}
+
+void repack_rows(const Encoding& from, const ConstPlanes& stored, const Encoding& to,
+                 const Planes& out) noexcept {
+  if (from == to) {
+    for (std::size_t p = 0; p < from.planes(); ++p) {
+      std::copy(stored.plane[p].begin(), stored.plane[p].end(), out.plane[p].begin());
+    }
+    return;
+  }
+  constexpr std::size_t kBlockBytes = sizeof(BlockMXFP4), kCodeBytes = 16;
+  const bool to_block = to.layout == Layout::kStream;
+  const std::size_t blocks = to_block ? out.plane[0].size() / kBlockBytes : out.plane[1].size();
+  for (std::size_t b = 0; b < blocks; ++b) {
+    if (to_block) {
+      planar_to_block(stored.plane[0].data() + b * kCodeBytes, stored.plane[1][b],
+                      out.plane[0].data() + b * kBlockBytes);
+    } else {
+      block_to_planar(stored.plane[0].data() + b * kBlockBytes,
+                      out.plane[0].data() + b * kCodeBytes, out.plane[1][b]);
+    }
+  }
 }
 
 void encode_rows(const Encoding& encoding, std::span<const float> weights,

@@ -24,6 +24,13 @@ void decode_rows(const Encoding& encoding, const ConstPlanes& planes, std::uint6
 void encode_rows(const Encoding& encoding, std::span<const float> weights,
                  std::span<const float> importance, std::uint64_t cols, const Planes& planes);
 
+// Whether the stored numbers of one encoding can be put into another without touching them: equal
+// encodings, and MXFP4 in its two arrangements.
+bool can_repack(const Encoding& from, const Encoding& to) noexcept;
+// Whole rows, bit for bit. Requires can_repack(from, to).
+void repack_rows(const Encoding& from, const ConstPlanes& stored, const Encoding& to,
+                 const Planes& out) noexcept;
+
 // Index of the first infinity or NaN; values.size() where there is none.
 std::size_t first_non_finite(std::span<const float> values) noexcept;
 

@@ -47,16 +47,31 @@ inline void unpack(const BlockQ8_0& in, FittedBlock& out) noexcept {
   for (int i = 0; i < 32; ++i) out.codes[i] = in.qs[i];
 }
 
+// Half of E8M0's value, since the table of codes holds doubled ones; e < 2 is subnormal.
+inline float half_e8m0(std::uint8_t e) noexcept {
+  return std::bit_cast<float>(e < 2 ? 0x00200000u << e : static_cast<std::uint32_t>(e - 1) << 23);
+}
+
 inline void unpack(const BlockMXFP4& in, FittedBlock& out) noexcept {
-  // Half of E8M0's value, since the table holds doubled codes; e < 2 is subnormal.
-  const std::uint32_t bits =
-      in.e < 2 ? 0x00200000u << in.e : static_cast<std::uint32_t>(in.e - 1) << 23;
-  out.d = std::bit_cast<float>(bits);
+  out.d = half_e8m0(in.e);
   for (int i = 0; i < 16; ++i) {
     out.codes[i] = kMxfp4Values[in.qs[i] & 15];
     out.codes[i + 16] = kMxfp4Values[in.qs[i] >> 4];
   }
 }
+
+// MXFP4 in two planes: neighbouring columns share a byte, the first in its low nibble.
+struct PlanarMxfp4Codec {
+  static void unpack_at(const ConstPlanes& planes, std::size_t index, FittedBlock& out) noexcept {
+    out.d = half_e8m0(static_cast<std::uint8_t>(planes.plane[1][index]));
+    const std::byte* from = planes.plane[0].data() + index * 16;
+    for (int i = 0; i < 16; ++i) {
+      const auto pair = static_cast<unsigned>(from[i]);
+      out.codes[2 * i] = kMxfp4Values[pair & 15];
+      out.codes[2 * i + 1] = kMxfp4Values[pair >> 4];
+    }
+  }
+};
 
 inline void pack(const FittedBlock& in, BlockQ4_0& out) noexcept {
   out.d = float_to_f16(in.d);

@@ -55,9 +55,10 @@ void with_encodable(const Encoding& encoding, const Action& action) noexcept {
   }
 }
 
-// The same for every quantized encoding that can be decoded.
+// The same for every encoding of blocks or groups that can be decoded.
 template <class Action>
 void with_decodable(const Encoding& encoding, const Action& action) noexcept {
+  if (encoding.layout == Layout::kMxfp4) return action(PlanarMxfp4Codec{});
   if (encoding.dtype == DType::kMXFP4) return action(BlockReader<BlockMXFP4>{});
   with_encodable(encoding, action);
 }
@@ -113,9 +114,28 @@ struct DecodeBlocks {
   }
 };
 
-inline void decode_rows_isa(const Encoding& encoding, const ConstPlanes& planes, std::uint64_t,
+// Every row has its own copy of the scales of its tiles.
+inline void decode_fp8(const Encoding& encoding, const ConstPlanes& planes, std::uint64_t cols,
+                       std::span<float> out) noexcept {
+  to_floats(DType::kF8E4M3, planes.plane[0], out);
+  const std::uint64_t tiles = (cols + Encoding::kFp8Tile - 1) / Encoding::kFp8Tile;
+  const std::uint64_t rows = out.size() / cols;
+  for (std::uint64_t row = 0; row < rows; ++row) {
+    for (std::uint64_t tile = 0; tile < tiles; ++tile) {
+      const float scale = load_scale(encoding.dtype, planes.plane[1].data(), row * tiles + tile);
+      const std::uint64_t first = tile * Encoding::kFp8Tile;
+      const std::uint64_t left = cols - first;
+      const std::uint64_t count = left < Encoding::kFp8Tile ? left : Encoding::kFp8Tile;
+      float* to = out.data() + row * cols + first;
+      for (std::uint64_t i = 0; i < count; ++i) to[i] *= scale;
+    }
+  }
+}
+
+inline void decode_rows_isa(const Encoding& encoding, const ConstPlanes& planes, std::uint64_t cols,
                             std::span<float> out) {
   if (encoding.is_plain()) return to_floats(encoding.dtype, planes.plane[0], out);
+  if (encoding.layout == Layout::kFp8) return decode_fp8(encoding, planes, cols, out);
   const Grid grid = grid_of(encoding);
   const std::size_t count = out.size() / static_cast<std::size_t>(grid.block);
   with_decodable(encoding, DecodeBlocks{grid, planes, out.data(), count});

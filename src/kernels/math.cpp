@@ -1,6 +1,7 @@
 #include "kernels/math.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace pajamas::kernels {
@@ -14,9 +15,9 @@ void rms_norm(std::span<const float> x, std::span<const float> weight, double ep
   for (std::size_t i = 0; i < x.size(); ++i) out[i] = x[i] * scale * weight[i];
 }
 
-void softmax(std::span<float> x) noexcept {
-  const float top = *std::max_element(x.begin(), x.end());
-  double sum = 0;
+void softmax(std::span<float> x, float sink) noexcept {
+  const float top = std::max(*std::max_element(x.begin(), x.end()), sink);
+  double sum = static_cast<double>(std::exp(sink - top));
   for (float& v : x) {
     v = std::exp(v - top);
     sum += static_cast<double>(v);
@@ -31,14 +32,20 @@ void silu_multiply(std::span<float> gate, std::span<const float> up) noexcept {
   }
 }
 
-void rope_angles(std::uint64_t position, double theta, std::span<float> cos,
-                 std::span<float> sin) noexcept {
-  const auto half = static_cast<double>(cos.size());
-  for (std::size_t i = 0; i < cos.size(); ++i) {
-    const double angle =
-        static_cast<double>(position) * std::pow(theta, -static_cast<double>(i) / half);
-    cos[i] = static_cast<float>(std::cos(angle));
-    sin[i] = static_cast<float>(std::sin(angle));
+void clamped_swiglu(std::span<float> gate, std::span<const float> up, float limit) noexcept {
+  for (std::size_t i = 0; i < gate.size(); ++i) {
+    const float g = std::min(gate[i], limit);
+    const float u = std::clamp(up[i], -limit, limit);
+    gate[i] = g / (1.0f + std::exp(-1.702f * g)) * (u + 1.0f);
+  }
+}
+
+void rope_angles(std::uint64_t position, std::span<const double> frequencies, double factor,
+                 std::span<float> cos, std::span<float> sin) noexcept {
+  for (std::size_t i = 0; i < frequencies.size(); ++i) {
+    const double angle = static_cast<double>(position) * frequencies[i];
+    cos[i] = static_cast<float>(factor * std::cos(angle));
+    sin[i] = static_cast<float>(factor * std::sin(angle));
   }
 }
 
@@ -49,6 +56,35 @@ void rope(std::span<float> x, std::span<const float> cos, std::span<const float>
     const float b = x[i + half];
     x[i] = a * cos[i] - b * sin[i];
     x[i + half] = b * cos[i] + a * sin[i];
+  }
+}
+
+void rope_interleaved(std::span<float> x, std::span<const float> cos,
+                      std::span<const float> sin) noexcept {
+  for (std::size_t i = 0; i < cos.size(); ++i) {
+    const float a = x[2 * i];
+    const float b = x[2 * i + 1];
+    x[2 * i] = a * cos[i] - b * sin[i];
+    x[2 * i + 1] = b * cos[i] + a * sin[i];
+  }
+}
+
+void hadamard(std::span<float> x) noexcept {
+  while (!x.empty()) {
+    const std::size_t size = std::bit_floor(x.size());
+    for (std::size_t half = 1; half < size; half *= 2) {
+      for (std::size_t begin = 0; begin < size; begin += 2 * half) {
+        for (std::size_t i = begin; i < begin + half; ++i) {
+          const float a = x[i];
+          const float b = x[i + half];
+          x[i] = a + b;
+          x[i + half] = a - b;
+        }
+      }
+    }
+    const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(size)));
+    for (std::size_t i = 0; i < size; ++i) x[i] *= scale;
+    x = x.subspan(size);
   }
 }
 

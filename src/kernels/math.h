@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "tensor/encoding.h"
@@ -69,17 +70,32 @@ struct MathKernels {
 void rms_norm(std::span<const float> x, std::span<const float> weight, double eps,
               std::span<float> out) noexcept;
 
-// In place: exp(x - max) / sum. An empty or all -inf input is the caller's mistake.
-void softmax(std::span<float> x) noexcept;
+// In place: exp(x - max) / sum. `sink` is one more logit, which takes part in the maximum and the
+// sum and has no place in the result; -inf is none. No x at all, or nothing above -inf, is the
+// caller's mistake.
+void softmax(std::span<float> x, float sink = -std::numeric_limits<float>::infinity()) noexcept;
 
 // gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i].
 void silu_multiply(std::span<float> gate, std::span<const float> up) noexcept;
 
-// Cosine and sine of position * theta^(-2i / (2 * cos.size())), computed in double.
-void rope_angles(std::uint64_t position, double theta, std::span<float> cos,
-                 std::span<float> sin) noexcept;
+// gpt-oss: gate[i] = g / (1 + exp(-1.702 g)) * (clamp(up[i], -limit, limit) + 1), where
+// g = min(gate[i], limit).
+void clamped_swiglu(std::span<float> gate, std::span<const float> up, float limit) noexcept;
+
+// factor times cosine and sine of position * frequencies[i], computed in double. `cos` and `sin`
+// are as long as `frequencies`.
+void rope_angles(std::uint64_t position, std::span<const double> frequencies, double factor,
+                 std::span<float> cos, std::span<float> sin) noexcept;
 
 // Rotates the pairs (x[i], x[i + half]) of one head, half = cos.size().
 void rope(std::span<float> x, std::span<const float> cos, std::span<const float> sin) noexcept;
+// The pairs (x[2i], x[2i + 1]).
+void rope_interleaved(std::span<float> x, std::span<const float> cos,
+                      std::span<const float> sin) noexcept;
+
+// The orthonormal Walsh-Hadamard transform in place, which undoes itself. Where the length is no
+// power of two, each of the largest powers of two that it is made of, in falling order, is
+// transformed by itself.
+void hadamard(std::span<float> x) noexcept;
 
 }  // namespace pajamas::kernels

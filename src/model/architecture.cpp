@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "model/hparams.h"
 #include "model/json_file.h"
-#include "model/qwen2.h"
 
 namespace pajamas::model {
 namespace {
@@ -26,24 +24,27 @@ namespace {
               fmt::format("supported: {}", known));
 }
 
-std::string with_layer(std::string_view name, int layer) {
-  std::string text(name);
-  if (const auto hole = text.find("{}"); hole != std::string::npos) {
-    text.replace(hole, 2, std::to_string(layer));
-  }
-  return text;
-}
-
 TensorSpec spec_of(const RoleSpec& role, int layer, const ModelConfig& config) {
-  return {{role.role, layer, -1},     role.shape(config),           role.is_matrix,
-          with_layer(role.hf, layer), with_layer(role.gguf, layer), with_layer(role.mlx, layer)};
+  return {{role.role, layer, -1},
+          role.shape(config),
+          role.is_matrix,
+          tensor_name(role.hf, layer),
+          tensor_name(role.gguf, layer),
+          tensor_name(role.mlx, layer),
+          role.forms};
 }
 
 }  // namespace
 
-std::span<const Architecture* const> architectures() noexcept {
-  static const std::array<const Architecture*, 1> all{&qwen2_architecture()};
-  return all;
+std::string tensor_name(std::string_view pattern, int layer, std::uint64_t expert) {
+  std::string text(pattern);
+  if (const auto hole = text.find("{}"); hole != std::string::npos) {
+    text.replace(hole, 2, std::to_string(layer));
+  }
+  if (const auto hole = text.find("{e}"); hole != std::string::npos) {
+    text.replace(hole, 3, std::to_string(expert));
+  }
+  return text;
 }
 
 const Architecture& architecture_of_hf(std::string_view model_type) {
@@ -73,7 +74,8 @@ std::vector<TensorSpec> tensors_of(const ModelConfig& config) {
   add_global(true);
   for (std::uint64_t layer = 0; layer < config.layers; ++layer) {
     for (const RoleSpec& role : roles) {
-      if (role.per_layer) tensors.push_back(spec_of(role, static_cast<int>(layer), config));
+      if (!role.per_layer || (role.present != nullptr && !role.present(config, layer))) continue;
+      tensors.push_back(spec_of(role, static_cast<int>(layer), config));
     }
   }
   add_global(false);
@@ -84,6 +86,19 @@ std::uint64_t parameter_count(const ModelConfig& config) {
   std::uint64_t count = 0;
   for (const TensorSpec& tensor : tensors_of(config)) {
     count = checked_add(count, tensor.shape.elements());
+  }
+  return count;
+}
+
+std::uint64_t active_parameter_count(const ModelConfig& config) {
+  std::uint64_t count = 0;
+  for (const TensorSpec& tensor : tensors_of(config)) {
+    const std::uint64_t elements = tensor.shape.elements();
+    if (tensor.key.role == Role::kTokenEmbedding && !config.tied_output) {
+      count += config.hidden;  // one row of it
+    } else {
+      count += tensor.is_stack() ? elements / config.experts * config.experts_used : elements;
+    }
   }
   return count;
 }

@@ -1,4 +1,5 @@
-// An architecture is one row of the registry: its names, its tensors, how its hyperparameters read.
+// An architecture is one file in model/architectures/: its names, its tensors, how its
+// hyperparameters read. docs/adding-an-architecture.md tells how to write one.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,25 @@
 
 namespace pajamas::model {
 
+// One of the ways in which a Hugging Face checkpoint stores a tensor. Stacks of experts are
+// published as a tensor for each expert, or with gate and up in one, or transposed.
+// [experts, rows, cols] is what the model needs.
+struct HfForm {
+  enum class Kind : std::uint8_t {
+    kWhole,                // as it is
+    kEach,                 // one tensor [rows, cols] for each expert; `{e}` stands for its number
+    kHalf,                 // [experts, 2 * rows, cols]: the first or second half of the rows
+    kAlternate,            // [experts, 2 * rows, cols]: the even or odd rows
+    kTransposed,           // [experts, cols, rows]
+    kTransposedAlternate,  // [experts, cols, 2 * rows]: the even or odd columns
+    kAlternateColumns,     // [experts, 2 * cols]: the even or odd columns
+  };
+  Kind kind;
+  std::string_view name;  // `{}` stands for the layer's number
+  int part = 0;           // which half, or 0 for even and 1 for odd
+  bool mxfp4 = false;     // two tensors of bytes, NAME_blocks and NAME_scales
+};
+
 // How one role is stored. `{}` in a name stands for the layer's number.
 struct RoleSpec {
   Role role;
@@ -26,6 +46,10 @@ struct RoleSpec {
   Shape (*shape)(const ModelConfig&);
   bool per_layer;
   bool is_matrix;  // a linear map or embedding (quantizable); otherwise a norm or bias
+  // Whether a layer has it; null: all do.
+  bool (*present)(const ModelConfig&, std::uint64_t layer) = nullptr;
+  // Where the checkpoint may have it, first match wins; empty: whole, under the name `hf`.
+  std::span<const HfForm> forms = {};
 };
 
 // One tensor that a model of a given configuration has.
@@ -36,7 +60,14 @@ struct TensorSpec {
   std::string hf;
   std::string gguf;
   std::string mlx;
+  std::span<const HfForm> forms;
+
+  // A matrix for each expert.
+  bool is_stack() const noexcept { return is_matrix && shape.rank() == 3; }
 };
+
+// `{}` replaced by the layer's number, `{e}` by the expert's.
+std::string tensor_name(std::string_view pattern, int layer, std::uint64_t expert = 0);
 
 class Architecture {
  public:
@@ -44,18 +75,25 @@ class Architecture {
 
   virtual std::string_view name() const noexcept = 0;       // what users read: "Qwen2"
   virtual std::string_view hf_type() const noexcept = 0;    // config.json model_type: "qwen2"
+  virtual std::string_view hf_class() const noexcept = 0;   // "Qwen2ForCausalLM"
   virtual std::string_view gguf_name() const noexcept = 0;  // general.architecture: "qwen2"
   virtual std::span<const RoleSpec> roles() const noexcept = 0;
 
   // Both throw Error{kCorruptFile} naming the key, or kUnsupported naming the feature.
   virtual ModelConfig read_config(const nlohmann::json& config) const = 0;
   virtual ModelConfig read_gguf(const io::GgufMetadata& metadata) const = 0;
-  // The `<arch>.*` keys that llama.cpp's converter writes, in its order.
-  virtual void write_gguf(const ModelConfig& config, const nlohmann::json& hf_config,
-                          io::GgufMetadata& metadata) const = 0;
+  // The `<arch>.*` keys that llama.cpp's converter writes, in its order. Throws Error{kUnsupported}
+  // for a model that GGUF cannot describe.
+  virtual void write_gguf(const ModelConfig& config, io::GgufMetadata& metadata) const = 0;
+  // The keys of a config.json that say the same; for models that were read from GGUF.
+  virtual void write_config(const ModelConfig& config, nlohmann::json& json) const = 0;
+  // Rows of q and k are stored so that pairs which turn together lie side by side in GGUF, and half
+  // a head apart elsewhere.
+  virtual bool gguf_interleaves_heads() const noexcept { return false; }
 };
 
-// All supported ones, and look-ups that throw Error{kUnsupported} naming what is supported.
+// All supported ones, by name, and look-ups that throw Error{kUnsupported} naming what is
+// supported.
 std::span<const Architecture* const> architectures() noexcept;
 const Architecture& architecture_of_hf(std::string_view model_type);
 const Architecture& architecture_of_gguf(std::string_view name);
@@ -63,8 +101,9 @@ const Architecture& architecture_of_gguf(std::string_view name);
 // Every tensor of a model in canonical order: embedding, layers in order, output norm, output.
 std::vector<TensorSpec> tensors_of(const ModelConfig& config);
 
-// Parameters of the model (tied matrices once).
+// Parameters of the model (tied matrices once), and of them those that one token uses.
 std::uint64_t parameter_count(const ModelConfig& config);
+std::uint64_t active_parameter_count(const ModelConfig& config);
 
 // Parses and checks a config.json. Throws Error{kCorruptFile, kUnsupported}, naming the key.
 ModelConfig parse_config_json(std::string_view text);

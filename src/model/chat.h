@@ -1,11 +1,14 @@
 // A conversation as the model was taught to see it.
 #pragma once
 
+#include <array>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "model/text_assets.h"
+#include "text/answer.h"
 
 namespace pajamas::model {
 
@@ -16,5 +19,23 @@ namespace pajamas::model {
 std::string render_chat(const TextAssets& assets, const nlohmann::ordered_json& messages,
                         const nlohmann::ordered_json& tools, const nlohmann::ordered_json& options,
                         bool add_generation_prompt, const std::tm& now);
+
+// How hard the model is to think.
+inline constexpr std::array<std::string_view, 4> kReasoningLevels{"off", "low", "medium", "high"};
+
+// What tells the model's template so, as `options` for `render_chat`.
+struct ReasoningOptions {
+  nlohmann::ordered_json variables;
+  std::string note;  // what the template cannot be told; may be empty
+};
+
+// `level` is one of kReasoningLevels. Throws Error{kUnsupported} for "off" where the template only
+// knows degrees, or where there is no template.
+ReasoningOptions reasoning_options(const TextAssets& assets, std::string_view level);
+
+// A finished turn as the message that stands for it in the conversation from then on. Reasoning is
+// kept out of "content"; it is passed beside it where the template has a place for it, which then
+// shows it (on the way to a tool's result) or drops it.
+nlohmann::ordered_json history_message(const TextAssets& assets, const text::Answer& answer);
 
 }  // namespace pajamas::model

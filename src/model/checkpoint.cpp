@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "model/rope.h"
 #include "model/shards.h"
 
 namespace pajamas::model {
@@ -31,8 +32,7 @@ void check_tensor(const TensorSpec& spec, const StoredTensor& tensor) {
                 "the weights and their configuration do not belong together")
         .at(tensor.name);
   }
-  const bool readable = tensor.encoding.is_affine() || is_blocked(tensor.encoding.dtype) ||
-                        is_plain_float(tensor.encoding.dtype);
+  const bool readable = !tensor.encoding.is_plain() || is_plain_float(tensor.encoding.dtype);
   if (!readable || (!spec.is_matrix && !tensor.encoding.is_plain())) {
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("is stored as {}, {} expected", tensor.encoding.name(),
@@ -41,9 +41,24 @@ void check_tensor(const TensorSpec& spec, const StoredTensor& tensor) {
   }
 }
 
-StoredTensor plain_tensor(const TensorSpec& spec, std::string_view name, DType dtype,
-                          const Shape& shape, PlaneLocation where) {
-  return {spec.key, std::string(name), Encoding{.dtype = dtype}, shape, {where, {}, {}}};
+// Few numbers, part of the configuration although a tensor holds them.
+void read_rope_factors(const io::GgufFile& file, const io::GgufTensor& tensor,
+                       ModelConfig& config) {
+  with_context(tensor.name, [&] {
+    if (tensor.dtype != DType::kF32 || tensor.shape.elements() != config.head_dim / 2) {
+      throw Error(ErrorCode::kCorruptFile,
+                  fmt::format("is {} {}, {} numbers of F32 expected", info(tensor.dtype).name,
+                              tensor.shape.to_string(), config.head_dim / 2));
+    }
+    std::vector<float> factors(config.head_dim / 2);
+    file.files()[tensor.file].read_at(tensor.offset, std::as_writable_bytes(std::span(factors)));
+    for (const float factor : factors) {
+      if (factor > 0 && factor <= 1e6f) continue;
+      throw Error(ErrorCode::kCorruptFile, fmt::format("{} is no factor", factor));
+    }
+    config.rope_scaling.kind = RopeScaling::Kind::kFactors;
+    config.rope_scaling.factors = std::move(factors);
+  });
 }
 
 }  // namespace
@@ -74,23 +89,12 @@ const StoredTensor& Checkpoint::get(TensorKey key) const {
 
 void Checkpoint::read_rows(const StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
                            const Planes& out) const {
-  with_context(tensor.name, [&] {
-    for (std::size_t plane = 0; plane < tensor.encoding.planes(); ++plane) {
-      const std::uint64_t row = tensor.encoding.plane_row_bytes(plane, tensor.shape.cols());
-      PJ_CHECK(out.plane[plane].size() == count * row);
-      const PlaneLocation& where = tensor.planes[plane];
-      files_[where.file].read_at(where.offset + first * row, out.plane[plane]);
-    }
-  });
+  with_context(tensor.name, [&] { read_stored_rows(files_, tensor, first, count, out); });
 }
 
 void Checkpoint::prefetch_rows(const StoredTensor& tensor, std::uint64_t first,
                                std::uint64_t count) const noexcept {
-  for (std::size_t plane = 0; plane < tensor.encoding.planes(); ++plane) {
-    const std::uint64_t row = tensor.encoding.plane_row_bytes(plane, tensor.shape.cols());
-    const PlaneLocation& where = tensor.planes[plane];
-    files_[where.file].prefetch(where.offset + first * row, count * row);
-  }
+  prefetch_stored_rows(files_, tensor, first, count);
 }
 
 Checkpoint Checkpoint::open(const fs::path& path) {
@@ -136,13 +140,19 @@ Checkpoint Checkpoint::open_gguf(const fs::path& path) {
     if (embedding != by_name.end()) checkpoint.config_.vocab = embedding->second->shape.rows();
     if (checkpoint.config_.vocab == 0) checkpoint.config_.vocab = 1;  // reported as missing below
     parameter_count(checkpoint.config_);                              // refuses what overflows
+    if (const auto factors = by_name.find(kRopeFactorsName);
+        factors != by_name.end() && architecture.gguf_interleaves_heads()) {
+      read_rope_factors(file, *factors->second, checkpoint.config_);
+      by_name.erase(factors);
+    }
 
     for (const TensorSpec& spec : tensors_of(checkpoint.config_)) {
       const auto found = by_name.find(spec.gguf);
       if (found == by_name.end()) throw_missing(spec, spec.gguf);
       const io::GgufTensor& tensor = *found->second;
-      checkpoint.tensors_.push_back(plain_tensor(spec, tensor.name, tensor.dtype, tensor.shape,
-                                                 {tensor.file, tensor.offset, tensor.bytes}));
+      checkpoint.tensors_.push_back(
+          contiguous_tensor(spec.key, tensor.name, Encoding{.dtype = tensor.dtype}, tensor.shape,
+                            std::array{PlaneLocation{tensor.file, tensor.offset, tensor.bytes}}));
       check_tensor(spec, checkpoint.tensors_.back());
       by_name.erase(found);
     }
@@ -163,11 +173,10 @@ Checkpoint Checkpoint::open_directory(const fs::path& path) {
   checkpoint.config_ = shards.config();
   with_context(place_of(path), [&] {
     for (const TensorSpec& spec : tensors_of(checkpoint.config_)) {
-      const std::string& name = shards.is_mlx() ? spec.mlx : spec.hf;
-      const auto stored = shards.take(spec, name);
-      if (!stored) throw_missing(spec, name);
+      const auto stored = shards.take(spec);
+      if (!stored) throw_missing(spec, shards.is_mlx() ? spec.mlx : spec.hf);
       checkpoint.tensors_.push_back(*stored);
-      with_context(shards.file_name(stored->planes[0].file),
+      with_context(shards.file_name(stored->parts[0][0].file),
                    [&] { check_tensor(spec, checkpoint.tensors_.back()); });
     }
     shards.require_all_taken(checkpoint.config_);

@@ -16,6 +16,7 @@
 #include "model/architecture.h"
 #include "model/config.h"
 #include "model/role.h"
+#include "model/stored_tensor.h"
 #include "tensor/encoding.h"
 #include "tensor/shape.h"
 
@@ -23,26 +24,6 @@ namespace pajamas::model {
 
 enum class Container { kHuggingFace, kGguf, kMlx };
 std::string_view container_name(Container container) noexcept;
-
-// Where the bytes of one plane lie.
-struct PlaneLocation {
-  std::size_t file = 0;  // index into Checkpoint::files()
-  std::uint64_t offset = 0;
-  std::uint64_t bytes = 0;
-};
-
-// One logical tensor as it is stored.
-struct StoredTensor {
-  TensorKey key;
-  std::string name;  // in this container
-  Encoding encoding;
-  Shape shape;  // logical: columns are weights, whatever the planes hold
-  std::array<PlaneLocation, Encoding::kMaxPlanes> planes;
-
-  std::uint64_t bytes() const noexcept {
-    return planes[0].bytes + planes[1].bytes + planes[2].bytes;
-  }
-};
 
 // Every tensor that the configuration demands is there, has the right shape, and its bytes lie in
 // the files. Nothing of the weights has been read. Move-only; reading is safe from many threads.

@@ -11,7 +11,7 @@ class Architecture;
 
 // How positions beyond those of training are squeezed into the rotary embedding.
 struct RopeScaling {
-  enum class Kind : std::uint8_t { kNone, kLinear, kYarn, kLlama3 };
+  enum class Kind : std::uint8_t { kNone, kLinear, kYarn, kLlama3, kFactors };
   Kind kind = Kind::kNone;
   double factor = 1;
   std::uint64_t original_context = 0;  // positions of training; YaRN and llama3
@@ -21,6 +21,7 @@ struct RopeScaling {
   double attention_factor = 1;         // cosine and sine are multiplied by it
   double low_freq_factor = 1;          // llama3
   double high_freq_factor = 4;         //
+  std::vector<float> factors = {};     // kFactors: what each pair's frequency is divided by
 
   friend bool operator==(const RopeScaling&, const RopeScaling&) = default;
 };

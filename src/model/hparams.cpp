@@ -142,30 +142,4 @@ void check_config(const ModelConfig& config, const ConfigKeys& keys) {
   }
 }
 
-void refuse_rope_scaling(const json& config) {
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    const json* scaling = JsonParams(config).find(key);
-    if (scaling == nullptr) continue;
-    const std::string type = with_context(key, [&] {
-      const JsonParams params(*scaling);
-      return params.text_or("rope_type", params.text_or("type", "default"));
-    });
-    if (type == "default") continue;
-    throw Error(ErrorCode::kUnsupported,
-                fmt::format("rotary scaling \"{}\" is not supported yet", printable(type, 40)),
-                "use the model without it")
-        .at(key);
-  }
-}
-
-double read_rope_theta(const json& config) {
-  const JsonParams params(config);
-  if (params.has("rope_theta")) return params.number("rope_theta");
-  if (const json* nested = params.find("rope_parameters")) {
-    return with_context("rope_parameters",
-                        [&] { return JsonParams(*nested).number("rope_theta"); });
-  }
-  return params.number("rope_theta");  // reports it as missing
-}
-
 }  // namespace pajamas::model

@@ -15,6 +15,7 @@ namespace pajamas::model {
 // Bounds far above any published model and far below what could overflow a product of four.
 inline constexpr std::uint64_t kMaxLayers = 1 << 12;
 inline constexpr std::uint64_t kMaxHeads = 1 << 14;
+inline constexpr std::uint64_t kMaxExperts = 1 << 14;
 inline constexpr std::uint64_t kMaxWidth = 1 << 24;
 inline constexpr std::uint64_t kMaxContext = std::uint64_t{1} << 31;
 
@@ -64,11 +65,5 @@ struct ConfigKeys {
 // Checks what must hold between the values of any transformer of this family: heads divide, the
 // head dimension is even, theta and epsilon are positive. Errors name the key.
 void check_config(const ModelConfig& config, const ConfigKeys& keys);
-
-// Throws Error{kUnsupported} naming the scaling, unless config.json has none (or "default").
-// Both spellings are read: rope_scaling and rope_parameters.
-void refuse_rope_scaling(const nlohmann::json& config);
-// rope_theta, or rope_parameters.rope_theta.
-double read_rope_theta(const nlohmann::json& config);
 
 }  // namespace pajamas::model

@@ -99,13 +99,8 @@ Shards Shards::open(const fs::path& folder) {
     if (const json* quantization = JsonParams(config).find("quantization")) {
       shards.quantization_ = *quantization;
       shards.is_mlx_ = true;
-    } else if (const json* foreign = JsonParams(config).find("quantization_config")) {
-      const std::string method = JsonParams(*foreign).text_or("quant_method", "of an unknown kind");
-      throw Error(
-          ErrorCode::kUnsupported,
-          fmt::format("weights quantized by \"{}\" are not supported yet", printable(method, 40)),
-          "use the model's BF16 checkpoint")
-          .at("quantization_config");
+    } else {
+      stored_quantization(config);  // throws for what is not read
     }
   });
   shards.index(folder);
@@ -132,94 +127,9 @@ void Shards::index(const fs::path& folder) {
   }
 }
 
-std::optional<Shards::Found> Shards::take_entry(const std::string& name) {
-  const auto found = by_name_.find(name);
-  if (found == by_name_.end()) return std::nullopt;
-  const Found entry = found->second;
-  by_name_.erase(found);
-  return entry;
-}
-
-std::optional<StoredTensor> Shards::take(const TensorSpec& spec, const std::string& name) {
-  const auto weight = take_entry(name);
-  if (!weight) return std::nullopt;
-  if (spec.is_matrix && weight->entry->dtype == DType::kU32)
-    return affine_tensor(spec, name, *weight);
-  StoredTensor tensor{
-      spec.key, name, Encoding{.dtype = weight->entry->dtype}, weight->entry->shape, {}};
-  tensor.planes[0] = {weight->file, weight->entry->offset, weight->entry->bytes};
-  return tensor;
-}
-
-// An MLX module: X.weight holds codes, X.scales and X.biases one value a group. Bits and group size
-// follow from the three shapes and the logical one; config.json must agree.
-StoredTensor Shards::affine_tensor(const TensorSpec& spec, const std::string& name,
-                                   const Found& weight) {
-  const std::string module = name.substr(0, name.rfind('.'));
-  const auto scales = take_entry(module + ".scales");
-  const auto biases = take_entry(module + ".biases");
-  if (!scales || !biases) {
-    throw Error(ErrorCode::kCorruptFile,
-                fmt::format("has codes but no {}", scales ? "biases" : "scales"),
-                "modes other than affine are not supported yet")
-        .at(name);
-  }
-  const std::uint64_t rows = spec.shape.rows();
-  const std::uint64_t cols = spec.shape.cols();
-  const std::uint64_t code_bits = weight.entry->shape.cols() * 32;
-  const std::uint64_t groups = scales->entry->shape.cols();
-  const bool consistent =
-      weight.entry->shape.rows() == rows && scales->entry->shape.rows() == rows &&
-      scales->entry->shape == biases->entry->shape &&
-      scales->entry->dtype == biases->entry->dtype && is_plain_float(scales->entry->dtype) &&
-      groups > 0 && cols % groups == 0 && code_bits % cols == 0;
-  const std::uint64_t bits = consistent ? code_bits / cols : 0;
-  const std::uint64_t group = consistent ? cols / groups : 0;
-  const bool known_bits =
-      bits == 2 || bits == 3 || bits == 4 || bits == 5 || bits == 6 || bits == 8;
-  if (!known_bits || (group != 32 && group != 64 && group != 128)) {
-    throw Error(ErrorCode::kCorruptFile,
-                fmt::format("codes {}, scales {} and biases {} do not make a matrix of {}",
-                            weight.entry->shape.to_string(), scales->entry->shape.to_string(),
-                            biases->entry->shape.to_string(), spec.shape.to_string()),
-                "the weights and their configuration do not belong together")
-        .at(name);
-  }
-  const Encoding encoding =
-      Encoding::affine(static_cast<int>(bits), static_cast<int>(group), scales->entry->dtype);
-  check_against_config(module, encoding);
-  StoredTensor tensor{spec.key, name, encoding, spec.shape, {}};
-  const std::array<const Found*, 3> found{&weight, &*scales, &*biases};
-  for (std::size_t plane = 0; plane < found.size(); ++plane) {
-    tensor.planes[plane] = {found[plane]->file, found[plane]->entry->offset,
-                            found[plane]->entry->bytes};
-  }
-  return tensor;
-}
-
-void Shards::check_against_config(const std::string& module, const Encoding& encoding) const {
-  if (!quantization_.is_object()) return;
-  const auto own = quantization_.find(module);
-  const json& settings = own != quantization_.end() && own->is_object() ? *own : quantization_;
-  with_context("quantization", [&] {
-    const JsonParams params(settings);
-    if (const std::string mode = params.text_or("mode", "affine"); mode != "affine") {
-      throw Error(ErrorCode::kUnsupported,
-                  fmt::format("mode \"{}\" is not supported yet", printable(mode, 40)))
-          .at(module);
-    }
-    if (params.count_or("bits", 32, 4) != encoding.bits ||
-        params.count_or("group_size", 1024, 64) != encoding.group_size) {
-      throw Error(ErrorCode::kCorruptFile,
-                  fmt::format("config.json does not describe the stored {}", encoding.name()),
-                  "the weights and their configuration do not belong together")
-          .at(module);
-    }
-  });
-}
-
 void Shards::require_all_taken(const ModelConfig& config) const {
   for (const auto& [name, found] : by_name_) {
+    if (found.taken) continue;
     if (name.ends_with("rotary_emb.inv_freq")) continue;
     if (config.tied_output && name.starts_with("lm_head.")) continue;
     throw Error(ErrorCode::kUnsupported,

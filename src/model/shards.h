@@ -21,6 +21,11 @@ std::vector<std::filesystem::path> find_shards(const std::filesystem::path& fold
 // Reads and parses `config.json` of a model directory.
 nlohmann::json read_config_file(const std::filesystem::path& file);
 
+// How config.json says that the weights of a Hugging Face checkpoint are quantized.
+enum class StoredQuantization { kNone, kFp8, kMxfp4 };
+// Throws Error{kUnsupported} naming a kind that is not read.
+StoredQuantization stored_quantization(const nlohmann::json& config);
+
 class Shards {
  public:
   static Shards open(const std::filesystem::path& folder);
@@ -31,8 +36,9 @@ class Shards {
     return files_[file].file().path().filename().native();
   }
 
-  // Finds and removes the tensor called `name` (with its scales and biases, where it has them).
-  std::optional<StoredTensor> take(const TensorSpec& spec, const std::string& name);
+  // Finds the tensor in the form in which these files have it, with everything that belongs to it.
+  // Throws Error{kCorruptFile} where a part is missing or does not fit.
+  std::optional<StoredTensor> take(const TensorSpec& spec);
 
   // Throws Error{kUnsupported} naming a tensor that is left, unless it is one that means nothing
   // (a rotary table, an output matrix although the embedding is tied).
@@ -44,19 +50,29 @@ class Shards {
   struct Found {
     std::size_t file;
     const io::SafetensorsEntry* entry;
+    bool taken = false;
+
+    PlaneLocation plane() const { return {file, entry->offset, entry->bytes}; }
   };
 
   Shards() = default;
   void index(const std::filesystem::path& folder);
+  std::optional<Found> find_entry(const std::string& name) const;
   std::optional<Found> take_entry(const std::string& name);
-  StoredTensor affine_tensor(const TensorSpec& spec, const std::string& name, const Found& weight);
-  // Bits and group size that config.json gives the module, if it says anything of it.
+  Found require_entry(const std::string& name, const std::string& beside);
+  // A whole tensor as it is stored, with what belongs to it; `shape` is what the model needs.
+  StoredTensor take_whole(const TensorSpec& spec, const std::string& name, const Shape& shape);
+  StoredTensor mlx_tensor(const TensorSpec& spec, const std::string& name, const Found& weight);
+  StoredTensor fp8_tensor(TensorKey key, const std::string& name, const Found& weight);
+  StoredTensor mxfp4_tensor(TensorKey key, const std::string& name);
+  StoredTensor take_form(const TensorSpec& spec, const HfForm& form);
+  // What config.json says of the module's quantization, if it says anything of it.
   void check_against_config(const std::string& module, const Encoding& encoding) const;
 
   std::vector<io::SafetensorsFile> files_;
   std::map<std::string, Found, std::less<>> by_name_;
   ModelConfig config_;
-  nlohmann::json quantization_;
+  nlohmann::json quantization_;  // of an MLX directory
   bool is_mlx_ = false;
 };
 

@@ -131,8 +131,45 @@ std::optional<std::string> read_template(const fs::path& folder, const json& tok
   return std::nullopt;
 }
 
+// GGUF names one end token; models stop on others too. These are the texts by which llama.cpp
+// recognises an end of generation among control tokens.
+constexpr std::array<std::string_view, 9> kEndTexts{
+    "<|im_end|>", "<|endoftext|>", "<|eot_id|>",      "<|eom_id|>", "<|return|>",
+    "<|call|>",   "<end_of_turn>", "<|end_of_text|>", "</s>"};
+
+std::optional<std::int32_t> control_token(const text::TokenizerSpec& spec,
+                                          std::string_view content) {
+  for (const text::AddedToken& token : spec.added_tokens) {
+    if (token.special && token.content == content) return token.id;
+  }
+  return std::nullopt;
+}
+
+// With channels, this ends one message of a turn; elsewhere it ends the turn.
+constexpr std::array<std::string_view, 1> kMessageEnd{"<|end|>"};
+
+bool has_channels(const text::TokenizerSpec& spec) {
+  return control_token(spec, "<|channel|>") && control_token(spec, "<|message|>");
+}
+
+void add_ends(TextAssets& assets, std::span<const std::string_view> texts) {
+  for (const std::string_view text : texts) {
+    if (const auto id = control_token(assets.tokenizer, text)) assets.stop.push_back(*id);
+  }
+}
+
+// For files that name only one end token, or none.
+void add_known_ends(TextAssets& assets) {
+  add_ends(assets, kEndTexts);
+  if (!has_channels(assets.tokenizer)) add_ends(assets, kMessageEnd);
+}
+
 void finish(TextAssets& assets) {
   if (assets.special.eos) assets.stop.push_back(*assets.special.eos);
+  if (assets.stop.empty()) add_known_ends(assets);
+  // The first releases of such models left out that a call of a tool ends the turn.
+  static constexpr std::array<std::string_view, 2> kTurnEnds{"<|return|>", "<|call|>"};
+  if (has_channels(assets.tokenizer)) add_ends(assets, kTurnEnds);
   std::sort(assets.stop.begin(), assets.stop.end());
   assets.stop.erase(std::unique(assets.stop.begin(), assets.stop.end()), assets.stop.end());
   if (assets.add_bos && !assets.special.bos) assets.add_bos = false;
@@ -237,12 +274,6 @@ text::TokenizerSpec tokenizer_of(const io::GgufMetadata& metadata) {
   return spec;
 }
 
-// GGUF names one end token; models stop on others too. These are the texts by which llama.cpp
-// recognises an end of generation among control tokens.
-constexpr std::array<std::string_view, 9> kEndTexts{
-    "<|im_end|>", "<|endoftext|>", "<|eot_id|>",      "<|eom_id|>", "<|return|>",
-    "<|call|>",   "<end_of_turn>", "<|end_of_text|>", "</s>"};
-
 }  // namespace
 
 TextAssets text_assets_of(const io::GgufMetadata& metadata) {
@@ -266,17 +297,26 @@ TextAssets text_assets_of(const io::GgufMetadata& metadata) {
   for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
     if (const auto id = read_id(key)) assets.stop.push_back(*id);
   }
-  for (const text::AddedToken& token : assets.tokenizer.added_tokens) {
-    const bool ends =
-        std::find(kEndTexts.begin(), kEndTexts.end(), token.content) != kEndTexts.end();
-    if (token.special && ends) assets.stop.push_back(token.id);
-  }
+  add_known_ends(assets);
   assets.add_bos = metadata.find_bool("tokenizer.ggml.add_bos_token").value_or(false);
   if (const std::string* chat = metadata.find_string("tokenizer.chat_template")) {
     assets.chat_template = *chat;
   }
   finish(assets);
   return assets;
+}
+
+std::vector<std::int32_t> ends_without_name(const TextAssets& assets) {
+  TextAssets known;
+  known.tokenizer.added_tokens = assets.tokenizer.added_tokens;
+  add_known_ends(known);
+  std::vector<std::int32_t> out;
+  for (const std::int32_t id : assets.stop) {
+    const bool named = id == assets.special.eos ||
+                       std::find(known.stop.begin(), known.stop.end(), id) != known.stop.end();
+    if (!named) out.push_back(id);
+  }
+  return out;
 }
 
 TextAssets load_text_assets(const fs::path& path) {

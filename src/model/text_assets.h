@@ -37,4 +37,7 @@ TextAssets load_text_assets(const std::filesystem::path& path);
 // The same from GGUF metadata that is open already.
 TextAssets text_assets_of(const io::GgufMetadata& metadata);
 
+// Of `assets.stop`, those that a reader of GGUF knows neither as eos nor by their texts.
+std::vector<std::int32_t> ends_without_name(const TextAssets& assets);
+
 }  // namespace pajamas::model

@@ -26,6 +26,8 @@ constexpr std::uint64_t kPieceWeights = 256 * 1024;
 
 // Bytes of one weight in a worker: stored (at most 4), float, and encoded (at most 4).
 constexpr std::uint64_t kWorkerBytesPerWeight = 12;
+// What reading needs where rows or columns do not lie side by side.
+constexpr std::uint64_t kSpacedBytes = 2 << 20;
 
 std::uint64_t piece_rows(std::uint64_t cols) noexcept {
   return std::max<std::uint64_t>(1, kPieceWeights / std::max<std::uint64_t>(1, cols));
@@ -87,8 +89,9 @@ class Writer {
  public:
   Writer(const PlannedOutput& plan, OutputOptions options)
       : plan_(plan), written_(plan.files.size()) {
-    for (std::size_t i = 0; i < plan.tensors.size(); ++i)
-      index_.emplace(plan.tensors[i].spec.key, i);
+    for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
+      if (plan.tensors[i].content.empty()) index_.emplace(plan.tensors[i].spec.key, i);
+    }
     const bool single = is_single_file(plan);
     if (!single) folder_.emplace(plan.path, options);
     for (const PlannedFile& file : plan.files) {
@@ -96,6 +99,9 @@ class Writer {
           single ? std::make_unique<OutputFile>(plan.path, file.bytes, options)
                  : std::make_unique<OutputFile>(folder_->create_file(file.name, file.bytes)));
       files_.back()->write_at(0, as_byte_span(file.header));
+    }
+    for (const PlannedTensor& tensor : plan.tensors) {
+      if (!tensor.content.empty()) write(tensor.planes[0], 0, as_byte_span(tensor.content));
     }
   }
 
@@ -143,7 +149,7 @@ std::vector<Piece> pieces_of(const model::Checkpoint& checkpoint) {
   std::vector<const model::StoredTensor*> tensors;
   for (const model::StoredTensor& tensor : checkpoint.tensors()) tensors.push_back(&tensor);
   const auto place = [](const model::StoredTensor* t) {
-    return std::tuple(t->key.layer, t->planes[0].file, t->planes[0].offset);
+    return std::tuple(t->key.layer, t->parts[0][0].file, t->parts[0][0].offset);
   };
   std::stable_sort(tensors.begin(), tensors.end(),
                    [&](const auto* a, const auto* b) { return place(a) < place(b); });
@@ -215,13 +221,18 @@ class Execution {
 
   void process(const Piece& piece) {
     auto scratch = scratch_.take();
-    read(piece, *scratch);
     scratch->stats.encode.resize(writers_.size());
     scratch->stats.write.resize(writers_.size());
+    const ConstPlanes& stored = scratch->reader.fetch(*piece.tensor, piece.first, piece.rows);
+    bool decoded = false;
     for (std::size_t output = 0; output < writers_.size(); ++output) {
-      if (const PlannedTensor* target = writers_[output]->find(piece.tensor->key)) {
-        encode(piece, *target, *scratch, output);
+      const PlannedTensor* target = writers_[output]->find(piece.tensor->key);
+      if (target == nullptr) continue;
+      if (!target->repacked && !decoded) {
+        decode(piece, *scratch);
+        decoded = true;
       }
+      encode(piece, stored, *target, *scratch, output);
     }
     scratch_.give(std::move(scratch));
   }
@@ -239,17 +250,17 @@ class Execution {
   }
 
  private:
-  void read(const Piece& piece, Scratch& scratch) {
+  void decode(const Piece& piece, Scratch& scratch) {
     const std::uint64_t cols = piece.tensor->shape.cols();
     scratch.weights.resize(piece.rows * cols);
-    scratch.reader.read(*piece.tensor, piece.first, piece.rows, scratch.weights);
+    scratch.reader.decode(*piece.tensor, scratch.weights);
     const double began = seconds_now();
     require_finite(checkpoint_, *piece.tensor, piece.first, scratch.weights);
     scratch.stats.decode += seconds_now() - began;
   }
 
-  void encode(const Piece& piece, const PlannedTensor& target, Scratch& scratch,
-              std::size_t output) {
+  void encode(const Piece& piece, const ConstPlanes& stored, const PlannedTensor& target,
+              Scratch& scratch, std::size_t output) {
     const std::uint64_t cols = piece.tensor->shape.cols();
     scratch.encoded.resize(piece.rows * target.encoding.row_bytes(cols));
     Planes planes;
@@ -260,12 +271,23 @@ class Execution {
       rest = rest.subspan(bytes);
     }
     const double began = seconds_now();
-    kernels_.encode_rows(target.encoding, scratch.weights,
-                         importance_.of(*piece.tensor, target.encoding), cols, planes);
+    if (target.repacked) {
+      codec::repack_rows(piece.tensor->encoding, stored, target.encoding, planes);
+    } else {
+      kernels_.encode_rows(target.encoding, scratch.weights,
+                           importance_.of(*piece.tensor, target.encoding), cols, planes);
+    }
     const double encoded = seconds_now();
     for (std::size_t plane = 0; plane < target.encoding.planes(); ++plane) {
       const std::uint64_t row = target.encoding.plane_row_bytes(plane, cols);
-      writers_[output]->write(target.planes[plane], piece.first * row, planes.plane[plane]);
+      if (target.row_order == RowOrder::kSame) {
+        writers_[output]->write(target.planes[plane], piece.first * row, planes.plane[plane]);
+        continue;
+      }
+      for (std::uint64_t i = 0; i < piece.rows; ++i) {
+        writers_[output]->write(target.planes[plane], target.target_row(piece.first + i) * row,
+                                planes.plane[plane].subspan(i * row, row));
+      }
     }
     scratch.stats.encode[output] += encoded - began;
     scratch.stats.write[output] += seconds_now() - encoded;
@@ -281,7 +303,7 @@ class Execution {
 }  // namespace
 
 std::uint64_t worker_bytes(std::uint64_t cols) noexcept {
-  return piece_rows(cols) * cols * kWorkerBytesPerWeight;
+  return piece_rows(cols) * cols * kWorkerBytesPerWeight + kSpacedBytes;
 }
 
 void check_outputs(const Plan& plan, OutputOptions options) {

@@ -147,6 +147,10 @@ void add_tokenizer(GgufMetadata& metadata, const model::TextAssets& assets, std:
   add_id("tokenizer.ggml.padding_token_id", assets.special.pad);
   add_id("tokenizer.ggml.cls_token_id", assets.special.cls);
   add_id("tokenizer.ggml.mask_token_id", assets.special.mask);
+  // Two more ends can be named beside eos.
+  const std::vector<std::int32_t> ends = model::ends_without_name(assets);
+  if (!ends.empty()) add_id("tokenizer.ggml.eot_token_id", ends[0]);
+  if (ends.size() > 1) add_id("tokenizer.ggml.eom_token_id", ends[1]);
   metadata.add("tokenizer.ggml.add_bos_token", assets.add_bos);
   if (assets.chat_template) add_text(metadata, "tokenizer.chat_template", *assets.chat_template);
 }
@@ -155,13 +159,27 @@ void add_tokenizer(GgufMetadata& metadata, const model::TextAssets& assets, std:
 
 GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t file_type,
                                 const GgufSource& source) {
-  const model::Architecture& architecture = *config.architecture;
   GgufMetadata metadata;
+  if (source.gguf != nullptr) {
+    for (const io::GgufPair& pair : source.gguf->pairs()) {
+      if (pair.key == "general.file_type") {
+        metadata.add(pair.key, file_type);
+      } else if (pair.key == "general.quantization_version" || pair.key.starts_with("split.")) {
+        continue;
+      } else {
+        metadata.add(pair.key, pair.value);
+      }
+    }
+    if (metadata.find("general.file_type") == nullptr) metadata.add("general.file_type", file_type);
+    metadata.add("general.quantization_version", kQuantizationVersion);
+    return metadata;
+  }
+  const model::Architecture& architecture = *config.architecture;
   metadata.add("general.architecture", std::string(architecture.gguf_name()));
   metadata.add("general.type", std::string("model"));
   if (source.generation_config != nullptr) add_sampling(metadata, *source.generation_config);
   add_name(metadata, source, model::parameter_count(config));
-  architecture.write_gguf(config, *source.config, metadata);
+  architecture.write_gguf(config, metadata);
   metadata.add("general.file_type", file_type);
   metadata.add("general.quantization_version", kQuantizationVersion);
   if (source.text != nullptr) add_tokenizer(metadata, *source.text, config.vocab);

@@ -12,8 +12,8 @@
 namespace pajamas::quantize {
 
 struct GgufSource {
-  std::string name;                         // the model's folder, from which general.name follows
-  const nlohmann::json* config;             // config.json
+  std::string name;              // the model's folder, from which general.name follows
+  const io::GgufMetadata* gguf;  // of a source that is a GGUF file itself: taken over; else null
   const nlohmann::json* generation_config;  // may be null
   const model::TextAssets* text;            // may be null: then without a tokenizer
 };

@@ -20,7 +20,8 @@ struct Setting {
   std::uint64_t layers;
   std::uint64_t attn_v_count;
   std::uint64_t gqa;
-  bool is_70b;  // recognised by llama.cpp through 80 layers
+  bool is_70b;            // recognised by llama.cpp through 80 layers
+  std::uint64_t experts;  // 8 is taken for Mixtral's shape, with rules of its own
 };
 
 // Which layers of n are worth more bits: the first and last eighth, and every third between.
@@ -29,7 +30,8 @@ bool use_more_bits(std::uint64_t i, std::uint64_t n) noexcept {
 }
 
 DType output_type(const Setting& s, std::uint64_t cols) noexcept {
-  if (cols % info(s.default_type).block_elems != 0 || s.default_type == DType::kQ8_0) {
+  if (s.method == GgufMethod::kMXFP4_MOE || cols % info(s.default_type).block_elems != 0 ||
+      s.default_type == DType::kQ8_0) {
     return DType::kQ8_0;
   }
   return DType::kQ6_K;
@@ -61,7 +63,7 @@ DType attn_v_type(const Setting& s, std::uint64_t i) noexcept {
       break;
   }
   if (s.is_70b && (type == DType::kQ3_K || type == DType::kQ4_K)) type = DType::kQ5_K;
-  return type;
+  return s.experts == 8 ? DType::kQ8_0 : type;
 }
 
 DType ffn_down_type(const Setting& s, std::uint64_t i) noexcept {
@@ -85,6 +87,12 @@ DType ffn_down_type(const Setting& s, std::uint64_t i) noexcept {
 }
 
 DType attn_output_type(const Setting& s) noexcept {
+  if (s.experts == 8) {
+    const bool raised = s.method == GgufMethod::kQ2_K || s.method == GgufMethod::kQ3_K_S ||
+                        s.method == GgufMethod::kQ3_K_M || s.method == GgufMethod::kQ4_K_S ||
+                        s.method == GgufMethod::kQ4_K_M;
+    return raised ? DType::kQ5_K : s.default_type;
+  }
   switch (s.method) {
     case GgufMethod::kQ2_K:
       return DType::kQ3_K;
@@ -121,11 +129,16 @@ DType substitute(DType type, std::uint64_t cols) noexcept {
 }
 
 Choice fitted(DType type, std::uint64_t cols, std::string reason) {
-  if (cols % info(type).block_elems == 0) return {Encoding{.dtype = type}, std::move(reason)};
+  if (cols % info(type).block_elems == 0) {
+    return {.encoding = {.dtype = type}, .reason = std::move(reason)};
+  }
   const DType smaller = substitute(type, cols);
-  return {Encoding{.dtype = smaller},
-          fmt::format("{}; rows of {} do not fit blocks of {}: {} in place of {}, as llama.cpp",
-                      reason, cols, info(type).block_elems, info(smaller).name, info(type).name)};
+  const std::string why =
+      fmt::format("rows of {} do not fit blocks of {}: {} in place of {}, as llama.cpp", cols,
+                  info(type).block_elems, info(smaller).name, info(type).name);
+  return {.encoding = {.dtype = smaller},
+          .reason = fmt::format("{}; {}", reason, why),
+          .substitution = why};
 }
 
 std::string layer_reason(std::string_view method, std::string_view what, DType type, DType usual) {
@@ -142,11 +155,20 @@ Choice mixture(const Setting& s, const model::TensorSpec& tensor, bool is_output
     return fitted(type, cols,
                   fmt::format("{} gives the output matrix {}", method, info(type).name));
   }
+  if (s.method == GgufMethod::kMXFP4_MOE) {
+    const DType type = tensor.is_stack() ? DType::kMXFP4 : DType::kQ8_0;
+    return fitted(type, cols, tensor.is_stack() ? "MXFP4_MOE" : "MXFP4_MOE, no expert: Q8_0");
+  }
   switch (tensor.key.role) {
     case Role::kAttnV: {
       const DType type = attn_v_type(s, i);
       return fitted(type, cols, layer_reason(method, "attn_v of this layer", type, s.default_type));
     }
+    case Role::kAttnK: {
+      const DType type = s.experts == 8 ? DType::kQ8_0 : s.default_type;
+      return fitted(type, cols, layer_reason(method, "attn_k", type, s.default_type));
+    }
+    case Role::kExpertDown:
     case Role::kFfnDown: {
       const DType type = ffn_down_type(s, i);
       return fitted(type, cols,
@@ -166,12 +188,14 @@ Setting setting_of(const Recipe& recipe, const model::ModelConfig& config,
   const GgufMethod method = *find_gguf_method(recipe.method);
   const auto attn_v = std::count_if(tensors.begin(), tensors.end(),
                                     [](const auto& t) { return t.key.role == Role::kAttnV; });
-  return {method,
-          info(method).default_type,
-          config.layers,
-          static_cast<std::uint64_t>(attn_v),
-          config.heads / config.kv_heads,
-          config.architecture->gguf_name() == "qwen2" && config.layers == 80};
+  const std::string_view architecture = config.architecture->gguf_name();
+  const std::uint64_t gqa = config.heads / config.kv_heads;
+  const bool is_70b =
+      config.layers == 80 && (architecture == "qwen2" || (architecture == "llama" && gqa > 1));
+  return {method,        info(method).default_type,
+          config.layers, static_cast<std::uint64_t>(attn_v),
+          gqa,           is_70b,
+          config.experts};
 }
 
 }  // namespace
@@ -195,24 +219,34 @@ std::vector<Choice> choose_gguf_types(const Recipe& recipe, const model::ModelCo
   std::vector<Choice> choices;
   for (const model::TensorSpec& tensor : tensors) {
     if (!tensor.is_matrix) {
-      choices.push_back({Encoding{.dtype = DType::kF32}, "norms and biases stay F32"});
+      choices.push_back(
+          {.encoding = {.dtype = DType::kF32}, .reason = "norms and biases stay F32"});
       continue;
     }
     // Counted even where an override wins, so that it changes no other layer's type.
-    const std::uint64_t i = tensor.key.role == Role::kAttnV     ? attn_v++
-                            : tensor.key.role == Role::kFfnDown ? ffn_down++
-                                                                : 0;
+    std::uint64_t i = 0;
+    if (tensor.key.role == Role::kAttnV) {
+      i = attn_v++;
+    } else if (tensor.key.role == Role::kFfnDown || tensor.key.role == Role::kExpertDown) {
+      // With experts the layer's own number counts.
+      i = config.experts > 1 ? static_cast<std::uint64_t>(tensor.key.layer) : ffn_down++;
+    }
     std::optional<Choice> choice;
     for (std::size_t k = 0; k < recipe.overrides.size() && !choice; ++k) {
       if (!std::regex_search(tensor.gguf, recipe.overrides[k].pattern)) continue;
       used[k] = true;
       choice = fitted(recipe.overrides[k].gguf_type, tensor.shape.cols(),
                       fmt::format("--tensor-type {}", recipe.overrides[k].text));
+      choice->overridden = true;
+    }
+    if (tensor.key.role == Role::kRouter) {
+      choice = Choice{.encoding = {.dtype = DType::kF32},
+                      .reason = "the router stays F32, as llama.cpp keeps it"};
     }
     const bool is_output = tensor.key.role == Role::kOutput ||
                            (tensor.key.role == Role::kTokenEmbedding && config.tied_output);
     if (!choice && !blocked)
-      choice = Choice{Encoding{.dtype = setting.default_type}, recipe.method};
+      choice = Choice{.encoding = {.dtype = setting.default_type}, .reason = recipe.method};
     if (!choice) choice = mixture(setting, tensor, is_output, i);
     choices.push_back(std::move(*choice));
   }

@@ -73,6 +73,9 @@ std::optional<model::TensorKey> norm_before(model::TensorKey matrix) noexcept {
       return model::TensorKey{Role::kAttnNorm, matrix.layer};
     case Role::kFfnGate:
     case Role::kFfnUp:
+    case Role::kRouter:
+    case Role::kExpertGate:
+    case Role::kExpertUp:
       return model::TensorKey{Role::kFfnNorm, matrix.layer};
     case Role::kOutput:
       return model::TensorKey{Role::kOutputNorm};

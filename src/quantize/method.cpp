@@ -33,9 +33,10 @@ constexpr std::array<GgufMethodInfo, static_cast<std::size_t>(GgufMethod::kCount
     {GgufMethod::kQ4_1, "Q4_1", 3, DType::kQ4_1, "4bit"},
     {GgufMethod::kQ5_0, "Q5_0", 8, DType::kQ5_0, "5bit"},
     {GgufMethod::kQ5_1, "Q5_1", 9, DType::kQ5_1, "5bit"},
+    {GgufMethod::kMXFP4_MOE, "MXFP4_MOE", 38, DType::kMXFP4, "mxfp4"},
 }};
 
-constexpr std::array<MlxMethodInfo, 7> kMlxMethods{{
+constexpr std::array<MlxMethodInfo, 8> kMlxMethods{{
     {2, "2bit", "Q2_K"},
     {3, "3bit", "Q3_K_M"},
     {4, "4bit", "Q4_K_M"},
@@ -43,6 +44,7 @@ constexpr std::array<MlxMethodInfo, 7> kMlxMethods{{
     {6, "6bit", "Q6_K"},
     {8, "8bit", "Q8_0"},
     {16, "bf16", "BF16"},
+    {8, kMxfp4Method, "MXFP4_MOE"},
 }};
 
 consteval bool methods_in_order() {
@@ -82,10 +84,8 @@ std::vector<std::string_view> names_of(Format format) {
 std::string choose_one(Format format, std::string_view name, std::vector<std::string>& notes) {
   if (format == Format::kGguf) {
     if (const auto method = find_gguf_method(name)) return std::string(info(*method).name);
-  } else if (const auto bits = find_mlx_method(name)) {
-    for (const auto& row : kMlxMethods) {
-      if (row.bits == *bits) return std::string(row.name);
-    }
+  } else if (find_mlx_method(name)) {
+    return lower(name);
   }
   std::string_view from, to;
   if (const auto method = find_gguf_method(name); method && format == Format::kMlx) {

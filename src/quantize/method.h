@@ -37,6 +37,7 @@ enum class GgufMethod : std::uint8_t {
   kQ4_1,
   kQ5_0,
   kQ5_1,
+  kMXFP4_MOE,
   kCount,
 };
 
@@ -50,12 +51,14 @@ struct GgufMethodInfo {
 const GgufMethodInfo& info(GgufMethod method) noexcept;
 std::span<const GgufMethodInfo> gguf_methods() noexcept;
 
-// An MLX method is a number of bits; 16 stands for unquantized bf16.
+// An MLX method is a number of bits; 16 stands for unquantized bf16. "mxfp4" gives experts that
+// format and everything else 8 bits.
 struct MlxMethodInfo {
   int bits;
   std::string_view name;
   std::string_view gguf;  // what the method is called when it is translated for GGUF
 };
+inline constexpr std::string_view kMxfp4Method = "mxfp4";
 std::span<const MlxMethodInfo> mlx_methods() noexcept;
 
 // A method for one format by its name, upper or lower case; nothing where the format has none.

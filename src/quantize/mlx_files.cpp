@@ -9,7 +9,9 @@ using nlohmann::json;
 constexpr int kIndent = 4;
 
 json settings(const Encoding& encoding) {
-  return {{"group_size", encoding.group_size}, {"bits", encoding.bits}, {"mode", "affine"}};
+  return {{"group_size", encoding.group_size},
+          {"bits", encoding.bits},
+          {"mode", encoding.is_affine() ? "affine" : "mxfp4"}};
 }
 
 }  // namespace
@@ -30,10 +32,12 @@ std::string make_mlx_config(const json& source, const Recipe& recipe,
   quantization["mode"] = "affine";
   bool any = false;
   for (const MlxTensor& tensor : tensors) {
-    if (!tensor.encoding.is_affine()) continue;
+    if (tensor.encoding.is_plain()) continue;
     any = true;
-    if (tensor.encoding.bits == usual.bits && tensor.encoding.group_size == usual.group_size)
+    if (tensor.encoding.layout == usual.layout && tensor.encoding.bits == usual.bits &&
+        tensor.encoding.group_size == usual.group_size) {
       continue;
+    }
     quantization[tensor.name.substr(0, tensor.name.rfind('.'))] = settings(tensor.encoding);
   }
   if (any) {
@@ -48,10 +52,10 @@ std::string make_mlx_index(const std::vector<MlxTensor>& tensors, std::uint64_t 
   json map = json::object();
   for (const MlxTensor& tensor : tensors) {
     map[tensor.name] = tensor.shard;
-    if (!tensor.encoding.is_affine()) continue;
+    if (tensor.encoding.is_plain()) continue;
     const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
     for (std::size_t plane = 1; plane < tensor.encoding.planes(); ++plane) {
-      map[module + "." + std::string(kAffinePlaneSuffixes[plane])] = tensor.shard;
+      map[module + "." + std::string(kMlxPlaneSuffixes[plane])] = tensor.shard;
     }
   }
   const json index = {{"metadata", {{"total_size", total_bytes}, {"total_parameters", parameters}}},

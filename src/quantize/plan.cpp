@@ -9,6 +9,8 @@
 #include "base/error.h"
 #include "io/gguf.h"
 #include "io/safetensors.h"
+#include "model/rope.h"
+#include "model/rope_config.h"
 #include "quantize/execute.h"
 #include "quantize/gguf_metadata.h"
 #include "quantize/mlx_files.h"
@@ -33,11 +35,44 @@ std::vector<PlannedTensor> planned_tensors(std::span<const model::TensorSpec> sp
     tensor.name = format == Format::kGguf ? specs[i].gguf : specs[i].mlx;
     tensor.encoding = choices[i].encoding;
     tensor.reason = std::move(choices[i].reason);
+    tensor.repacked = choices[i].repacked;
     tensor.bytes =
         checked_mul(specs[i].shape.rows(), tensor.encoding.row_bytes(specs[i].shape.cols()));
     tensors.push_back(std::move(tensor));
   }
   return tensors;
+}
+
+// Queries and keys go from the source's order of rows to the output's.
+void order_rows(const PlanInput& input, bool interleaved, PlannedOutput& output) {
+  if (input.config.rope_interleaved == interleaved) return;
+  for (PlannedTensor& tensor : output.tensors) {
+    const model::Role role = tensor.spec.key.role;
+    if (role != model::Role::kAttnQ && role != model::Role::kAttnK) continue;
+    tensor.row_order = interleaved ? RowOrder::kInterleave : RowOrder::kSeparate;
+    tensor.head_dim = input.config.head_dim;
+  }
+}
+
+// A llama3 scaling is a tensor in GGUF, which comes where its name belongs in llama.cpp's order.
+void add_rope_factors(const model::ModelConfig& config, PlannedOutput& output) {
+  using Kind = model::RopeScaling::Kind;
+  const Kind kind = config.rope_scaling.kind;
+  if (kind != Kind::kLlama3 && kind != Kind::kFactors) return;
+  const std::vector<float> factors = model::rope_factors(config);
+  PlannedTensor tensor;
+  tensor.name = model::kRopeFactorsName;
+  tensor.spec.gguf = tensor.name;
+  tensor.spec.shape = {factors.size()};
+  tensor.encoding = {.dtype = DType::kF32};
+  tensor.reason = "the scaling of the rotary embedding, as GGUF has it";
+  tensor.bytes = factors.size() * sizeof(float);
+  const auto bytes = std::as_bytes(std::span(factors));
+  tensor.content.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto after = std::ranges::find_if(output.tensors, [&](const PlannedTensor& other) {
+    return other.spec.key.layer >= 0 || other.name > tensor.name;
+  });
+  output.tensors.insert(after, std::move(tensor));
 }
 
 void sum_up(PlannedOutput& output, const model::ModelConfig& config) {
@@ -48,17 +83,32 @@ void sum_up(PlannedOutput& output, const model::ModelConfig& config) {
                            static_cast<double>(model::parameter_count(config));
 }
 
-PlannedOutput plan_gguf(const PlanInput& input, const Recipe& recipe) {
+// What the recipe makes of every tensor, and what there is to tell about it.
+std::vector<PlannedTensor> choose(const PlanInput& input, const Recipe& recipe,
+                                  std::span<const model::TensorSpec> specs,
+                                  std::vector<Choice> choices, std::vector<std::string>& notes) {
+  settle_stored(recipe, input.stored, specs, choices);
+  for (std::string& note : raise_types(recipe, input.config, specs, choices)) {
+    notes.push_back(std::move(note));
+  }
+  for (std::string& note : tell_substitutions(recipe, choices)) notes.push_back(std::move(note));
+  return planned_tensors(specs, std::move(choices), recipe.format);
+}
+
+PlannedOutput plan_gguf(const PlanInput& input, const Recipe& recipe,
+                        std::vector<std::string>& notes) {
   PlannedOutput output;
   output.format = Format::kGguf;
   output.method = recipe.method;
   output.path = recipe.output;
   const auto specs = in_gguf_order(input.config);
   output.tensors =
-      planned_tensors(specs, choose_gguf_types(recipe, input.config, specs), Format::kGguf);
+      choose(input, recipe, specs, choose_gguf_types(recipe, input.config, specs), notes);
+  order_rows(input, input.config.architecture->gguf_interleaves_heads(), output);
+  add_rope_factors(input.config, output);
   const GgufSource source{
       .name = input.name,
-      .config = &input.config_json,
+      .gguf = input.gguf.get(),
       .generation_config = input.generation_json.is_null() ? nullptr : &input.generation_json,
       .text = input.text ? &*input.text : nullptr};
   const auto metadata =
@@ -68,7 +118,7 @@ PlannedOutput plan_gguf(const PlanInput& input, const Recipe& recipe) {
     stored.push_back({tensor.name, tensor.encoding.dtype, tensor.spec.shape});
   }
   io::GgufLayout layout = io::lay_out_gguf(metadata, stored);
-  for (std::size_t i = 0; i < stored.size(); ++i) {
+  for (std::size_t i = 0; i < output.tensors.size(); ++i) {
     output.tensors[i].planes[0] = {0, layout.offsets[i]};
   }
   output.files.push_back({"", std::move(layout.header), layout.file_bytes});
@@ -78,13 +128,15 @@ PlannedOutput plan_gguf(const PlanInput& input, const Recipe& recipe) {
 
 // The dtype and shape of one plane as safetensors stores it.
 io::SafetensorsSpec stored_plane(const PlannedTensor& tensor, std::size_t plane) {
-  if (!tensor.encoding.is_affine()) return {tensor.name, tensor.encoding.dtype, tensor.spec.shape};
+  const Encoding& encoding = tensor.encoding;
+  if (encoding.is_plain()) return {tensor.name, encoding.dtype, tensor.spec.shape};
   const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
   const std::uint64_t cols = tensor.spec.shape.cols();
   std::vector<std::uint64_t> dims(tensor.spec.shape.dims().begin(), tensor.spec.shape.dims().end());
-  dims.back() = plane == 0 ? cols * tensor.encoding.bits / 32 : cols / tensor.encoding.group_size;
-  return {fmt::format("{}.{}", module, kAffinePlaneSuffixes[plane]),
-          plane == 0 ? DType::kU32 : tensor.encoding.dtype, Shape(dims)};
+  dims.back() = plane == 0 ? cols * encoding.bits / 32 : cols / encoding.group_size;
+  const DType scales = encoding.is_affine() ? encoding.dtype : DType::kU8;
+  return {fmt::format("{}.{}", module, kMlxPlaneSuffixes[plane]), plane == 0 ? DType::kU32 : scales,
+          Shape(dims)};
 }
 
 std::string shard_name(std::size_t index, std::size_t count) {
@@ -128,14 +180,16 @@ void lay_out_shards(PlannedOutput& output) {
   }
 }
 
-PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe) {
+PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe,
+                       std::vector<std::string>& notes) {
   PlannedOutput output;
   output.format = Format::kMlx;
   output.method = recipe.method;
   output.path = recipe.output;
   const auto specs = model::tensors_of(input.config);
   const DType plain = *find_mlx_method(recipe.method) == 16 ? DType::kBF16 : input.plain;
-  output.tensors = planned_tensors(specs, choose_mlx_types(recipe, plain, specs), Format::kMlx);
+  output.tensors = choose(input, recipe, specs, choose_mlx_types(recipe, plain, specs), notes);
+  order_rows(input, false, output);
   lay_out_shards(output);
   std::vector<MlxTensor> stored;
   std::uint64_t total = 0;
@@ -145,6 +199,8 @@ PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe) {
   }
   json config = input.config_json;
   if (plain != input.plain) config["torch_dtype"] = "bfloat16";
+  // mlx-lm reads the older spelling alone.
+  if (!config.contains("rope_theta")) model::write_rope(input.config, config);
   output.small_files.push_back({"config.json", make_mlx_config(config, recipe, stored)});
   output.small_files.push_back(
       {"model.safetensors.index.json",
@@ -156,12 +212,19 @@ PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe) {
 
 }  // namespace
 
+std::uint64_t PlannedTensor::target_row(std::uint64_t row) const noexcept {
+  if (row_order == RowOrder::kSame) return row;
+  const std::uint64_t half = head_dim / 2, in_head = row % head_dim, head = row - in_head;
+  if (row_order == RowOrder::kInterleave) return head + in_head % half * 2 + in_head / half;
+  return head + in_head % 2 * half + in_head / 2;
+}
+
 Plan make_plan(const PlanInput& input, const std::vector<Recipe>& recipes, int threads) {
   Plan plan;
   plan.notes = input.notes;
   for (const Recipe& recipe : recipes) {
-    plan.outputs.push_back(recipe.format == Format::kGguf ? plan_gguf(input, recipe)
-                                                          : plan_mlx(input, recipe));
+    plan.outputs.push_back(recipe.format == Format::kGguf ? plan_gguf(input, recipe, plan.notes)
+                                                          : plan_mlx(input, recipe, plan.notes));
   }
   std::uint64_t widest = 0;
   for (const model::TensorSpec& tensor : model::tensors_of(input.config)) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -21,6 +22,9 @@ struct PlannedPlane {
   std::uint64_t offset = 0;  // from the start of that file
 };
 
+// Rows of q and k lie half a head apart from those they turn with, or beside them.
+enum class RowOrder : std::uint8_t { kSame, kInterleave, kSeparate };
+
 struct PlannedTensor {
   model::TensorSpec spec;
   std::string name;  // in the output's format
@@ -28,6 +32,13 @@ struct PlannedTensor {
   std::string reason;
   std::uint64_t bytes = 0;
   std::array<PlannedPlane, Encoding::kMaxPlanes> planes;
+  bool repacked = false;  // the stored numbers are taken over bit for bit
+  RowOrder row_order = RowOrder::kSame;
+  std::uint64_t head_dim = 0;  // where rows change their order
+  std::string content;         // of a tensor that no checkpoint holds; else empty
+
+  // Where a row of the source goes.
+  std::uint64_t target_row(std::uint64_t row) const noexcept;
 };
 
 // A file that holds tensors.
@@ -70,11 +81,13 @@ struct PlanInput {
   std::optional<model::TextAssets> text;
   std::vector<SmallFile> companions;  // tokenizer and generation files, as they go to MLX
   DType plain = DType::kBF16;         // what MLX keeps unquantized values in
+  StoredEncodings stored;             // of the source, where they are not plain numbers
+  std::shared_ptr<const io::GgufMetadata> gguf;  // of a source that is a GGUF file
   std::vector<std::string> notes;
 };
 
-// From a Hugging Face directory; its weights are checked if they are there. `checkpoint` receives
-// the opened weights where the caller wants them (then they must be there).
+// From a Hugging Face or MLX directory or a GGUF file; weights are checked if they are there.
+// `checkpoint` receives the opened weights where the caller wants them (then they must be there).
 PlanInput load_plan_input(const std::filesystem::path& model,
                           std::optional<model::Checkpoint>* checkpoint);
 // From a config.json alone: without the tokenizer's bytes.

@@ -74,29 +74,51 @@ void load_companions(const fs::path& folder, PlanInput& input) {
   if (fs::exists(generation)) input.generation_json = model::read_config_file(generation);
 }
 
-void require_original(const model::Checkpoint& checkpoint) {
-  if (checkpoint.container() == model::Container::kHuggingFace) return;
-  throw Error(ErrorCode::kUnsupported,
-              fmt::format("is a {} model already", model::container_name(checkpoint.container())),
-              "give the original Hugging Face checkpoint")
-      .at(place_of(checkpoint.path()));
+// What the weights are stored as: of an opened model every tensor that is not plain numbers.
+void note_stored(const model::Checkpoint& checkpoint, PlanInput& input) {
+  for (const model::StoredTensor& tensor : checkpoint.tensors()) {
+    if (!tensor.encoding.is_plain()) input.stored.emplace(tensor.key, tensor.encoding);
+  }
+}
+
+// Of a configuration alone: what it says.
+void note_stored(PlanInput& input) {
+  if (model::stored_quantization(input.config_json) != model::StoredQuantization::kMxfp4) return;
+  for (const model::TensorSpec& tensor : model::tensors_of(input.config)) {
+    if (tensor.is_stack()) input.stored.emplace(tensor.key, Encoding::mxfp4());
+  }
+}
+
+PlanInput load_gguf(const fs::path& file, std::optional<model::Checkpoint>* checkpoint) {
+  PlanInput input;
+  model::Checkpoint opened = model::Checkpoint::open(file);
+  input.name = file.stem().native();
+  input.config = opened.config();
+  input.gguf = std::make_shared<io::GgufMetadata>(*opened.gguf());
+  input.config.architecture->write_config(input.config, input.config_json);
+  note_stored(opened, input);
+  const Encoding& embedding = opened.get({model::Role::kTokenEmbedding}).encoding;
+  if (embedding.is_plain()) input.plain = embedding.dtype;
+  input.text = model::load_text_assets(file);
+  with_context(input.text->origin, [&] { (void)text::Tokenizer(input.text->tokenizer); });
+  if (checkpoint != nullptr) checkpoint->emplace(std::move(opened));
+  return input;
 }
 
 }  // namespace
 
 PlanInput load_plan_input(const fs::path& folder, std::optional<model::Checkpoint>* checkpoint) {
-  PlanInput input;
   std::error_code code;
-  if (!fs::is_directory(folder, code)) {
-    require_original(model::Checkpoint::open(folder));  // throws: missing, not a model, or a GGUF
-  }
+  if (!fs::is_directory(folder, code)) return load_gguf(folder, checkpoint);
+  PlanInput input;
   input.name = folder_name(folder);
   load_config(folder / "config.json", input);
   if (checkpoint != nullptr || has_weights(folder)) {
     model::Checkpoint opened = model::Checkpoint::open(folder);
-    require_original(opened);
+    note_stored(opened, input);
     if (checkpoint != nullptr) checkpoint->emplace(std::move(opened));
   } else {
+    with_context(place_of(folder / "config.json"), [&] { note_stored(input); });
     input.notes.push_back("there are no weights here: planned from config.json alone");
   }
   if (checkpoint != nullptr || fs::exists(folder / "tokenizer.json")) {
@@ -115,6 +137,7 @@ PlanInput load_plan_input_from_config(const fs::path& config_file) {
   input.name =
       folder_name(config_file.parent_path().empty() ? fs::path(".") : config_file.parent_path());
   load_config(config_file, input);
+  with_context(place_of(config_file), [&] { note_stored(input); });
   input.notes.push_back("planned from a configuration alone: sizes are without the tokenizer");
   return input;
 }

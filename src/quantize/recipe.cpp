@@ -14,14 +14,21 @@ namespace {
 
 constexpr std::array<int, 3> kGroupSizes{128, 64, 32};
 
+// mlx-lm gives the router as many, unless a recipe of its own is in force.
+constexpr int kRouterBits = 8;
+
 [[noreturn]] void throw_bad_override(std::string_view text, std::string problem) {
   throw Error(ErrorCode::kUsage, std::move(problem),
               "give REGEX=TYPE, as 'ffn_down=Q6_K' for GGUF or 'down_proj=6bit' for MLX")
       .at(fmt::format("--tensor-type {}", printable(text, 80)));
 }
 
-// "6bit", "6bit-g32", "bf16".
+// "6bit", "6bit-g32", "mxfp4", "bf16".
 bool parse_mlx_type(std::string_view type, TypeOverride& override) {
+  if (type == kMxfp4Method) {
+    override.mlx_mxfp4 = true;
+    return true;
+  }
   const auto dash = type.find("-g");
   const auto bits = find_mlx_method(type.substr(0, dash));
   if (!bits || (type != "bf16" && *bits == 16)) return false;
@@ -41,18 +48,23 @@ bool matches(const TypeOverride& override, const std::string& name) {
 
 // The encoding of a row of `cols` at `bits`: the group asked for, else the largest that fits.
 Choice mlx_choice(int bits, int group_size, DType plain, std::uint64_t cols, std::string reason) {
-  if (bits == 16) return {Encoding{.dtype = plain}, std::move(reason)};
+  if (bits == 16) return {.encoding = {.dtype = plain}, .reason = std::move(reason)};
   if (cols % static_cast<std::uint64_t>(group_size) == 0) {
-    return {Encoding::affine(bits, group_size, plain), std::move(reason)};
+    return {.encoding = Encoding::affine(bits, group_size, plain), .reason = std::move(reason)};
   }
+  const auto substituted = [&](const Encoding& encoding, std::string what) {
+    const std::string why =
+        fmt::format("rows of {} do not fit groups of {}: {}", cols, group_size, what);
+    return Choice{.encoding = encoding,
+                  .reason = fmt::format("{}; {}", reason, why),
+                  .substitution = fmt::format("{} ({} bits)", why, bits)};
+  };
   for (const int smaller : kGroupSizes) {
     if (cols % static_cast<std::uint64_t>(smaller) != 0) continue;
-    return {Encoding::affine(bits, smaller, plain),
-            fmt::format("{}; rows of {} do not fit groups of {}: the largest that fits", reason,
-                        cols, group_size)};
+    return substituted(Encoding::affine(bits, smaller, plain),
+                       fmt::format("groups of {}, the largest that fits", smaller));
   }
-  return {Encoding{.dtype = plain},
-          fmt::format("{}; rows of {} fit no group size: not quantized", reason, cols)};
+  return substituted(Encoding{.dtype = plain}, "not quantized");
 }
 
 }  // namespace
@@ -94,12 +106,15 @@ std::vector<Choice> choose_mlx_types(const Recipe& recipe, DType plain,
   std::vector<bool> used(recipe.overrides.size());
   for (const model::TensorSpec& tensor : tensors) {
     if (!tensor.is_matrix) {
-      choices.push_back({Encoding{.dtype = plain}, "norms and biases are not quantized"});
+      choices.push_back(
+          {.encoding = {.dtype = plain}, .reason = "norms and biases are not quantized"});
       continue;
     }
     int bits = base;
     int group_size = recipe.group_size;
     std::string reason = fmt::format("{}", recipe.method);
+    bool overridden = false;
+    bool mxfp4 = recipe.method == kMxfp4Method && tensor.is_stack();
     const bool tied = std::none_of(tensors.begin(), tensors.end(), [](const auto& other) {
       return other.key.role == model::Role::kOutput;
     });
@@ -117,11 +132,24 @@ std::vector<Choice> choose_mlx_types(const Recipe& recipe, DType plain,
       if (!matches(recipe.overrides[i], tensor.mlx)) continue;
       used[i] = true;
       bits = recipe.overrides[i].mlx_bits;
+      mxfp4 = recipe.overrides[i].mlx_mxfp4;
       group_size = recipe.overrides[i].mlx_group_size.value_or(recipe.group_size);
       reason = fmt::format("--tensor-type {}", recipe.overrides[i].text);
+      overridden = true;
       break;
     }
-    choices.push_back(mlx_choice(bits, group_size, plain, tensor.shape.cols(), std::move(reason)));
+    if (tensor.key.role == model::Role::kRouter && bits < kRouterBits) {
+      bits = kRouterBits;
+      mxfp4 = false;
+      reason += "; the router gets 8 bits, or experts change their order";
+    }
+    if (mxfp4 && Encoding::mxfp4().fits(tensor.shape.cols())) {
+      choices.push_back({.encoding = Encoding::mxfp4(), .reason = std::move(reason)});
+    } else {
+      choices.push_back(
+          mlx_choice(bits, group_size, plain, tensor.shape.cols(), std::move(reason)));
+    }
+    choices.back().overridden = overridden;
   }
   for (std::size_t i = 0; i < used.size(); ++i) {
     if (!used[i]) throw_bad_override(recipe.overrides[i].text, "matches no weight of the model");

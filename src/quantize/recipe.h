@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <regex>
 #include <span>
@@ -22,6 +23,7 @@ struct TypeOverride {
   Format format;
   DType gguf_type = DType::kF32;
   int mlx_bits = 0;                   // 16: unquantized
+  bool mlx_mxfp4 = false;             // then neither bits nor group size count
   std::optional<int> mlx_group_size;  // the recipe's where absent
 };
 // Throws Error{kUsage} for a broken expression, an unknown type, or one of a format that is not
@@ -33,6 +35,11 @@ struct Recipe {
   std::string method;  // canonical, as choose_methods gives it
   std::filesystem::path output;
   std::vector<TypeOverride> overrides;  // those of this format; the first that matches wins
+  bool allow_requantize = false;        // weights that are stored with loss may be quantized again
+  bool no_fallback = false;             // refuse where a tensor cannot take the type it should get
+  bool architecture_aware = false;
+  bool preserve_attention_patterns = false;
+  bool expert_balanced = false;
   // MLX only.
   int group_size = 64;
   std::optional<int> embedding_bits;
@@ -43,6 +50,10 @@ struct Recipe {
 struct Choice {
   Encoding encoding;
   std::string reason;
+  std::string substitution =
+      {};                   // what it got in place of what, and why; empty: what it should get
+  bool overridden = false;  // --tensor-type gave it
+  bool repacked = false;    // the stored numbers are taken over bit for bit
 };
 
 // The order in which llama-quantize visits and writes tensors: those outside layers first, by
@@ -54,6 +65,25 @@ std::vector<model::TensorSpec> in_gguf_order(const model::ModelConfig& config);
 // matches nothing.
 std::vector<Choice> choose_gguf_types(const Recipe& recipe, const model::ModelConfig& config,
                                       std::span<const model::TensorSpec> tensors);
+
+// What the weights are stored as before they are quantized; without an entry: plain numbers.
+using StoredEncodings = std::map<model::TensorKey, Encoding>;
+
+// Takes account of weights that are stored with loss: those that stay as they are are taken over
+// bit for bit, MXFP4 experts stay MXFP4, and what would be quantized a second time is refused
+// unless the recipe allows it. Throws Error{kUsage} saying from what to what.
+void settle_stored(const Recipe& recipe, const StoredEncodings& stored,
+                   std::span<const model::TensorSpec> tensors, std::span<Choice> choices);
+
+// The recipe's flags for mixtures of experts and alternating attention: raises types, each by a
+// step of the format's ladder. Returns what was changed and why, a sentence each.
+std::vector<std::string> raise_types(const Recipe& recipe, const model::ModelConfig& config,
+                                     std::span<const model::TensorSpec> tensors,
+                                     std::span<Choice> choices);
+
+// One sentence for each kind of substitution. Throws Error{kUnsupported} with them where the recipe
+// allows none.
+std::vector<std::string> tell_substitutions(const Recipe& recipe, std::span<const Choice> choices);
 
 // Types as mlx-lm would quantize, with the recipe's own bits for embedding and output. `plain` is
 // the type of everything that is not quantized, and of scales and biases.

@@ -9,28 +9,39 @@ namespace pajamas::quantize {
 
 void RowReader::read(const model::StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
                      std::span<float> out) {
+  fetch(tensor, first, count);
+  decode(tensor, out);
+}
+
+const ConstPlanes& RowReader::fetch(const model::StoredTensor& tensor, std::uint64_t first,
+                                    std::uint64_t count) {
+  const double began = seconds_now();
   const Encoding& encoding = tensor.encoding;
-  if (!codec::can_decode(encoding)) {
-    throw Error(ErrorCode::kUnsupported, fmt::format("{} cannot be decoded yet", encoding.name()))
-        .at(tensor.name);
-  }
   const std::uint64_t cols = tensor.shape.cols();
-  stored_.resize(count * encoding.row_bytes(cols));
+  buffer_.resize(count * encoding.row_bytes(cols));
   Planes planes;
-  ConstPlanes stored;
-  std::span<std::byte> rest(stored_);
+  stored_ = {};
+  std::span<std::byte> rest(buffer_);
   for (std::size_t plane = 0; plane < encoding.planes(); ++plane) {
     const std::uint64_t bytes = count * encoding.plane_row_bytes(plane, cols);
     planes.plane[plane] = rest.first(bytes);
-    stored.plane[plane] = planes.plane[plane];
+    stored_.plane[plane] = planes.plane[plane];
     rest = rest.subspan(bytes);
   }
-  const double began = seconds_now();
   checkpoint_->read_rows(tensor, first, count, planes);
-  const double between = seconds_now();
-  kernels_->decode_rows(encoding, stored, cols, out);
-  read_seconds_ += between - began;
-  decode_seconds_ += seconds_now() - between;
+  read_seconds_ += seconds_now() - began;
+  return stored_;
+}
+
+void RowReader::decode(const model::StoredTensor& tensor, std::span<float> out) {
+  if (!codec::can_decode(tensor.encoding)) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{} cannot be decoded yet", tensor.encoding.name()))
+        .at(tensor.name);
+  }
+  const double began = seconds_now();
+  kernels_->decode_rows(tensor.encoding, stored_, tensor.shape.cols(), out);
+  decode_seconds_ += seconds_now() - began;
 }
 
 void require_finite(const model::Checkpoint& checkpoint, const model::StoredTensor& tensor,
@@ -42,7 +53,7 @@ void require_finite(const model::Checkpoint& checkpoint, const model::StoredTens
               fmt::format("weight {} of row {} is {}", bad % cols, first + bad / cols, values[bad]),
               "the model is damaged: download or convert it again")
       .at(tensor.name)
-      .at(printable(checkpoint.files()[tensor.planes[0].file].path().native(), 300));
+      .at(printable(checkpoint.files()[tensor.parts[0][0].file].path().native(), 300));
 }
 
 void require_finite(const model::Checkpoint& checkpoint, const kernels::KernelTable& kernels,

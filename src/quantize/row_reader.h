@@ -21,6 +21,10 @@ class RowReader {
   // Error{kUnsupported} for an encoding without a decoder, and what Checkpoint::read_rows throws.
   void read(const model::StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
             std::span<float> out);
+  // The same in two steps: the rows as they are stored, valid until the next call, and as floats.
+  const ConstPlanes& fetch(const model::StoredTensor& tensor, std::uint64_t first,
+                           std::uint64_t count);
+  void decode(const model::StoredTensor& tensor, std::span<float> out);
 
   // What `read` has taken so far, in seconds: waiting for files, and decoding.
   double read_seconds() const noexcept { return read_seconds_; }
@@ -29,7 +33,8 @@ class RowReader {
  private:
   const model::Checkpoint* checkpoint_;
   const kernels::KernelTable* kernels_;
-  std::vector<std::byte> stored_;
+  std::vector<std::byte> buffer_;
+  ConstPlanes stored_;  // what the last fetch put there
   double read_seconds_ = 0;
   double decode_seconds_ = 0;
 };

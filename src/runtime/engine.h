@@ -46,8 +46,10 @@ class Engine {
   virtual SessionId create_session() = 0;
   // A session with the same past, which costs memory only where the two come to differ.
   virtual SessionId fork(SessionId session) = 0;
-  // Forgets the positions from `length` on.
-  virtual void truncate(SessionId session, std::uint32_t length) = 0;
+  // Forgets the positions from `length` on and returns the length that is left: `length`, or 0
+  // where a model with sliding windows no longer has what the next token would see; run the text
+  // again then. Truncating by a batch or less always works, and so does going back to a fork.
+  virtual std::uint32_t truncate(SessionId session, std::uint32_t length) = 0;
   virtual void release(SessionId session) = 0;
   virtual std::uint32_t length(SessionId session) const = 0;
 

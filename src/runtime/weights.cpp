@@ -26,15 +26,31 @@ MappedWeights::MappedWeights(model::Checkpoint checkpoint) : checkpoint_(std::mo
 }
 
 bool MappedWeights::contains(model::TensorKey key) const noexcept {
-  return checkpoint_.find(key) != nullptr;
+  return checkpoint_.find({key.role, key.layer, -1}) != nullptr;
 }
 
 WeightLease MappedWeights::acquire(model::TensorKey key) const {
-  const model::StoredTensor& tensor = checkpoint_.get(key);
-  WeightView view{tensor.encoding, tensor.shape.rows(), tensor.shape.cols(), {}};
+  const model::StoredTensor& tensor = checkpoint_.get({key.role, key.layer, -1});
+  const bool one = key.expert >= 0;
+  const std::uint64_t rows = one ? tensor.shape.rows() / config().experts : tensor.shape.rows();
+  const std::uint64_t first = one ? static_cast<std::uint64_t>(key.expert) * rows : 0;
+  const std::uint64_t in_part = tensor.rows_per_part();
+  PJ_CHECK(first % in_part + rows <= in_part);
+  const model::Part& part = tensor.parts[first / in_part];
+  const std::uint64_t cols = tensor.shape.cols();
+  WeightView view{tensor.encoding, rows, cols, {}};
   for (std::size_t p = 0; p < tensor.encoding.planes(); ++p) {
-    const model::PlaneLocation& at = tensor.planes[p];
-    view.planes.plane[p] = files_[at.file].bytes().subspan(at.offset, at.bytes);
+    const model::PlaneLocation& at = part[p];
+    const std::uint64_t sharing = tensor.encoding.rows_sharing(p);
+    const std::uint64_t begin = first % in_part / sharing * at.row_step;
+    std::uint64_t length = (rows - 1) / sharing * at.row_step;
+    if (at.col_step == 0) {
+      length += tensor.encoding.plane_row_bytes(p, cols);
+    } else {
+      length += (cols - 1) * at.col_step + info(tensor.encoding.dtype).block_bytes;
+    }
+    view.planes[p] = {files_[at.file].bytes().subspan(at.offset + begin, length), at.row_step,
+                      at.col_step};
   }
   return {view, nullptr};
 }

@@ -2,6 +2,7 @@
 // so that weights may be mapped, unpacked or streamed from disk without an engine knowing.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -11,12 +12,19 @@
 
 namespace pajamas::runtime {
 
+// One plane of consecutive rows, wherever they lie: steps as in model::PlaneLocation.
+struct WeightPlane {
+  std::span<const std::byte> bytes;  // from the first row to the end of the last
+  std::uint64_t row_step = 0;
+  std::uint64_t col_step = 0;
+};
+
 // Rows as they are stored.
 struct WeightView {
   Encoding encoding;
   std::uint64_t rows = 0;
   std::uint64_t cols = 0;
-  ConstPlanes planes;
+  std::array<WeightPlane, Encoding::kMaxPlanes> planes;
 };
 
 // Move-only; gives the weights back when it is destroyed.
@@ -44,7 +52,8 @@ class WeightStore {
   virtual ~WeightStore() = default;
   virtual const model::ModelConfig& config() const noexcept = 0;
   virtual bool contains(model::TensorKey key) const noexcept = 0;
-  // Throws Error{kNotFound} where there is none, kIo where it cannot be had now.
+  // A key with an expert's number gives that expert's rows of a stack. Throws Error{kNotFound}
+  // where there is none, kIo where it cannot be had now.
   virtual WeightLease acquire(model::TensorKey key) const = 0;
 };
 

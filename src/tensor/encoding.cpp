@@ -5,11 +5,20 @@
 namespace pajamas {
 
 std::uint64_t Encoding::plane_row_bytes(std::size_t plane, std::uint64_t cols) const noexcept {
-  if (!is_affine()) {
-    return plane == 0 ? cols / info(dtype).block_elems * info(dtype).block_bytes : 0;
+  if (plane >= planes()) return 0;
+  switch (layout) {
+    case Layout::kAffine:
+      if (plane == 0) return cols * bits / 8;
+      return cols / group_size * info(dtype).block_bytes;
+    case Layout::kMxfp4:
+      return plane == 0 ? cols / 2 : cols / group_size;
+    case Layout::kFp8:
+      if (plane == 0) return cols;
+      return (cols + kFp8Tile - 1) / kFp8Tile * info(dtype).block_bytes;
+    case Layout::kStream:
+      break;
   }
-  if (plane == 0) return cols * bits / 8;
-  return cols / group_size * info(dtype).block_bytes;
+  return cols / info(dtype).block_elems * info(dtype).block_bytes;
 }
 
 std::uint64_t Encoding::row_bytes(std::uint64_t cols) const noexcept {
@@ -19,8 +28,17 @@ std::uint64_t Encoding::row_bytes(std::uint64_t cols) const noexcept {
 }
 
 std::string Encoding::name() const {
-  if (!is_affine()) return std::string(info(dtype).name);
-  return fmt::format("{}bit-g{}", bits, group_size);
+  switch (layout) {
+    case Layout::kAffine:
+      return fmt::format("{}bit-g{}", bits, group_size);
+    case Layout::kMxfp4:
+      return "mxfp4";
+    case Layout::kFp8:
+      return "F8_E4M3";
+    case Layout::kStream:
+      break;
+  }
+  return std::string(info(dtype).name);
 }
 
 }  // namespace pajamas

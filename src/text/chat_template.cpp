@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "text/jinja_ast.h"
 #include "text/jinja_interpreter.h"
+#include "text/jinja_lexer.h"
 #include "text/jinja_text.h"
 
 namespace pajamas::text {
@@ -67,6 +68,15 @@ std::string ChatTemplate::render(const Json& context, const std::tm& now) const 
     variables.emplace(name, with_context(name, [&, &v = value] { return to_value(v, 1); }));
   }
   return jinja::Interpreter(*program_, std::move(variables), now).run();
+}
+
+bool ChatTemplate::uses_variable(std::string_view name) const {
+  bool attribute = false;
+  for (const jinja::Token& token : jinja::tokenize(source_)) {
+    if (token.kind == jinja::TokenKind::kName && token.text == name && !attribute) return true;
+    attribute = token.kind == jinja::TokenKind::kOperator && token.text == ".";
+  }
+  return false;
 }
 
 }  // namespace pajamas::text

@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 namespace pajamas::text {
 
@@ -33,6 +34,9 @@ class ChatTemplate {
   // Throws Error{kUsage} where the template refuses the conversation (raise_exception) or fails
   // on it, Error{kUnsupported} for a construct or a size that is not supported.
   std::string render(const Json& context, const std::tm& now) const;
+
+  // Whether the template reads (or sets) a variable of that name.
+  bool uses_variable(std::string_view name) const;
 
   const std::string& source() const noexcept { return source_; }
 

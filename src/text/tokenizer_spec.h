@@ -58,6 +58,16 @@ struct TokenizerSpec {
 // the caller adds the file.
 TokenizerSpec parse_tokenizer_json(std::string_view json);
 
+// What the post-processor puts around every text.
+struct SurroundingTokens {
+  std::optional<std::int32_t> bos, eos;
+};
+
+// The contents of a tokenizer.json that tokenizes as `spec` does, for this program as for the
+// reference library. Ids of `spec.added_tokens` and of `around` must be ids of `spec.tokens`.
+// Throws Error{kCorruptFile} for a token that is not UTF-8.
+std::string write_tokenizer_json(const TokenizerSpec& spec, const SurroundingTokens& around = {});
+
 // How GGUF's `tokenizer.ggml.pre` calls this combination of patterns and flags; nothing where it
 // has no name. Follows from the patterns alone.
 std::optional<std::string_view> pre_tokenizer_name(const TokenizerSpec& spec);

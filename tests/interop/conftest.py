@@ -6,6 +6,7 @@ import sys
 
 import pajamas
 import pytest
+from moe import NAMES, Models, Subject
 from tokenizers import Tokenizer
 
 CTX = 256
@@ -22,32 +23,38 @@ def scratch(tmp_path_factory):
     return tmp_path_factory.mktemp("interop")
 
 
-class Models:
-    """Quantized forms of tiny-qwen2, each made once."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.made = {}
-
-    def _make(self, key, formats, method, *flags):
-        if key not in self.made:
-            path = self.folder / "-".join(str(k).strip("-") for k in key)
-            if formats == "gguf":
-                path = path.with_suffix(".gguf")
-            pajamas.quantize(pajamas.TINY, formats, method, path, *flags)
-            self.made[key] = path
-        return self.made[key]
-
-    def gguf(self, method):
-        return self._make(("gguf", method), "gguf", method)
-
-    def mlx(self, method, *flags):
-        return self._make(("mlx", method, *flags), "mlx", method, *flags)
+@pytest.fixture(scope="session")
+def models(scratch):
+    """Quantized forms of tiny-qwen2."""
+    return Models(scratch, pajamas.TINY)
 
 
 @pytest.fixture(scope="session")
-def models(scratch):
-    return Models(scratch)
+def subjects(scratch):
+    """subjects("tiny-gpt-oss"): see moe.Subject."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            made[name] = Subject(name, scratch)
+        return made[name]
+
+    return get
+
+
+@pytest.fixture(scope="session", params=NAMES)
+def subject(request, subjects):
+    return subjects(request.param)
+
+
+@pytest.fixture(scope="session")
+def qwen3_moe(subjects):
+    return subjects("tiny-qwen3-moe")
+
+
+@pytest.fixture(scope="session")
+def gpt_oss(subjects):
+    return subjects("tiny-gpt-oss")
 
 
 @pytest.fixture(scope="session")
@@ -74,27 +81,37 @@ def short_chunks(short_text, tokenizer):
 
 @pytest.fixture(scope="session")
 def make_checkpoint(scratch):
-    """Generated checkpoints of any geometry: make_checkpoint(name, flags, **changes to config)."""
+    """Generated checkpoints of any geometry: make_checkpoint(name, flags, of=model, **changes to
+    its config)."""
     made = {}
 
-    def make(name, *flags, **changes):
+    def make(name, *flags, of=pajamas.TINY, **changes):
         if name not in made:
-            config = json.loads((pajamas.TINY / "config.json").read_text()) | changes
+            config = json.loads((of / "config.json").read_text()) | changes
             path = scratch / f"{name}.config.json"
             path.write_text(json.dumps(config))
             made[name] = scratch / name
             subprocess.run([sys.executable, pajamas.ROOT / "tools/make_checkpoint.py", path,
-                            made[name], "--tokenizer", pajamas.TINY, *flags], check=True,
+                            made[name], "--tokenizer", of, *flags], check=True,
                            stdout=subprocess.DEVNULL)
         return made[name]
 
     return make
 
 
-@pytest.fixture(scope="session")
-def full_vocabulary():
-    """The published Qwen2.5 tokenizer, which is not part of the repository."""
-    folder = SHARED / "tokenizers/qwen2.5"
+def _published(name):
+    """A full vocabulary, which is not part of the repository."""
+    folder = SHARED / "tokenizers" / name
     if not (folder / "tokenizer.json").exists():
         pytest.skip(f"{folder} is not there")
     return folder
+
+
+@pytest.fixture(scope="session")
+def full_vocabulary():
+    return _published("qwen2.5")
+
+
+@pytest.fixture(scope="session")
+def full_harmony_vocabulary():
+    return _published("gpt-oss")

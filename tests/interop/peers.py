@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import math
 import os
 import pathlib
 
@@ -11,11 +12,12 @@ import llama_cpp
 import mlx.core as mx
 import numpy as np
 from mlx_lm import utils as mlx_utils
+from mlx_lm.models.cache import make_prompt_cache
 
 FTYPES = {
     "F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7, "Q6_K": 18, "Q5_K_M": 17, "Q5_K_S": 16,
     "Q4_K_M": 15, "Q4_K_S": 14, "Q3_K_L": 13, "Q3_K_M": 12, "Q3_K_S": 11, "Q2_K": 10,
-    "Q2_K_S": 21, "Q4_0": 2, "Q4_1": 3, "Q5_0": 8, "Q5_1": 9,
+    "Q2_K_S": 21, "Q4_0": 2, "Q4_1": 3, "Q5_0": 8, "Q5_1": 9, "MXFP4_MOE": 38,
 }
 NEEDS_IMPORTANCE = {"Q2_K_S"}  # refused by llama.cpp without a matrix
 
@@ -82,13 +84,17 @@ class _ImatrixEntry(ctypes.Structure):
                 ("size", ctypes.c_size_t)]
 
 
+class _TensorOverride(ctypes.Structure):
+    _fields_ = [("pattern", ctypes.c_char_p), ("type", ctypes.c_int)]
+
+
 def _flat_importance(path):
     """A matrix of ones for every weight; the list ends with a null name."""
     entries, kept = [], []
     for tensor in gguf.GGUFReader(path).tensors:
         if len(tensor.shape) < 2:
             continue
-        ones = np.ones(int(tensor.shape[0]), np.float32)
+        ones = np.ones(int(np.prod(tensor.shape)) // int(tensor.shape[1]), np.float32)
         kept.append(ones)
         entries.append(_ImatrixEntry(tensor.name.encode(),
                                      ones.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
@@ -97,20 +103,28 @@ def _flat_importance(path):
     return (_ImatrixEntry * len(entries))(*entries), kept
 
 
-def llama_quantize(source, target, method):
-    """llama-quantize, without a matrix wherever it runs without one."""
+def llama_quantize(source, target, method, types=(), allow_requantize=False, dry_run=False):
+    """llama-quantize, without a matrix wherever it runs without one. `types`: (pattern, type) pairs
+    as --tensor-type takes them. Returns its log."""
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = FTYPES[method]
     params.nthread = 2
-    params.allow_requantize = False
-    if method in NEEDS_IMPORTANCE:
+    params.allow_requantize = allow_requantize
+    params.dry_run = dry_run
+    fields = dict(llama_cpp.llama_model_quantize_params._fields_)
+    if method in NEEDS_IMPORTANCE and not dry_run:
         entries, kept = _flat_importance(source)
-        field = dict(llama_cpp.llama_model_quantize_params._fields_)["imatrix"]
-        params.imatrix = ctypes.cast(entries, field)
+        params.imatrix = ctypes.cast(entries, fields["imatrix"])
+    if types:
+        overrides = [(pattern.encode(), int(gguf.GGMLQuantizationType[name]))
+                     for pattern, name in types]
+        overrides = (_TensorOverride * (len(overrides) + 1))(*overrides, (None, 0))
+        params.tt_overrides = ctypes.cast(overrides, fields["tt_overrides"])
     _log_lines.clear()
     status = llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(),
                                             ctypes.byref(params))
     assert status == 0, f"llama_model_quantize {method}:\n{''.join(_log_lines[-15:])}"
+    return "".join(_log_lines)
 
 
 @functools.cache
@@ -141,15 +155,35 @@ def ggml_quantize(values, dtype, importance=None):
 # --- mlx-lm --------------------------------------------------------------------------------------
 
 
-def _to_float32(array):
+def to_float32(array):
     return array.astype(mx.float32) if array.dtype in (mx.bfloat16, mx.float16) else array
 
 
 def mlx_model(folder):
     """Stock mlx-lm, everything in float32; packed codes stay as they are."""
     model, _ = mlx_utils.load_model(pathlib.Path(folder))
-    model.apply(_to_float32)
+    model.apply(to_float32)
     model.eval()
+    return model
+
+
+def exact_yarn(model, config):
+    """Takes mlx-lm's rounding out of a YaRN range: what `truncate: false` asks for."""
+    scaling, dims = config["rope_scaling"], config["head_dim"]
+    assert scaling["rope_type"] == "yarn" and not scaling["truncate"]
+    base, length = config["rope_theta"], scaling["original_max_position_embeddings"]
+
+    def pair(turns):
+        return dims * math.log(length / (turns * 2 * math.pi)) / (2 * math.log(base))
+
+    low, high = max(pair(scaling["beta_fast"]), 0), min(pair(scaling["beta_slow"]), dims - 1)
+    ramp = np.clip((np.arange(dims // 2) - low) / (high - low), 0, 1)
+    wavelength = base ** (np.arange(0, dims, 2) / dims)
+    frequency = (1 - ramp) / wavelength + ramp / (scaling["factor"] * wavelength)
+    for layer in model.layers:
+        before = np.array(layer.self_attn.rope._freqs)
+        layer.self_attn.rope._freqs = mx.array((1 / frequency).astype(np.float32))
+        assert before.shape == frequency.shape
     return model
 
 
@@ -163,6 +197,22 @@ def mlx_logits(model, chunks):
         mx.eval(logits)
         out.append(np.array(logits, np.float32))
     return np.concatenate(out)
+
+
+def mlx_greedy(model, ids, count):
+    """The likeliest token `count` times, each through the cache."""
+    cache, out, given = make_prompt_cache(model), [], ids
+    for _ in range(count):
+        logits = model(mx.array([[int(t) for t in given]]), cache=cache)[0, -1]
+        out.append(int(mx.argmax(logits)))
+        given = out[-1:]
+    return out
+
+
+def mlx_dequantize_mxfp4(weight, scales):
+    """float32; every value has an exact form."""
+    out = mx.dequantize(weight, scales, group_size=32, bits=4, mode="mxfp4", dtype=mx.float32)
+    return np.array(out, np.float32)
 
 
 def mlx_dequantize(weight, scales, biases, bits, group):
@@ -188,15 +238,20 @@ def log_softmax(logits):
     return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 
 
-def mean_kl(ours, theirs, step=512):
-    """Mean over positions of KL(ours || theirs) in nats."""
+def kl_by_position(ours, theirs, step=512):
+    """KL(ours || theirs) in nats at every position."""
     assert ours.shape == theirs.shape, (ours.shape, theirs.shape)
     assert np.isfinite(ours).all() and np.isfinite(theirs).all()
-    total = 0.0
+    out = []
     for first in range(0, len(ours), step):
         p, q = log_softmax(ours[first:first + step]), log_softmax(theirs[first:first + step])
-        total += float((np.exp(p) * (p - q)).sum())
-    return total / len(ours)
+        out.append((np.exp(p) * (p - q)).sum(axis=1))
+    return np.concatenate(out)
+
+
+def mean_kl(ours, theirs):
+    """Mean over positions of KL(ours || theirs) in nats."""
+    return float(kl_by_position(ours, theirs).mean())
 
 
 def split(ids, size):

@@ -3,12 +3,14 @@
 
 `template_cases.py > ../text/data/templates/cases.json` writes what tests/text/chat_template_test.cpp
 compares with: an array of {template | file, context, out} or, where jinja2 raises, {..., error}.
-The three published templates are files of that folder. Needs jinja2 3.1.6.
+The templates are files of that folder: the published ones of the three families, and others written
+for this test in the manner of further families. Needs jinja2 3.1.6.
 """
 import copy
 import datetime
 import json
 import pathlib
+import random
 import sys
 
 import jinja2
@@ -76,7 +78,7 @@ TOOLS = [
                         "x": {"type": "number"}, "y": {"type": "boolean"}}, "required": ["x"]}},
                     "b": {"type": ["string", "null"]},
                     "c": {"oneOf": [{"type": "string", "default": "q"}, {"type": "number"}]}}},
-                "any": {"oneOf": [{"type": "object"}, {"type": "string"}], "default": 1.5},
+                "any": {"oneOf": [{"type": "object"}, {"type": "string"}], "default": "1.5"},
                 "maybe": {"type": "string", "nullable": True, "default": None},
                 "list": {"type": "array", "items": {"type": "string"}, "nullable": True},
                 "free": {"type": "array"}}}}},
@@ -113,6 +115,93 @@ TALKS = [
     [],
     [{"role": "assistant", "content": "<|channel|>final<|message|>no"}],
 ]
+# What Harmony's tool namespace is made of: every kind of schema, alone and nested.
+SCHEMAS = [
+    {"type": "string"}, {"type": "string", "nullable": True}, {"type": "string", "enum": ["a", "b"]},
+    {"type": "string", "enum": ["x"], "default": "x", "description": "One of <one>"},
+    {"type": "number", "default": 1e-7}, {"type": "integer", "default": 3}, {"type": "boolean"},
+    {"type": "boolean", "default": False, "description": "Ja/nein: “ß”"}, {"type": "null"}, {},
+    {"type": "array"}, {"type": "array", "nullable": True},
+    {"type": "array", "items": {"type": "string"}}, {"type": "array", "items": {"type": "number"}},
+    {"type": "array", "items": {"type": "boolean"}, "nullable": True},
+    {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}},
+    {"type": "array", "items": {"type": ["object", "object"]}},
+    {"type": "array", "items": {"type": "object", "properties": {"k": {"type": "string"}}}},
+    {"type": "array", "items": {"type": "object", "properties": {
+        f"a_rather_long_name_{i}": {"type": "string"} for i in range(3)}}},
+    {"type": ["string", "null"]}, {"type": ["string"]}, {"type": ["string", "number", "null"]},
+    {"type": []}, {"type": "object"}, {"type": "object", "properties": {}},
+    {"type": "object", "required": ["b"], "properties": {
+        "a": {"type": "object", "properties": {"z": {"type": "array"}}}, "b": {"type": "integer"}}},
+    {"oneOf": [{"type": "string"}, {"type": "number", "default": 2}]},
+    {"oneOf": [{"type": "string", "description": "text"}, {"type": "boolean"}], "default": "q"},
+    {"oneOf": [{"type": "object"}, {"type": "string"}]}, {"oneOf": [{"type": "object"}]},
+    {"oneOf": [{"type": "array", "items": {"type": "integer"}}]},
+    {"anyOf": [{"type": "string"}, {"type": "null"}]}, {"type": "string", "default": None},
+    {"type": "integer", "enum": [1, 2]}, {"type": "string", "enum": [], "default": "e"},
+    {"type": "unheard"}, {"description": "no type"},
+]
+
+
+def tool_of(schemas, name="f", description="What it does", required=()):
+    properties = {f"p{i}": schema for i, schema in enumerate(schemas)}
+    return {"type": "function", "function": {
+        "name": name, "description": description, "parameters": {
+            "type": "object", "required": list(required), "properties": properties}}}
+
+
+# Every schema once alone and once inside of an object and of a list; and what is no full tool.
+ALL_SCHEMAS = [tool_of(SCHEMAS[i:i + 6], f"f{i}", required=["p0", "p3"])
+               for i in range(0, len(SCHEMAS), 6)]
+ALL_SCHEMAS += [tool_of([{"type": "object", "required": ["n"], "properties": {"n": s, "o": s}},
+                         {"type": "array", "items": s}], f"g{i}")
+                for i, s in enumerate(SCHEMAS)]
+ALL_SCHEMAS += [{"type": "function", "function": {"name": "none", "description": "x"}},
+                {"type": "function", "function": {"name": "null", "description": "x",
+                                                  "parameters": None}}]
+
+
+def function(name, arguments, **more):
+    """A message of one call in the short form, where the function is not wrapped."""
+    return {"role": "assistant", "tool_calls": [{"name": name, "arguments": arguments, **more}]}
+
+
+# Turns of a model that reasons and calls tools.
+AGENT_TALKS = [
+    [USER, function("f", {"a": [1, {"b": None}]}), {"role": "tool", "content": {"t": 1.5}}],
+    [USER, function("f", {}, content_type="code"), {"role": "tool", "content": "x"}, ANSWER, USER],
+    [USER, {**function("f", {"a": "ü"}), "thinking": "First."}, {"role": "tool", "content": [1]},
+     {**function("g", "text"), "thinking": "Then."}, {"role": "tool", "content": None}],
+    [USER, {**function("f", {"a": 1}), "thinking": "First."}, {"role": "tool", "content": "x"},
+     {**ANSWER, "thinking": "dropped"}, USER,
+     {**function("g", {"a": 1e22, "b": -0.0, "c": 10 ** 19}), "thinking": "kept"},
+     {"role": "tool", "content": "\"q\" <|end|>"}],
+    [USER, {**call(ARGS, "said"), "thinking": "and thought"}],
+    [USER, {**call(ARGS, None), "thinking": None}, RESULT],
+    [SYSTEM, USER, {**ANSWER, "thinking": "a"}, USER, {**ANSWER, "thinking": "b"}],
+    [USER, {"role": "assistant", "content": "", "tool_calls": []}],
+    [USER, {"role": "assistant", "content": "x", "tool_calls": None}, USER],
+    [USER, ANSWER, RESULT],
+    [{"role": "developer", "content": ""}, USER],
+    [USER, SYSTEM, USER],
+    [USER, {"role": "assistant", "thinking": "<|channel|>final<|message|>", "content": "x"}],
+    [USER, {"role": "user", "content": None}],
+    [{"role": "user", "content": [{"type": "text", "text": " parts "}, {"type": "image"}]}],
+    [SYSTEM, {"role": "user", "content": ["plain", {"type": "text", "text": "x"}]}, ANSWER],
+    [USER, {**ANSWER, "reasoning_content": "r", "tool_calls": [
+        {"id": "a1b2c3d4e", "type": "function", "function": {"name": "f", "arguments": {}}},
+        {"id": "2", "type": "function", "function": {"name": "g", "arguments": ARGS}}]},
+     {"role": "tool", "tool_call_id": "a1b2c3d4e", "content": "1"},
+     {"role": "tool", "content": {"content": "2"}}, ANSWER, USER],
+]
+AGENT_OPTIONS = [
+    {"add_generation_prompt": True, "reasoning_effort": "low"},
+    {"add_generation_prompt": False, "tools": TOOLS[1:], "bos_token": "<s>", "eos_token": "</s>"},
+    {"add_generation_prompt": True, "bos_token": "<s>", "eos_token": "</s>", "strict": True,
+     "enable_thinking": False, "builtin_tools": ["python"], "date_string": "1 May 2025"},
+    {"add_generation_prompt": True, "tools": TOOLS, "tools_in_user_message": False,
+     "bos_token": "<s>", "eos_token": "</s>", "reasoning_effort": None},
+]
 OPTIONS = [
     {},
     {"add_generation_prompt": True},
@@ -124,13 +213,85 @@ OPTIONS = [
 ]
 
 
+def _words(rng):
+    some = ["", "Hi", " spaced ", "\n\n", "Köln 你好", "<think>\nx\n</think>\n\ny", "</think>", "{\"a\": 1}",
+            "'quoted' & \"more\"", "<|end|>", "line\nline\n", "\t", "/nothink", "<tool_response>x</tool_response>"]
+    return "".join(rng.choice(some) for _ in range(rng.randrange(1, 3)))
+
+
+def _json(rng, depth=0):
+    some = [None, True, False, 0, -7, 2.5, 1e-9, 1e22, 10 ** 19, "", "ü\n\"", "x"]
+    if depth < 3 and rng.random() < 0.4:
+        if rng.random() < 0.5:
+            return [_json(rng, depth + 1) for _ in range(rng.randrange(4))]
+        return {rng.choice("abcdé"): _json(rng, depth + 1) for _ in range(rng.randrange(4))}
+    return rng.choice(some)
+
+
+def _message(rng, role):
+    message = {"role": role, "content": _words(rng)}
+    if role == "assistant" and rng.random() < 0.5:
+        calls = []
+        for _ in range(rng.choice([1, 1, 1, 2])):
+            arguments = {k: _json(rng) for k in rng.sample("abcd", rng.randrange(4))}
+            one = {"name": rng.choice(["f", "get_weather"]), "arguments": arguments}
+            if rng.random() < 0.2:
+                one["arguments"] = json.dumps(arguments)
+            calls.append(one if rng.random() < 0.3 else
+                         {"id": rng.choice(["1", "a1b2c3d4e"]), "type": "function", "function": one})
+        message["tool_calls"] = calls
+        message["content"] = rng.choice(["", "", None, message["content"]])
+    if role == "assistant" and rng.random() < 0.5:
+        message[rng.choice(["thinking", "reasoning_content"])] = _words(rng)
+    if role == "tool" and rng.random() < 0.3:
+        message["content"] = _json(rng)
+    return message
+
+
+def random_requests(count, seed):
+    """(messages, options): conversations that mostly make sense, with tools of any schema."""
+    rng = random.Random(seed)
+    for _ in range(count):
+        messages = [_message(rng, rng.choice(["system", "developer"]))] if rng.random() < 0.5 else []
+        for _ in range(rng.randrange(1, 5)):
+            messages.append(_message(rng, "user"))
+            for _ in range(rng.choice([0, 0, 1, 2])):
+                turn = _message(rng, "assistant")
+                messages.append(turn)
+                if "tool_calls" in turn:
+                    messages += [_message(rng, "tool") for _ in turn["tool_calls"]]
+            if rng.random() < 0.8:
+                messages.append({"role": "assistant", "content": _words(rng)})
+        options = {"add_generation_prompt": True}
+        if rng.random() < 0.6:
+            options["tools"] = [tool_of(rng.sample(SCHEMAS, rng.randrange(5)), f"t{i}", _words(rng),
+                                        rng.sample(["p0", "p1", "p2"], rng.randrange(3)))
+                                for i in range(rng.randrange(3))]
+        for key, values in {"enable_thinking": [True, False], "builtin_tools": [["browser"], ["python"]],
+                            "reasoning_effort": ["low", "high"], "model_identity": ["I am."],
+                            "tools_in_user_message": [False], "strict": [True]}.items():
+            if rng.random() < 0.3:
+                options[key] = rng.choice(values)
+        yield messages, options
+
+
 def published():
+    tokens = {"bos_token": "<s>", "eos_token": "</s>"}
     for path in sorted(DATA.glob("*.jinja")):
+        ours = path.name.startswith("in-the-style-of")
         for talk in TALKS:
-            for options in OPTIONS:
+            for options in OPTIONS[1:4] if ours else OPTIONS:
                 if "tools" in options and talk not in (TALKS[1], TALKS[5]):
                     continue  # the tools take most of the room
+                yield {"file": path.name, "context": {
+                    "messages": talk, **(tokens if ours else {}), **options}}
+        for talk in AGENT_TALKS:
+            for options in AGENT_OPTIONS:
+                if "tools" in options and talk not in (AGENT_TALKS[2], AGENT_TALKS[-1]):
+                    continue
                 yield {"file": path.name, "context": {"messages": talk, **options}}
+    for tool in ALL_SCHEMAS:
+        yield {"file": "openai-gpt-oss-120b.jinja", "context": {"messages": [USER], "tools": [tool]}}
 
 
 CONTEXT = {

@@ -7,6 +7,7 @@ import shutil
 import pajamas
 import pytest
 import template_cases
+from tokenizers import Tokenizer
 
 TEMPLATES = sorted(template_cases.DATA.glob("*.jinja"))
 TOKENS = {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
@@ -57,22 +58,76 @@ def request_of(messages, options):
     return request, tools, options
 
 
+def assert_same(place, text, messages, options):
+    """Whether jinja2 renders the conversation; ours must do the same or refuse as it does."""
+    request, tools, options = request_of(messages, options)
+    want, error = reference(text, messages, tools, options)
+    done = chat(place, request, "--render", check=error is None)
+    if error is None:
+        assert done.stdout == want, request
+    else:
+        assert 0 < done.returncode < 128 and done.stderr.count("error:") == 1, (request, error)
+    return error is None
+
+
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda p: p.stem)
-def test_published_templates(folder, template):
-    text, rendered, refused = template.read_text(), 0, 0
+def test_templates(folder, template):
+    """The published ones, and others that the program has never seen."""
+    text = template.read_text()
     place = folder(text)
-    for messages in template_cases.TALKS:
-        for options in template_cases.OPTIONS:
-            request, tools, options = request_of(messages, options)
-            want, error = reference(text, messages, tools, options)
-            done = chat(place, request, "--render", check=error is None)
-            if error is None:
-                assert done.stdout == want, request
-                rendered += 1
-            else:
-                assert 0 < done.returncode < 128 and done.stderr.count("error:") == 1, request
-                refused += 1
-    assert rendered > 50
+    alone = (place / "chat_template.jinja").exists()  # the other place need not show it all again
+    options = template_cases.OPTIONS if alone else template_cases.OPTIONS[1:3]
+    rendered = sum(assert_same(place, text, messages, choice)
+                   for messages in template_cases.TALKS for choice in options)
+    assert rendered > 7 * len(options)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda p: p.stem)
+def test_random_conversations(tmp_path, template):
+    """Calls, results, reasoning and tools with every kind of schema, put together by chance."""
+    text = template.read_text()
+    shutil.copy(pajamas.TINY / "tokenizer.json", tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(TOKENS | {"bos_token": "<s>"}))
+    (tmp_path / "chat_template.jinja").write_text(text)
+    count = 60
+    rendered = 0
+    for messages, options in template_cases.random_requests(count, template.stem):
+        options = {"bos_token": "<s>"} | options
+        rendered += assert_same(tmp_path, text, messages, options)
+    assert rendered > count // 6
+
+
+HARMONY = pajamas.ROOT / "models/tiny-gpt-oss"
+
+
+@pytest.mark.parametrize("level", ["low", "medium", "high"])
+def test_reasoning_effort_reaches_harmony(tmp_path, level):
+    """Text and ids, special tokens included, equal what jinja2 and tokenizers give."""
+    template = (HARMONY / "chat_template.jinja").read_text()
+    want, error = reference(template, [template_cases.USER], None, {"reasoning_effort": level})
+    assert error is None and f"Reasoning: {level}" in want
+    path = tmp_path / "chat.json"
+    path.write_text(json.dumps({"messages": [template_cases.USER]}))
+    flags = ["--chat", path, "--reasoning", level]
+    assert pajamas.run("tokenize", HARMONY, *flags, "--render").stdout == want
+    ids = Tokenizer.from_file(str(HARMONY / "tokenizer.json")).encode(want).ids
+    assert pajamas.run_json("tokenize", HARMONY, *flags) == ids
+
+
+def test_reasoning_that_a_template_cannot_be_told(folder):
+    request = {"messages": [template_cases.USER]}
+    templates = pajamas.ROOT / "tests/text/data/templates"
+    qwen3 = (templates / "Qwen-Qwen3-0.6B.jinja").read_text()
+    off = chat(folder(qwen3), request, "--render", "--reasoning", "off")
+    assert off.stdout.endswith("<think>\n\n</think>\n\n") and "note:" not in off.stderr
+    low = chat(folder(qwen3), request, "--render", "--reasoning", "low")
+    assert low.stdout.endswith("assistant\n") and low.stderr.count("note:") == 1
+    qwen2 = (templates / "Qwen-Qwen2.5-7B-Instruct.jinja").read_text()
+    none = chat(folder(qwen2), request, "--render", "--reasoning", "high")
+    assert none.stderr.count("note:") == 1
+    harmony = (templates / "openai-gpt-oss-120b.jinja").read_text()
+    refused = chat(folder(harmony), request, "--render", "--reasoning", "off", check=False)
+    assert refused.returncode == 5 and "--reasoning low" in refused.stderr
 
 
 @pytest.mark.parametrize("form", ["original", "gguf", "mlx"])

@@ -16,9 +16,14 @@ def strings():
     return nasty_strings(COUNT, 2026)
 
 
-@pytest.fixture(scope="session", params=["tiny", "full"])
+TINY = {name: pajamas.ROOT / "models" / name
+        for name in ("tiny-qwen2", "tiny-qwen3-moe", "tiny-gpt-oss")}
+FULL = {"qwen2.5": "full_vocabulary", "gpt-oss": "full_harmony_vocabulary"}
+
+
+@pytest.fixture(scope="session", params=["tiny-qwen2", "tiny-gpt-oss", *FULL])
 def folder(request):
-    return pajamas.TINY if request.param == "tiny" else request.getfixturevalue("full_vocabulary")
+    return TINY.get(request.param) or request.getfixturevalue(FULL[request.param])
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +61,9 @@ def test_decoded_text(folder, reference, strings, scratch):
     path.write_text("".join(json.dumps(i) + "\n" for i in ids))
     lines = pajamas.run("tokenize", folder, "--jsonl", path, "--decode", "--special").stdout
     ours = [json.loads(line) for line in lines.split("\n") if line]
-    theirs = [reference.normalizer.normalize_str(s) for s in strings]
+    theirs = strings
+    if reference.normalizer is not None:
+        theirs = [reference.normalizer.normalize_str(s) for s in strings]
     assert_same(strings, ours, theirs)
 
 
@@ -94,15 +101,152 @@ def test_quantized_models_tokenize_alike(models, strings, tokenizer, scratch, fo
     assert_same(some, ours, encode(tokenizer, some, True))
 
 
-def test_the_full_vocabulary_through_gguf(full_vocabulary, make_checkpoint, strings, scratch):
-    """Merges, token types and pattern survive the way through a file of ours."""
-    folder = make_checkpoint("full-vocabulary", "--tokenizer", full_vocabulary, vocab_size=152064,
-                             hidden_size=64, intermediate_size=64, num_attention_heads=2,
-                             num_key_value_heads=1, num_hidden_layers=1, bos_token_id=151643,
-                             eos_token_id=151645)
-    path = scratch / "full-vocabulary.gguf"
+# Geometry of a model with next to no weights, and the end of text of each full vocabulary.
+SMALL = {"hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 2,
+         "num_key_value_heads": 1, "num_hidden_layers": 1}
+IDS = {"qwen2.5": {"vocab_size": 152064, "bos_token_id": 151643, "eos_token_id": 151645},
+       "gpt-oss": {"vocab_size": 201088, "bos_token_id": 199998, "eos_token_id": 200002}}
+
+
+@pytest.fixture(scope="session", params=FULL)
+def full(request, make_checkpoint, scratch):
+    """(folder with the published tokenizer, GGUF of ours that holds it, name of its pattern)"""
+    published = request.getfixturevalue(FULL[request.param])
+    folder = make_checkpoint(f"full-{request.param}", "--tokenizer", published, **SMALL,
+                             **IDS[request.param])
+    path = scratch / f"full-{request.param}.gguf"
     pajamas.quantize(folder, "gguf", "Q4_0", path)
+    return published, path, {"qwen2.5": "qwen2", "gpt-oss": "gpt-4o"}[request.param]
+
+
+def test_the_full_vocabulary_through_gguf(full, strings, scratch):
+    """Merges, token types and pattern survive the way through a file of ours."""
+    published, path, pattern = full
+    assert pajamas.run_json("inspect", path, "--json")["tokenizer"]["pre_tokenizer"] == pattern
     some = strings[:2000]
-    reference = Tokenizer.from_file(str(full_vocabulary / "tokenizer.json"))
+    reference = Tokenizer.from_file(str(published / "tokenizer.json"))
     ours = pajamas.tokenize_many(path, some, scratch, "--special")
     assert_same(some, ours, encode(reference, some, True))
+
+
+LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+          r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def test_llama_3s_pattern_through_gguf(make_checkpoint, strings, scratch, tmp_path):
+    content = json.loads((pajamas.TINY / "tokenizer.json").read_text())
+    content["normalizer"] = None
+    content["model"]["ignore_merges"] = True
+    content["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = LLAMA3
+    # Words that no merge makes: the flag decides what becomes of them.
+    content["model"]["vocab"] |= {"\u0120UPPER": 2016, "UPPER": 2017}
+    for token in content["added_tokens"]:
+        token["id"] += 2
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    folder = make_checkpoint("llama-3", "--tokenizer", tmp_path, bos_token_id=2018,
+                             eos_token_id=2020)
+    path = scratch / "llama-3.gguf"
+    pajamas.quantize(folder, "gguf", "Q8_0", path)
+    assert pajamas.run_json("inspect", path, "--json")["tokenizer"]["pre_tokenizer"] == "llama-bpe"
+    reference = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    want = encode(reference, strings, True)
+    assert_same(strings, pajamas.tokenize_many(path, strings, scratch, "--special"), want)
+
+
+def exported(model, folder):
+    pajamas.run("tokenize", model, "--export", folder)
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def assert_written_alike(original, written, folder, strings, scratch):
+    """The written files mean what the original ones do, to the reference library and to us."""
+    for special in (True, False):
+        want = encode(original, strings, special)
+        assert_same(strings, encode(written, strings, special), want)
+        flags = ["--special"] if special else []
+        assert_same(strings, pajamas.tokenize_many(folder, strings, scratch, *flags), want)
+    ids = encode(original, strings, True)
+    assert (written.decode_batch(ids, skip_special_tokens=False)
+            == original.decode_batch(ids, skip_special_tokens=False))
+    assert written.get_added_tokens_decoder().keys() == original.get_added_tokens_decoder().keys()
+    assert written.get_vocab() == original.get_vocab()
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_written_files(name, strings, scratch, tmp_path):
+    original = Tokenizer.from_file(str(TINY[name] / "tokenizer.json"))
+    written = exported(TINY[name], tmp_path / "out")
+    assert_written_alike(original, written, tmp_path / "out", strings[:3000], scratch)
+
+
+def test_written_files_of_gguf(full, strings, scratch, tmp_path):
+    published, path, _ = full
+    content = json.loads((published / "tokenizer.json").read_text())
+    for token in content["added_tokens"]:  # GGUF's converter makes these special
+        token["special"] |= token["content"].startswith("<|") and token["content"].endswith("|>")
+    original = Tokenizer.from_str(json.dumps(content))
+    written = exported(path, tmp_path / "out")
+    assert_written_alike(original, written, tmp_path / "out", strings[:3000], scratch)
+
+
+def test_written_files_where_added_tokens_do_not_follow_the_vocabulary(scratch, strings, tmp_path):
+    """The reference library counts ids of added tokens itself; holes and odd orders must stay."""
+    content = json.loads((pajamas.TINY / "tokenizer.json").read_text())
+    content["model"]["ignore_merges"] = True
+    for token in content["added_tokens"]:
+        content["model"]["vocab"][token["content"]] = token["id"] = token["id"] + 7
+    content["model"]["vocab"]["zzzz"] = 2030
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    original = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert original.token_to_id("<|im_end|>") == 2025
+    written = exported(tmp_path, tmp_path / "out")
+    assert_written_alike(original, written, tmp_path / "out", strings[:1000], scratch)
+
+
+def test_stock_library_loads_the_written_folder(models, tmp_path):
+    """transformers, as mlx-lm calls it: template, special tokens and ends."""
+    transformers = pytest.importorskip("transformers")
+    exported(models.gguf("Q8_0"), tmp_path / "out")
+    ours = transformers.PreTrainedTokenizerFast.from_pretrained(tmp_path / "out")
+    theirs = transformers.AutoTokenizer.from_pretrained(pajamas.TINY)
+    talk = [{"role": "user", "content": "Hello <|im_end|>"}]
+    for flags in ({"tokenize": False}, {}):
+        assert (ours.apply_chat_template(talk, add_generation_prompt=True, **flags)
+                == theirs.apply_chat_template(talk, add_generation_prompt=True, **flags))
+    assert ours.eos_token_id == theirs.eos_token_id
+    generation = json.loads((tmp_path / "out/generation_config.json").read_text())
+    source = json.loads((pajamas.TINY / "generation_config.json").read_text())
+    assert generation["eos_token_id"] == source["eos_token_id"]
+    for key in ("temperature", "top_k", "top_p", "do_sample", "bos_token_id", "pad_token_id"):
+        assert generation[key] == source[key], key
+
+
+def stops(model):
+    return pajamas.run_json("inspect", model, "--json")["tokenizer"]["stop_token_ids"]
+
+
+def test_stop_tokens_survive(models, make_checkpoint, scratch, tmp_path):
+    """From GGUF alone, generation ends where generation_config.json says, and nowhere else."""
+    want = sorted(json.loads((pajamas.TINY / "generation_config.json").read_text())["eos_token_id"])
+    assert stops(pajamas.TINY) == stops(models.gguf("Q8_0")) == want
+    # An end that has no well-known text.
+    folder = make_checkpoint("ends")
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [2018, 2017, 5]}))
+    path = scratch / "ends.gguf"
+    pajamas.quantize(folder, "gguf", "Q8_0", path)
+    assert stops(path) == sorted({5, *stops(folder), 2016})
+
+
+def test_stop_tokens_of_harmony(make_checkpoint, scratch):
+    source = TINY["tiny-gpt-oss"]
+    want = sorted(json.loads((source / "generation_config.json").read_text())["eos_token_id"])
+    folder = make_checkpoint("harmony-ends", "--tokenizer", source, vocab_size=2048,
+                             bos_token_id=2016, eos_token_id=2018)
+    for name in ("generation_config.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(source / name, folder)
+    path = scratch / "harmony-ends.gguf"
+    pajamas.quantize(folder, "gguf", "Q8_0", path)
+    assert stops(folder) == stops(path) == want
+    # The first releases did not name the call.
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [2018, 2017]}))
+    assert stops(folder) == want

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -130,9 +131,12 @@ TEST_P(EachTable, WeightedSumIsWithinRoundingAndInOrder) {
 }
 
 std::vector<Encoding> all_encodings() {
-  std::vector<Encoding> all = {{DType::kF32},  {DType::kF16},  {DType::kBF16}, {DType::kQ4_0},
-                               {DType::kQ5_1}, {DType::kQ8_0}, {DType::kQ2_K}, {DType::kQ3_K},
-                               {DType::kQ4_K}, {DType::kQ5_K}, {DType::kQ6_K}};
+  std::vector<Encoding> all = {{DType::kF32},   {DType::kF16},     {DType::kBF16},
+                               {DType::kQ4_0},  {DType::kQ4_1},    {DType::kQ5_0},
+                               {DType::kMXFP4}, Encoding::mxfp4(), Encoding::fp8(DType::kBF16),
+                               {DType::kQ5_1},  {DType::kQ8_0},    {DType::kQ2_K},
+                               {DType::kQ3_K},  {DType::kQ4_K},    {DType::kQ5_K},
+                               {DType::kQ6_K}};
   for (const int bits : {2, 3, 4, 5, 6, 8}) {
     for (const DType scale : {DType::kF32, DType::kF16, DType::kBF16}) {
       all.push_back(Encoding::affine(bits, 32, scale));
@@ -249,7 +253,11 @@ TEST(Math, SiluMultiplyIsWithinRoundingAtAllSizes) {
 TEST(Math, RopeTurnsHalfSplitPairsByExactAngles) {
   constexpr std::size_t kHalf = 64;
   std::vector<float> cos(kHalf), sin(kHalf);
-  rope_angles(131071, 1e6, cos, sin);
+  std::vector<double> frequencies(kHalf);
+  for (std::size_t i = 0; i < kHalf; ++i) {
+    frequencies[i] = std::pow(1e6, -static_cast<double>(i) / kHalf);
+  }
+  rope_angles(131071, frequencies, 1, cos, sin);
   const double angle = 131071.0 * std::pow(1e6, -1.0 / 64);
   EXPECT_FLOAT_EQ(cos[1], static_cast<float>(std::cos(angle)));
   EXPECT_FLOAT_EQ(cos[0], static_cast<float>(std::cos(131071.0)));
@@ -260,6 +268,60 @@ TEST(Math, RopeTurnsHalfSplitPairsByExactAngles) {
   EXPECT_EQ(x[3], cos[3]);
   EXPECT_EQ(x[3 + kHalf], sin[3]);
   EXPECT_EQ(x[4], 0.0f);
+  std::fill(x.begin(), x.end(), 0.0f);
+  x[6] = 1.0f;
+  rope_interleaved(x, cos, sin);
+  EXPECT_EQ(x[6], cos[3]);
+  EXPECT_EQ(x[7], sin[3]);
+  EXPECT_EQ(x[8], 0.0f);
+  rope_angles(7, frequencies, 1.25, cos, sin);
+  EXPECT_FLOAT_EQ(cos[0], static_cast<float>(1.25 * std::cos(7.0)));
+  EXPECT_FLOAT_EQ(sin[0], static_cast<float>(1.25 * std::sin(7.0)));
+}
+
+TEST(Math, SinksTakeTheirShareOfTheSoftmax) {
+  for (const float sink : {-INFINITY, -50.0f, 0.0f, 3.0f, 500.0f}) {
+    std::vector<float> x = {1.0f, 2.0f, -1.0f};
+    const std::vector<float> before = x;
+    softmax(x, sink);
+    double sum = std::exp(static_cast<double>(sink) - 500);
+    for (const float v : before) sum += std::exp(static_cast<double>(v) - 500);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double exact = std::exp(static_cast<double>(before[i]) - 500) / sum;
+      EXPECT_NEAR(x[i], exact, exact * 3e-7 + 1e-44) << "sink " << sink;
+    }
+  }
+}
+
+TEST(Math, HadamardIsOrthonormalSymmetricAndItsOwnInverse) {
+  for (const std::size_t size : {1u, 2u, 6u, 32u, 80u, 96u, 128u}) {
+    std::vector<std::vector<float>> columns;
+    for (std::size_t i = 0; i < size; ++i) {
+      std::vector<float> unit(size);
+      unit[i] = 1;
+      hadamard(unit);
+      columns.push_back(unit);
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+      for (std::size_t j = 0; j < size; ++j) {
+        EXPECT_EQ(columns[i][j], columns[j][i]);
+        double product = 0;
+        for (std::size_t k = 0; k < size; ++k) {
+          product += static_cast<double>(columns[i][k]) * static_cast<double>(columns[j][k]);
+        }
+        EXPECT_NEAR(product, i == j ? 1 : 0, 1e-6) << size << ": " << i << ", " << j;
+      }
+    }
+    // Nothing is spread over fewer values than the largest power of two allows.
+    EXPECT_FLOAT_EQ(std::abs(columns[0][std::bit_floor(size) - 1]),
+                    1 / std::sqrt(static_cast<float>(std::bit_floor(size))));
+    Numbers numbers(size);
+    const auto x = numbers.floats(size);
+    auto twice = x;
+    hadamard(twice);
+    hadamard(twice);
+    for (std::size_t i = 0; i < size; ++i) EXPECT_NEAR(twice[i], x[i], 1e-6);
+  }
 }
 
 }  // namespace

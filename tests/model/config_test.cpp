@@ -69,7 +69,7 @@ TEST(Config, RefusesAndNamesTheKey) {
       {"tie_word_embeddings", "no", ErrorCode::kCorruptFile},
       {"use_sliding_window", true, ErrorCode::kUnsupported},
       {"hidden_act", "relu", ErrorCode::kUnsupported},
-      {"rope_scaling", {{"type", "yarn"}, {"factor", 4.0}}, ErrorCode::kUnsupported},
+      {"rope_scaling", {{"type", "dynamic"}, {"factor", 4.0}}, ErrorCode::kUnsupported},
       {"rope_scaling", "yarn", ErrorCode::kCorruptFile},
       {"model_type", "mamba", ErrorCode::kUnsupported},
       {"model_type", 7, ErrorCode::kCorruptFile},

@@ -81,6 +81,51 @@ TEST_F(TextFolder, RefusesIdsThatAreNoTokens) {
   }
 }
 
+// Metadata with this many tokens, the last of which are control tokens.
+io::GgufMetadata metadata_with(const std::vector<std::string>& control) {
+  std::vector<std::string> tokens{"a", "b", "ab"};
+  std::vector<std::int32_t> types{1, 1, 1};
+  for (const std::string& token : control) tokens.push_back(token), types.push_back(3);
+  io::GgufMetadata metadata;
+  metadata.add("tokenizer.ggml.model", std::string("gpt2"));
+  metadata.add("tokenizer.ggml.pre", std::string("gpt-4o"));
+  metadata.add("tokenizer.ggml.tokens", io::GgufArray(tokens));
+  metadata.add("tokenizer.ggml.token_type", io::GgufArray(types));
+  metadata.add("tokenizer.ggml.merges", io::GgufArray(std::vector<std::string>{"a b"}));
+  return metadata;
+}
+
+TEST(GgufText, StopsOnEveryEndItNamesOrHas) {
+  using Ids = std::vector<std::int32_t>;
+  io::GgufMetadata metadata = metadata_with({"<|return|>", "<|call|>", "<|endoftext|>", "<x>"});
+  metadata.add("tokenizer.ggml.eos_token_id", std::uint32_t{3});
+  EXPECT_EQ(text_assets_of(metadata).stop, (Ids{3, 4, 5}));
+  metadata.add("tokenizer.ggml.eot_token_id", std::uint32_t{6});
+  metadata.add("tokenizer.ggml.eom_token_id", std::uint32_t{2});
+  EXPECT_EQ(text_assets_of(metadata).stop, (Ids{2, 3, 4, 5, 6}));
+  // <|end|> ends a turn, except where a turn is several messages.
+  EXPECT_EQ(text_assets_of(metadata_with({"<|end|>", "<|user|>"})).stop, (Ids{3}));
+  EXPECT_EQ(
+      text_assets_of(metadata_with({"<|end|>", "<|channel|>", "<|message|>", "<|call|>"})).stop,
+      (Ids{6}));
+}
+
+TEST(GgufText, EndsThatNeedAKeyOfTheirOwn) {
+  TextAssets assets = text_assets_of(metadata_with({"<|im_end|>", "<stop>", "<|endoftext|>"}));
+  assets.special.eos = 2;
+  assets.stop = {1, 2, 3, 4};
+  EXPECT_EQ(ends_without_name(assets), (std::vector<std::int32_t>{1, 4}));
+}
+
+TEST_F(TextFolder, AFolderThatNamesNoEndHasTheKnownOnes) {
+  for (const char* file : {"config.json", "generation_config.json"}) {
+    set(file, "eos_token_id", nullptr);
+  }
+  EXPECT_EQ(load_text_assets(folder_).stop, (std::vector<std::int32_t>{2018}));
+  set("tokenizer_config.json", "eos_token", nullptr);
+  EXPECT_EQ(load_text_assets(folder_).stop, (std::vector<std::int32_t>{2016, 2018}));
+}
+
 TEST_F(TextFolder, RefusesBrokenCompanions) {
   std::ofstream(folder_ / "tokenizer_config.json") << "[1]";
   EXPECT_THROW(load_text_assets(folder_), Error);

@@ -22,13 +22,15 @@ struct Matrix {
   Matrix(const Encoding& encoding, std::uint64_t rows, std::uint64_t cols)
       : weights(waves(rows * cols, 0.3)), view{encoding, rows, cols, {}} {
     Planes planes;
+    ConstPlanes stored;
     for (std::size_t p = 0; p < encoding.planes(); ++p) {
       bytes[p].resize(rows * encoding.plane_row_bytes(p, cols));
       planes.plane[p] = bytes[p];
-      view.planes.plane[p] = bytes[p];
+      stored.plane[p] = bytes[p];
+      view.planes[p] = {bytes[p], encoding.plane_row_bytes(p, cols), 0};
     }
     codec::encode_rows(encoding, weights, {}, cols, planes);
-    codec::decode_rows(encoding, view.planes, cols, weights);
+    codec::decode_rows(encoding, stored, cols, weights);
   }
   std::vector<float> weights;  // as stored
   std::vector<std::byte> bytes[Encoding::kMaxPlanes];

@@ -152,6 +152,8 @@ struct PackedQ6_K {
   }
 };
 
+#include "kernels/x86/math_packed_small.inl"
+
 inline float scale_at(DType type, const std::byte* plane, std::size_t index) noexcept {
   if (type == DType::kF16) return half_at(plane + 2 * index);
   std::uint32_t bits = 0;
@@ -382,6 +384,8 @@ inline PackedDot packed_affine(int bits) noexcept {
 inline PackedDot packed_dot(const Encoding& encoding, std::size_t cols) noexcept {
   if (cols % 16 != 0) return nullptr;
   if (encoding.is_affine()) return packed_affine(encoding.bits);
+  if (encoding.layout == Layout::kMxfp4) return packed_dot_of<PackedMxfp4Planes>;
+  if (encoding.layout != Layout::kStream) return nullptr;
   switch (encoding.dtype) {
     case DType::kF32:
       return packed_dot_of<PackedPlain<DType::kF32>>;
@@ -389,6 +393,16 @@ inline PackedDot packed_dot(const Encoding& encoding, std::size_t cols) noexcept
       return packed_dot_of<PackedPlain<DType::kF16>>;
     case DType::kBF16:
       return packed_dot_of<PackedPlain<DType::kBF16>>;
+    case DType::kQ4_0:
+      return packed_dot_of<PackedQ4_0>;
+    case DType::kQ4_1:
+      return packed_dot_of<PackedQ4_1>;
+    case DType::kQ5_0:
+      return packed_dot_of<PackedQ5_0>;
+    case DType::kQ5_1:
+      return packed_dot_of<PackedQ5_1>;
+    case DType::kMXFP4:
+      return packed_dot_of<PackedMxfp4Block>;
     case DType::kQ8_0:
       return packed_dot_of<PackedQ8_0>;
     case DType::kQ4_K:

@@ -1,25 +1,41 @@
-// Causal attention of one query row over the positions of its session.
+// Causal attention of some consecutive query rows over the positions of their session.
 #pragma once
 
 #include <cstdint>
 #include <span>
 
-#include "kernels/math.h"
+#include "kernels/table.h"
 #include "runtime/native/kv_cache.h"
 
 namespace pajamas::runtime {
 
-struct AttentionHead {
+// The query heads of one key and value head, in rows that lie in order without gaps: stored keys
+// are decoded once for all of them.
+struct AttentionTile {
   const KvCache& cache;
   std::uint64_t layer;
   std::uint64_t kv_head;
-  std::uint32_t position;  // of the query; it sees positions 0 to this one
-  std::size_t group;       // query heads that share the key and value head
-  std::size_t head_dim;
+  std::uint32_t position;  // of the first row; a row sees the positions up to its own
+  std::size_t rows;
+  std::size_t group;             // query heads that share the key and value head
+  std::uint64_t window;          // positions that a row sees, its own included; 0: all
+  std::span<const float> sinks;  // [group], or empty: softmax logits of nothing
 };
 
-// `queries` and `out` are [group][head_dim]. Depends on nothing but the arguments' values.
-void attend(const kernels::MathKernels& math, const AttentionHead& head,
-            std::span<const float> queries, std::span<float> out);
+// The first position that a row at `position` sees.
+constexpr std::uint32_t first_seen(std::uint32_t position, std::uint64_t window) noexcept {
+  if (window == 0 || window > position) return 0;
+  return position + 1 - static_cast<std::uint32_t>(window);
+}
+
+// Rows that one tile may have, so that its scores stay within a few megabytes. `position` is that
+// of the first.
+std::size_t most_tile_rows(std::uint32_t position, std::uint64_t window,
+                           std::size_t group) noexcept;
+
+// Rows of `queries` and `out` lie `stride` floats apart and begin with [group][head_dim]. What a
+// row gets depends on nothing but its query, its position and the cache.
+void attend(const kernels::KernelTable& kernels, const AttentionTile& tile, const float* queries,
+            float* out, std::size_t stride);
 
 }  // namespace pajamas::runtime

@@ -1,4 +1,4 @@
-// Float memory for kernels: aligned to cache lines, so that no vector load crosses one.
+// Memory for kernels: aligned to cache lines, so that no vector load crosses one.
 #pragma once
 
 #include <cstddef>
@@ -25,5 +25,6 @@ struct LineAllocator {
 };
 
 using FloatBuffer = std::vector<float, LineAllocator<float>>;
+using ByteBuffer = std::vector<std::byte, LineAllocator<std::byte>>;
 
 }  // namespace pajamas::runtime

@@ -7,58 +7,31 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "kernels/math.h"
-#include "runtime/native/attention.h"
+#include "runtime/native/cpu_hidden.h"
+#include "runtime/native/experts.h"
 
 namespace pajamas::runtime {
 
 using model::Role;
 using model::TensorKey;
 
-class CpuEngine::CpuHidden final : public Hidden {
- public:
-  CpuHidden(std::size_t rows, const model::ModelConfig& config)
-      : count(rows),
-        width(config.hidden),
-        half(config.head_dim / 2),
-        values(rows * config.hidden),
-        cos(rows * half),
-        sin(rows * half) {}
-
-  std::size_t rows() const noexcept override { return count; }
-  void read_row(std::size_t row, std::span<float> out) const override {
-    std::copy_n(values.data() + row * width, width, out.data());
-  }
-
-  std::span<float> row(std::size_t i) noexcept {
-    return std::span(values).subspan(i * width, width);
-  }
-  std::span<const float> row(std::size_t i) const noexcept {
-    return std::span(values).subspan(i * width, width);
-  }
-  // Adds a projection's output to the residual stream.
-  void add(std::span<const float> update) noexcept {
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] += update[i];
-  }
-
-  std::size_t count;
-  std::size_t width;
-  std::size_t half;    // pairs of one head that rope turns
-  FloatBuffer values;  // [rows][hidden]
-  FloatBuffer cos;     // [rows][half]
-  FloatBuffer sin;     // [rows][half]
-};
-
 CpuEngine::CpuEngine(std::unique_ptr<const WeightStore> weights, const TaskPool& pool,
-                     const kernels::KernelTable& table)
-    : weights_(std::move(weights)), device_{table, pool} {}
+                     const kernels::KernelTable& table, KvType kv_type)
+    : weights_(std::move(weights)),
+      device_{table, pool},
+      rope_(model::rope_table(weights_->config())),
+      kv_type_(kv_type) {}
 
-std::uint64_t CpuEngine::memory_for(const model::ModelConfig& config, std::uint64_t positions) {
+std::uint64_t CpuEngine::memory_for(const model::ModelConfig& config, std::uint64_t positions,
+                                    KvType kv_type) {
   // Per row of a batch: residual, norm, update, queries, attention, keys, values, gate and up.
   const std::uint64_t row =
       3 * config.hidden + 2 * config.q_rows() + 2 * config.kv_rows() + 2 * config.ffn;
   const std::uint64_t work = checked_mul(kMaxBatch * sizeof(float), row);
-  return checked_add(KvCache::bytes_for(config, positions),
-                     checked_add(work, checked_mul(config.vocab, sizeof(float))));
+  const std::uint64_t experts = expert_work_bytes(config, kMaxBatch);
+  return checked_add(
+      KvCache::bytes_for(config, positions, kv_type),
+      checked_add(checked_add(work, experts), checked_mul(config.vocab, sizeof(float))));
 }
 
 KvCache& CpuEngine::session(SessionId id) {
@@ -74,7 +47,7 @@ const KvCache& CpuEngine::session(SessionId id) const {
 }
 
 SessionId CpuEngine::create_session() {
-  sessions_.emplace(next_session_, config());
+  sessions_.try_emplace(next_session_, config(), kv_type_);
   return next_session_++;
 }
 
@@ -83,7 +56,10 @@ SessionId CpuEngine::fork(SessionId from) {
   return next_session_++;
 }
 
-void CpuEngine::truncate(SessionId id, std::uint32_t length) { session(id).truncate(length); }
+std::uint32_t CpuEngine::truncate(SessionId id, std::uint32_t length) {
+  return session(id).truncate(length);
+}
+
 void CpuEngine::release(SessionId id) { sessions_.erase(id); }
 std::uint32_t CpuEngine::length(SessionId id) const { return session(id).length(); }
 
@@ -115,7 +91,7 @@ std::unique_ptr<Hidden> CpuEngine::embed(Batch batch) {
   const WeightLease lease = weights_->acquire({Role::kTokenEmbedding});
   for (std::size_t i = 0; i < batch.size(); ++i) {
     decode_row(device_, lease.view(), static_cast<std::uint64_t>(batch[i].token), hidden->row(i));
-    kernels::rope_angles(batch[i].position, config().rope_theta,
+    kernels::rope_angles(batch[i].position, rope_.frequencies, rope_.factor,
                          std::span(hidden->cos).subspan(i * hidden->half, hidden->half),
                          std::span(hidden->sin).subspan(i * hidden->half, hidden->half));
   }
@@ -164,65 +140,17 @@ void CpuEngine::add_bias(TensorKey key, std::span<float> rows) const {
   }
 }
 
-void CpuEngine::rotate(const CpuHidden& hidden, std::span<float> rows, std::uint64_t heads) const {
-  const std::size_t dim = config().head_dim;
-  for (std::size_t i = 0; i < hidden.count; ++i) {
-    for (std::uint64_t head = 0; head < heads; ++head) {
-      kernels::rope(rows.subspan((i * heads + head) * dim, dim),
-                    std::span(hidden.cos).subspan(i * hidden.half, hidden.half),
-                    std::span(hidden.sin).subspan(i * hidden.half, hidden.half));
-    }
-  }
-}
-
-void CpuEngine::attention(int layer, CpuHidden& hidden, Batch batch) {
-  const FloatBuffer x = normed({Role::kAttnNorm, layer}, hidden.values);
-  const Rows rows{x, hidden.count};
-  FloatBuffer queries = project({Role::kAttnQ, layer}, rows);
-  FloatBuffer keys = project({Role::kAttnK, layer}, rows);
-  FloatBuffer values = project({Role::kAttnV, layer}, rows);
-  add_bias({Role::kAttnQBias, layer}, queries);
-  add_bias({Role::kAttnKBias, layer}, keys);
-  add_bias({Role::kAttnVBias, layer}, values);
-  rotate(hidden, queries, config().heads);
-  rotate(hidden, keys, config().kv_heads);
-  const std::size_t width = config().kv_rows();
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    session(batch[i].session)
-        .put(static_cast<std::uint64_t>(layer), batch[i].position,
-             std::span(keys).subspan(i * width, width),
-             std::span(values).subspan(i * width, width));
-  }
-  const FloatBuffer mixed = attend_rows(layer, batch, queries);
-  hidden.add(project({Role::kAttnOutput, layer}, {mixed, hidden.count}));
-}
-
-FloatBuffer CpuEngine::attend_rows(int layer, Batch batch, std::span<const float> queries) const {
-  FloatBuffer out(queries.size());
-  const std::uint64_t kv_heads = config().kv_heads;
-  const std::size_t group = config().heads / kv_heads;
-  const std::size_t width = group * config().head_dim;
-  // Row and key head of task t; heads of one row lie side by side.
-  device_.pool.for_ranges(batch.size() * kv_heads, 1, [&](std::uint64_t first, std::uint64_t last) {
-    for (std::uint64_t t = first; t < last; ++t) {
-      const BatchRow& row = batch[t / kv_heads];
-      attend(*device_.kernels.math,
-             {session(row.session), static_cast<std::uint64_t>(layer), t % kv_heads, row.position,
-              group, config().head_dim},
-             queries.subspan(t * width, width), std::span(out).subspan(t * width, width));
-    }
-  });
-  return out;
-}
-
 void CpuEngine::feed_forward(int layer, CpuHidden& hidden) const {
   const FloatBuffer x = normed({Role::kFfnNorm, layer}, hidden.values);
+  if (config().is_sparse(static_cast<std::uint64_t>(layer))) {
+    FloatBuffer mixed(x.size());
+    mix_experts(device_, *weights_, layer, {x, hidden.count}, mixed);
+    hidden.add(mixed);
+    return;
+  }
   FloatBuffer gate = project({Role::kFfnGate, layer}, {x, hidden.count});
   const FloatBuffer up = project({Role::kFfnUp, layer}, {x, hidden.count});
-  device_.pool.for_ranges(gate.size(), 8192, [&](std::uint64_t first, std::uint64_t last) {
-    kernels::silu_multiply(std::span(gate).subspan(first, last - first),
-                           std::span(up).subspan(first, last - first));
-  });
+  activate(device_, config(), gate, up);
   hidden.add(project({Role::kFfnDown, layer}, {gate, hidden.count}));
 }
 

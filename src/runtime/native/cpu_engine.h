@@ -6,6 +6,7 @@
 
 #include "base/parallel.h"
 #include "kernels/table.h"
+#include "model/rope.h"
 #include "runtime/engine.h"
 #include "runtime/native/buffer.h"
 #include "runtime/native/kv_cache.h"
@@ -16,14 +17,15 @@ namespace pajamas::runtime {
 
 class CpuEngine final : public Engine {
  public:
-  static constexpr std::size_t kMaxBatch = 512;
+  static constexpr std::size_t kMaxBatch = KvCache::kMaxStep;
 
   // `pool` and `table` must outlive the engine.
   CpuEngine(std::unique_ptr<const WeightStore> weights, const TaskPool& pool,
-            const kernels::KernelTable& table);
+            const kernels::KernelTable& table, KvType kv_type = KvType::kF32);
 
   // Bytes that a session of `positions` and the work on one batch take, beside the weights.
-  static std::uint64_t memory_for(const model::ModelConfig& config, std::uint64_t positions);
+  static std::uint64_t memory_for(const model::ModelConfig& config, std::uint64_t positions,
+                                  KvType kv_type = KvType::kF32);
 
   const model::ModelConfig& config() const noexcept override { return weights_->config(); }
   std::string_view backend() const noexcept override { return "cpu"; }
@@ -31,7 +33,7 @@ class CpuEngine final : public Engine {
 
   SessionId create_session() override;
   SessionId fork(SessionId session) override;
-  void truncate(SessionId session, std::uint32_t length) override;
+  std::uint32_t truncate(SessionId session, std::uint32_t length) override;
   void release(SessionId session) override;
   std::uint32_t length(SessionId session) const override;
 
@@ -51,12 +53,16 @@ class CpuEngine final : public Engine {
   void attention(int layer, CpuHidden& hidden, Batch batch);
   void feed_forward(int layer, CpuHidden& hidden) const;
   void rotate(const CpuHidden& hidden, std::span<float> rows, std::uint64_t heads) const;
+  void norm_heads(model::TensorKey norm, FloatBuffer& heads) const;
+  void remember(int layer, Batch batch, std::span<const float> keys, std::span<const float> values);
   FloatBuffer attend_rows(int layer, Batch batch, std::span<const float> queries) const;
   KvCache& session(SessionId id);
   const KvCache& session(SessionId id) const;
 
   std::unique_ptr<const WeightStore> weights_;
   Device device_;
+  model::RopeTable rope_;
+  KvType kv_type_;
   std::map<SessionId, KvCache> sessions_;
   SessionId next_session_ = 0;
 };

@@ -8,50 +8,89 @@
 
 #include "model/config.h"
 #include "runtime/native/buffer.h"
+#include "runtime/native/kv_type.h"
 
 namespace pajamas::runtime {
 
-// The keys, and the values, of kPositions consecutive positions of one layer, float32:
-// [kv_heads][kPositions][head_dim].
+// The keys, and the values, of kPositions consecutive positions of one layer, as stored:
+// [kv_heads][kPositions][row bytes].
 struct KvBlock {
   static constexpr std::uint32_t kPositions = 128;
-  FloatBuffer keys;
-  FloatBuffer values;
+  ByteBuffer keys;
+  ByteBuffer values;
 };
 
 class KvCache {
  public:
-  explicit KvCache(const model::ModelConfig& config);
+  // Positions that one `extend` may add. A layer with a sliding window keeps so many beside the
+  // window, for the rows of a batch that come first and for truncations that go back a little.
+  static constexpr std::uint32_t kMaxStep = 512;
+
+  KvCache(const model::ModelConfig& config, KvType type);
   // A fork: shares all blocks until one of the two writes.
   KvCache(const KvCache&) = default;
   KvCache& operator=(const KvCache&) = delete;
 
-  // Bytes that a session of `positions` takes.
-  static std::uint64_t bytes_for(const model::ModelConfig& config, std::uint64_t positions);
+  // Bytes of keys and values that a session of `positions` holds: exact, in whole blocks, and
+  // never less for more positions.
+  static std::uint64_t bytes_for(const model::ModelConfig& config, std::uint64_t positions,
+                                 KvType type);
+  // What one position adds while no window is full.
+  static std::uint64_t bytes_per_position(const model::ModelConfig& config, KvType type);
+  // What this session holds, blocks that it shares with forks included.
+  std::uint64_t bytes() const noexcept;
 
+  const KvRow& row() const noexcept { return row_; }
   std::uint32_t length() const noexcept { return length_; }
-  // Makes room for, and counts, the positions up to `length`; blocks that are about to be written
-  // and are shared with a fork are copied. Throws std::bad_alloc and is then unchanged in effect.
+  // Makes room for, and counts, the positions up to `length`, at most kMaxStep more; blocks that
+  // are about to be written and are shared with a fork are copied, and those that no window will
+  // reach are dropped. Throws std::bad_alloc and is then unchanged in effect.
   void extend(std::uint32_t length);
-  void truncate(std::uint32_t length);
+  // Forgets the positions from `length` on and returns the length that is left. That is 0 where a
+  // sliding window would reach back to positions that have been dropped, which never happens
+  // within kMaxStep of the greatest length since it was 0. Fork to keep a place to come back to.
+  std::uint32_t truncate(std::uint32_t length);
 
-  // Stores one position below length(); both are [kv_heads][head_dim].
-  void put(std::uint64_t layer, std::uint32_t position, std::span<const float> keys,
-           std::span<const float> values) noexcept;
+  // Stores one position below length(); both are [kv_heads][head_dim]. Different positions may be
+  // stored at the same time.
+  void put(const kernels::KernelTable& kernels, std::uint64_t layer, std::uint32_t position,
+           std::span<const float> keys, std::span<const float> values);
 
-  // The block that holds `position`, and where a head begins in it.
-  const KvBlock& block(std::uint64_t layer, std::uint32_t position) const noexcept {
-    return *layers_[layer][position / KvBlock::kPositions];
+  // Stored rows of one head from `position` to the end of its block.
+  std::span<const std::byte> keys(std::uint64_t layer, std::uint64_t kv_head,
+                                  std::uint32_t position) const noexcept {
+    return rest_of_block(block(layer, position).keys, kv_head, position);
   }
-  std::size_t head_offset(std::uint64_t kv_head) const noexcept {
-    return kv_head * KvBlock::kPositions * head_dim_;
+  std::span<const std::byte> values(std::uint64_t layer, std::uint64_t kv_head,
+                                    std::uint32_t position) const noexcept {
+    return rest_of_block(block(layer, position).values, kv_head, position);
   }
 
  private:
+  struct Layer {
+    std::size_t most = 0;   // blocks to keep; 0: all
+    std::size_t first = 0;  // number of blocks.front()
+    std::uint64_t window = 0;
+    std::vector<std::shared_ptr<KvBlock>> blocks;
+  };
+
+  const KvBlock& block(std::uint64_t layer, std::uint32_t position) const noexcept {
+    const Layer& at = layers_[layer];
+    return *at.blocks[position / KvBlock::kPositions - at.first];
+  }
+  std::span<const std::byte> rest_of_block(const ByteBuffer& rows, std::uint64_t kv_head,
+                                           std::uint32_t position) const noexcept {
+    const std::size_t slot = position % KvBlock::kPositions;
+    return std::span(rows).subspan((kv_head * KvBlock::kPositions + slot) * row_.bytes,
+                                   (KvBlock::kPositions - slot) * row_.bytes);
+  }
+  void store(const kernels::KernelTable& kernels, std::span<const float> rows,
+             std::uint32_t position, ByteBuffer& to) const;
+
   std::uint64_t kv_heads_;
-  std::uint64_t head_dim_;
+  KvRow row_;
   std::uint32_t length_ = 0;
-  std::vector<std::vector<std::shared_ptr<KvBlock>>> layers_;
+  std::vector<Layer> layers_;
 };
 
 }  // namespace pajamas::runtime

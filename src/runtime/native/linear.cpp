@@ -1,6 +1,8 @@
 #include "runtime/native/linear.h"
 
 #include <algorithm>
+#include <cstring>
+#include <vector>
 
 #include "base/error.h"
 #include "runtime/native/buffer.h"
@@ -15,16 +17,29 @@ constexpr std::uint64_t kTaskRows = 64;
 // Up to so many activation rows, unpacking again for each is cheaper than decoding into memory.
 constexpr std::size_t kFusedRows = 4;
 
-// Columns [col, col + cols) of one row. `col` is a multiple of kChunkCols, hence of every block.
-ConstPlanes part_of_row(const WeightView& w, std::uint64_t row, std::uint64_t col,
-                        std::uint64_t cols) {
+// Columns [col, col + cols) of one row as floats. `col` is a multiple of kChunkCols, hence of every
+// block.
+void decode_part(const kernels::KernelTable& kernels, const WeightView& w, std::uint64_t row,
+                 std::uint64_t col, std::uint64_t cols, std::span<float> out) {
   ConstPlanes part;
+  thread_local std::vector<std::byte> gathered;
   for (std::size_t p = 0; p < w.encoding.planes(); ++p) {
-    const std::uint64_t begin =
-        row * w.encoding.plane_row_bytes(p, w.cols) + w.encoding.plane_row_bytes(p, col);
-    part.plane[p] = w.planes.plane[p].subspan(begin, w.encoding.plane_row_bytes(p, cols));
+    const WeightPlane& plane = w.planes[p];
+    const std::uint64_t begin = row / w.encoding.rows_sharing(p) * plane.row_step;
+    if (plane.col_step == 0) {
+      part.plane[p] = plane.bytes.subspan(begin + w.encoding.plane_row_bytes(p, col),
+                                          w.encoding.plane_row_bytes(p, cols));
+      continue;
+    }
+    const std::uint64_t element = info(w.encoding.dtype).block_bytes;
+    gathered.resize(cols * element);
+    for (std::uint64_t c = 0; c < cols; ++c) {
+      std::memcpy(gathered.data() + c * element,
+                  plane.bytes.data() + begin + (col + c) * plane.col_step, element);
+    }
+    part.plane[p] = gathered;
   }
-  return part;
+  kernels.decode_rows(w.encoding, part, cols, out);
 }
 
 void fused_rows(const WeightView& w, kernels::PackedDot dot, Rows x, std::uint64_t first,
@@ -32,8 +47,8 @@ void fused_rows(const WeightView& w, kernels::PackedDot dot, Rows x, std::uint64
   kernels::PackedRows packed{w.encoding.group_size, w.encoding.dtype, {},      {},
                              last - first,          w.cols,           nullptr, nullptr};
   for (std::size_t p = 0; p < w.encoding.planes(); ++p) {
-    packed.plane_row_bytes[p] = w.encoding.plane_row_bytes(p, w.cols);
-    packed.plane[p] = w.planes.plane[p].data() + first * packed.plane_row_bytes[p];
+    packed.plane_row_bytes[p] = w.planes[p].row_step;
+    packed.plane[p] = w.planes[p].bytes.data() + first * packed.plane_row_bytes[p];
   }
   for (std::size_t m = 0; m < x.count; ++m) {
     packed.x = x.values.data() + m * w.cols;
@@ -49,8 +64,8 @@ void decoded_rows(const kernels::KernelTable& kernels, const WeightView& w, Rows
   for (std::uint64_t col = 0; col < w.cols; col += kChunkCols) {
     const std::uint64_t cols = std::min<std::uint64_t>(kChunkCols, w.cols - col);
     for (std::uint64_t row = first; row < last; ++row) {
-      kernels.decode_rows(w.encoding, part_of_row(w, row, col, cols), cols,
-                          std::span(tile).subspan((row - first) * kChunkCols, cols));
+      decode_part(kernels, w, row, col, cols,
+                  std::span(tile).subspan((row - first) * kChunkCols, cols));
     }
     kernels.math->dot_tile({.w = tile.data(),
                             .w_rows = last - first,
@@ -65,25 +80,51 @@ void decoded_rows(const kernels::KernelTable& kernels, const WeightView& w, Rows
   }
 }
 
+// Rows [first, last) of one product; `last - first` is at most kTaskRows.
+void linear_rows(const Device& device, const LinearJob& job, std::uint64_t first,
+                 std::uint64_t last) {
+  const WeightView& w = job.w;
+  const kernels::PackedDot fused = job.x.count <= kFusedRows && w.planes[0].col_step == 0
+                                       ? device.kernels.math->packed_dot(w.encoding, w.cols)
+                                       : nullptr;
+  if (fused != nullptr) {
+    fused_rows(w, fused, job.x, first, last, job.out);
+  } else {
+    decoded_rows(device.kernels, w, job.x, first, last, job.out);
+  }
+}
+
 }  // namespace
 
-void linear(const Device& device, const WeightView& w, Rows x, std::span<float> out) {
-  PJ_CHECK(x.values.size() == x.count * w.cols && out.size() == x.count * w.rows);
-  const kernels::PackedDot fused =
-      x.count <= kFusedRows ? device.kernels.math->packed_dot(w.encoding, w.cols) : nullptr;
-  device.pool.for_ranges(w.rows, kTaskRows, [&](std::uint64_t first, std::uint64_t last) {
-    if (fused != nullptr) {
-      fused_rows(w, fused, x, first, last, out);
-    } else {
-      decoded_rows(device.kernels, w, x, first, last, out);
+void linear(const Device& device, std::span<const LinearJob> jobs) {
+  std::vector<std::uint64_t> ends;  // of each job's tasks, all jobs' tasks in one row
+  std::uint64_t tasks = 0;
+  for (const LinearJob& job : jobs) {
+    PJ_CHECK(job.x.values.size() == job.x.count * job.w.cols &&
+             job.out.size() == job.x.count * job.w.rows);
+    tasks += (job.w.rows + kTaskRows - 1) / kTaskRows;
+    ends.push_back(tasks);
+  }
+  device.pool.for_ranges(tasks, 1, [&](std::uint64_t first, std::uint64_t last) {
+    auto j =
+        static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), first) - ends.begin());
+    for (std::uint64_t task = first; task < last; ++task) {
+      while (task >= ends[j]) ++j;
+      const std::uint64_t row = (task - (j == 0 ? 0 : ends[j - 1])) * kTaskRows;
+      linear_rows(device, jobs[j], row, std::min(row + kTaskRows, jobs[j].w.rows));
     }
   });
+}
+
+void linear(const Device& device, const WeightView& w, Rows x, std::span<float> out) {
+  const LinearJob job{w, x, out};
+  linear(device, std::span(&job, 1));
 }
 
 void decode_row(const Device& device, const WeightView& w, std::uint64_t row,
                 std::span<float> out) {
   PJ_CHECK(row < w.rows && out.size() == w.cols);
-  device.kernels.decode_rows(w.encoding, part_of_row(w, row, 0, w.cols), w.cols, out);
+  decode_part(device.kernels, w, row, 0, w.cols, out);
 }
 
 }  // namespace pajamas::runtime

@@ -26,6 +26,14 @@ struct Rows {
 // rows in `x`. out.size() is x.count * w.rows.
 void linear(const Device& device, const WeightView& w, Rows x, std::span<float> out);
 
+// Several products at once, so that many small ones keep all threads busy.
+struct LinearJob {
+  WeightView w;
+  Rows x;
+  std::span<float> out;
+};
+void linear(const Device& device, std::span<const LinearJob> jobs);
+
 // One row as floats; out.size() is w.cols.
 void decode_row(const Device& device, const WeightView& w, std::uint64_t row, std::span<float> out);
 

@@ -1,0 +1,47 @@
+// Qwen3, dense: as Qwen2, with norms on every head of q and k in place of biases.
+// Source: transformers' modeling_qwen3 and llama.cpp's converter.
+#include "model/decoder.h"
+#include "model/roles.h"
+
+namespace pajamas::model::registry {
+namespace {
+
+using namespace roles;
+
+constexpr RoleSpec kRoles[] = {kTokenEmbedding, kAttnNorm, kAttnQ,      kAttnQNorm, kAttnK,
+                               kAttnKNorm,      kAttnV,    kAttnOutput, kFfnNorm,   kFfnGate,
+                               kFfnUp,          kFfnDown,  kOutputNorm, kOutput};
+
+class Qwen3 final : public Architecture {
+ public:
+  std::string_view name() const noexcept override { return "Qwen3"; }
+  std::string_view hf_type() const noexcept override { return "qwen3"; }
+  std::string_view hf_class() const noexcept override { return "Qwen3ForCausalLM"; }
+  std::string_view gguf_name() const noexcept override { return "qwen3"; }
+  std::span<const RoleSpec> roles() const noexcept override { return kRoles; }
+
+  ModelConfig read_config(const nlohmann::json& json) const override {
+    require_flag(json, "use_sliding_window", false);
+    require_flag(json, "attention_bias", false);
+    require_text(json, "hidden_act", "silu");
+    return read_decoder(*this, json);
+  }
+  ModelConfig read_gguf(const io::GgufMetadata& metadata) const override {
+    return read_decoder(*this, metadata);
+  }
+  void write_gguf(const ModelConfig& config, io::GgufMetadata& metadata) const override {
+    write_decoder(config, metadata);
+  }
+  void write_config(const ModelConfig& config, nlohmann::json& json) const override {
+    write_decoder(config, json);
+  }
+};
+
+}  // namespace
+
+const Architecture& qwen3() noexcept {
+  static const Qwen3 architecture;
+  return architecture;
+}
+
+}  // namespace pajamas::model::registry

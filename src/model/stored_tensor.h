@@ -1,0 +1,52 @@
+// Where the rows of a tensor lie in the files of a model, and reading them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "model/role.h"
+#include "tensor/encoding.h"
+#include "tensor/shape.h"
+
+namespace pajamas::model {
+
+// Where one plane of some rows lies.
+struct PlaneLocation {
+  std::size_t file = 0;  // index into Checkpoint::files()
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;     // of these rows alone
+  std::uint64_t row_step = 0;  // from row to row; more than a row's bytes where others lie between
+  std::uint64_t col_step = 0;  // from column to column where they do not lie side by side, else 0
+};
+using Part = std::array<PlaneLocation, Encoding::kMaxPlanes>;
+
+// One logical tensor as it is stored.
+struct StoredTensor {
+  TensorKey key;
+  std::string name;  // in this container
+  Encoding encoding;
+  Shape shape;  // logical: columns are weights, whatever the planes hold
+  // The rows in order, cut into equal parts: one, or one for each expert of a stack.
+  std::vector<Part> parts;
+
+  std::uint64_t rows_per_part() const noexcept { return shape.rows() / parts.size(); }
+  std::uint64_t bytes() const noexcept;
+};
+
+// A tensor of one part whose planes lie without gaps at the given places.
+StoredTensor contiguous_tensor(TensorKey key, std::string name, const Encoding& encoding,
+                               const Shape& shape, std::span<const PlaneLocation> planes);
+
+// Reads rows [first, first + count) of every plane; each span of `out` fits exactly. Safe from many
+// threads. Throws what File::read_at throws.
+void read_stored_rows(std::span<const File> files, const StoredTensor& tensor, std::uint64_t first,
+                      std::uint64_t count, const Planes& out);
+// Asks the system to start reading those rows.
+void prefetch_stored_rows(std::span<const File> files, const StoredTensor& tensor,
+                          std::uint64_t first, std::uint64_t count) noexcept;
+
+}  // namespace pajamas::model

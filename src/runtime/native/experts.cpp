@@ -1,0 +1,184 @@
+#include "runtime/native/experts.h"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "kernels/math.h"
+#include "runtime/native/buffer.h"
+
+namespace pajamas::runtime {
+namespace {
+
+using model::Role;
+using model::TensorKey;
+
+// What each expert has to do: its rows lie together in [first, last) of the assignments.
+struct Assignments {
+  std::vector<std::uint32_t> row;    // of the batch
+  std::vector<float> weight;         // of that row's output
+  std::vector<std::uint32_t> begin;  // [experts + 1]
+};
+
+// Adds a vector of each expert to all of its rows, where the model has one.
+void add_expert_bias(const Device& device, const WeightStore& weights, Role role, int layer,
+                     const Assignments& work, std::span<float> values) {
+  if (!weights.contains({role, layer})) return;
+  FloatBuffer bias(values.size() / work.row.size());
+  for (std::size_t e = 0; e + 1 < work.begin.size(); ++e) {
+    if (work.begin[e] == work.begin[e + 1]) continue;
+    const WeightLease lease = weights.acquire({role, layer, static_cast<int>(e)});
+    decode_row(device, lease.view(), 0, bias);
+    for (std::size_t i = work.begin[e]; i < work.begin[e + 1]; ++i) {
+      float* to = values.data() + i * bias.size();
+      for (std::size_t c = 0; c < bias.size(); ++c) to[c] += bias[c];
+    }
+  }
+}
+
+FloatBuffer router_scores(const Device& device, const WeightStore& weights, int layer, Rows x) {
+  const std::uint64_t experts = weights.config().experts;
+  FloatBuffer scores(x.count * experts);
+  const WeightLease router = weights.acquire({Role::kRouter, layer});
+  linear(device, router.view(), x, scores);
+  const TensorKey bias_key{Role::kRouterBias, layer};
+  if (!weights.contains(bias_key)) return scores;
+  FloatBuffer bias(experts);
+  const WeightLease lease = weights.acquire(bias_key);
+  decode_row(device, lease.view(), 0, bias);
+  for (std::size_t i = 0; i < scores.size(); ++i) scores[i] += bias[i % experts];
+  return scores;
+}
+
+Assignments assign(const model::ModelConfig& config, std::span<float> scores, std::size_t rows) {
+  const std::size_t used = config.experts_used;
+  std::vector<std::uint32_t> chosen(rows * used);
+  std::vector<float> weight(rows * used);
+  Assignments work;
+  work.begin.assign(config.experts + 1, 0);
+  for (std::size_t m = 0; m < rows; ++m) {
+    choose_experts(config, scores.subspan(m * config.experts, config.experts),
+                   std::span(chosen).subspan(m * used, used),
+                   std::span(weight).subspan(m * used, used));
+  }
+  for (const std::uint32_t expert : chosen) ++work.begin[expert + 1];
+  std::partial_sum(work.begin.begin(), work.begin.end(), work.begin.begin());
+  work.row.resize(chosen.size());
+  work.weight.resize(chosen.size());
+  std::vector<std::uint32_t> next(work.begin.begin(), work.begin.end() - 1);
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    const std::uint32_t at = next[chosen[i]]++;
+    work.row[at] = static_cast<std::uint32_t>(i / used);
+    work.weight[at] = weight[i];
+  }
+  return work;
+}
+
+// One product for each busy expert: its rows of `x` [assignments][cols] to its rows of the output.
+class ExpertProducts {
+ public:
+  ExpertProducts(const WeightStore& weights, int layer, const Assignments& work)
+      : weights_(weights), layer_(layer), work_(work) {}
+
+  void add(Role role, std::span<const float> x, std::span<float> out) {
+    for (std::size_t e = 0; e + 1 < work_.begin.size(); ++e) {
+      const std::size_t first = work_.begin[e], count = work_.begin[e + 1] - first;
+      if (count == 0) continue;
+      leases_.push_back(weights_.acquire({role, layer_, static_cast<int>(e)}));
+      const WeightView& view = leases_.back().view();
+      jobs_.push_back({view,
+                       {x.subspan(first * view.cols, count * view.cols), count},
+                       out.subspan(first * view.rows, count * view.rows)});
+    }
+  }
+  void run(const Device& device) const { linear(device, jobs_); }
+
+ private:
+  const WeightStore& weights_;
+  int layer_;
+  const Assignments& work_;
+  std::vector<WeightLease> leases_;
+  std::vector<LinearJob> jobs_;
+};
+
+}  // namespace
+
+void choose_experts(const model::ModelConfig& config, std::span<float> scores,
+                    std::span<std::uint32_t> experts, std::span<float> weights) {
+  PJ_CHECK(scores.size() == config.experts && experts.size() == config.experts_used);
+  const bool all_first = config.router == model::RouterKind::kSoftmaxThenTop;
+  if (all_first) kernels::softmax(scores);
+  std::vector<std::uint32_t> order(scores.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto better = [&](std::uint32_t a, std::uint32_t b) {
+    return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
+  };
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(experts.size()),
+                    order.end(), better);
+  std::copy_n(order.begin(), experts.size(), experts.begin());
+  std::sort(experts.begin(), experts.end());
+  for (std::size_t i = 0; i < experts.size(); ++i) weights[i] = scores[experts[i]];
+  if (!all_first) {
+    kernels::softmax(weights);
+  } else if (config.router_renormalises) {
+    double sum = 0;
+    for (const float w : weights) sum += static_cast<double>(w);
+    for (float& w : weights) w = static_cast<float>(static_cast<double>(w) / sum);
+  }
+}
+
+void activate(const Device& device, const model::ModelConfig& config, std::span<float> gate,
+              std::span<const float> up) {
+  device.pool.for_ranges(gate.size(), 8192, [&](std::uint64_t first, std::uint64_t last) {
+    const auto g = gate.subspan(first, last - first);
+    const auto u = up.subspan(first, last - first);
+    if (config.activation == model::Activation::kClampedSwiGlu) {
+      kernels::clamped_swiglu(g, u, static_cast<float>(config.swiglu_limit));
+    } else {
+      kernels::silu_multiply(g, u);
+    }
+  });
+}
+
+void mix_experts(const Device& device, const WeightStore& weights, int layer, Rows x,
+                 std::span<float> out) {
+  const model::ModelConfig& config = weights.config();
+  FloatBuffer scores = router_scores(device, weights, layer, x);
+  const Assignments work = assign(config, scores, x.count);
+  const std::size_t count = work.row.size(), width = config.hidden;
+  FloatBuffer in(count * width);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::ranges::copy(x.values.subspan(work.row[i] * width, width),
+                      in.begin() + static_cast<std::ptrdiff_t>(i * width));
+  }
+  FloatBuffer gate(count * config.expert_ffn), up(count * config.expert_ffn);
+  ExpertProducts first(weights, layer, work);
+  first.add(Role::kExpertGate, in, gate);
+  first.add(Role::kExpertUp, in, up);
+  first.run(device);
+  add_expert_bias(device, weights, Role::kExpertGateBias, layer, work, gate);
+  add_expert_bias(device, weights, Role::kExpertUpBias, layer, work, up);
+  activate(device, config, gate, up);
+  ExpertProducts second(weights, layer, work);
+  second.add(Role::kExpertDown, gate, in);  // `in` has been used up, and has the size
+  second.run(device);
+  add_expert_bias(device, weights, Role::kExpertDownBias, layer, work, in);
+  std::ranges::fill(out, 0.0f);
+  for (std::size_t i = 0; i < count; ++i) {
+    const float* from = in.data() + i * width;
+    float* to = out.data() + work.row[i] * width;
+    for (std::size_t c = 0; c < width; ++c) to[c] += work.weight[i] * from[c];
+  }
+}
+
+std::uint64_t expert_work_bytes(const model::ModelConfig& config, std::uint64_t rows) {
+  const std::uint64_t assigned = checked_mul(rows, config.experts_used);
+  const std::uint64_t floats =
+      checked_add(checked_mul(assigned, config.hidden + 2 * config.expert_ffn),
+                  checked_mul(rows, config.experts));
+  return checked_mul(floats, sizeof(float));
+}
+
+}  // namespace pajamas::runtime

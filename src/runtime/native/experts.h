@@ -1,0 +1,31 @@
+// The feed-forward half of a layer with experts.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "model/config.h"
+#include "runtime/native/linear.h"
+#include "runtime/weights.h"
+
+namespace pajamas::runtime {
+
+// One row's experts, in ascending order, and what each counts: [used] both.
+// `scores` are the router's [experts]; they are overwritten. Of equal scores the first is chosen.
+void choose_experts(const model::ModelConfig& config, std::span<float> scores,
+                    std::span<std::uint32_t> experts, std::span<float> weights);
+
+// gate = activation(gate) * up, element by element.
+void activate(const Device& device, const model::ModelConfig& config, std::span<float> gate,
+              std::span<const float> up);
+
+// out[m] = sum over the chosen experts of their weight times their output, in ascending order.
+// Only chosen experts are computed, each for all of its rows at once. `x` and `out` are
+// [rows][hidden]; out is overwritten.
+void mix_experts(const Device& device, const WeightStore& weights, int layer, Rows x,
+                 std::span<float> out);
+
+// Bytes of work that mix_experts takes for so many rows.
+std::uint64_t expert_work_bytes(const model::ModelConfig& config, std::uint64_t rows);
+
+}  // namespace pajamas::runtime

@@ -1,0 +1,187 @@
+#include "runtime/native/kv_type.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "base/error.h"
+#include "codec/codec.h"
+#include "kernels/math.h"
+#include "runtime/native/buffer.h"
+#include "tensor/convert.h"
+
+namespace pajamas::runtime {
+namespace {
+
+constexpr std::size_t kQ3Values = 32;
+constexpr std::size_t kQ3Bytes = 14;
+constexpr float kMaxF16 = 65504;
+
+// Nearest code of 3 bits, as a signed number.
+float q3_code(float ratio) noexcept {
+  const float clamped = std::min(std::max(ratio, -4.0f), 3.0f);
+  return (clamped + 12582912.0f) - 12582912.0f;  // 1.5 * 2^23: rounds to a whole number
+}
+
+// The best scale, as stored, when the codes are those nearest under `step`; and its squared error.
+struct Q3Fit {
+  float d = 0;
+  float error = 0;
+};
+Q3Fit q3_fit(const float* x, float step) noexcept {
+  constexpr std::size_t kSums = 8;  // side by side, for the compiler's vectors
+  float codes[kQ3Values];
+  float xq[kSums] = {}, qq[kSums] = {}, errors[kSums] = {};
+  const float inverse = 1 / step;
+  for (std::size_t i = 0; i < kQ3Values; ++i) codes[i] = q3_code(x[i] * inverse);
+  for (std::size_t i = 0; i < kQ3Values; i += kSums) {
+    for (std::size_t j = 0; j < kSums; ++j) {
+      xq[j] += x[i + j] * codes[i + j];
+      qq[j] += codes[i + j] * codes[i + j];
+    }
+  }
+  float product = 0, square = 0;
+  for (std::size_t j = 0; j < kSums; ++j) {
+    product += xq[j];
+    square += qq[j];
+  }
+  const float d = std::clamp(product / square, -kMaxF16, kMaxF16);
+  Q3Fit fit{f16_to_float(float_to_f16(d)), 0};
+  for (std::size_t i = 0; i < kQ3Values; i += kSums) {
+    for (std::size_t j = 0; j < kSums; ++j) {
+      const float error = x[i + j] - fit.d * codes[i + j];
+      errors[j] += error * error;
+    }
+  }
+  for (const float error : errors) fit.error += error;
+  return fit;
+}
+
+// The value of largest size stands at a code between -3 and -4.5: what is best depends on how much
+// it stands out.
+float q3_scale(const float* x) noexcept {
+  float top = 0;
+  for (std::size_t i = 0; i < kQ3Values; ++i) {
+    if (std::abs(x[i]) > std::abs(top)) top = x[i];
+  }
+  if (std::abs(top) < 1e-6f) return 0;  // float16 has no such scales
+  Q3Fit best{0, std::numeric_limits<float>::infinity()};
+  for (const float at : {-4.4f, -4.2f, -4.0f, -3.8f, -3.6f, -3.4f, -3.2f, -3.0f}) {
+    const Q3Fit fit = q3_fit(x, top / at);
+    if (fit.error <= best.error) best = fit;
+  }
+  return best.d;
+}
+
+void encode_q3(const float* x, std::byte* out) noexcept {
+  const float d = q3_scale(x);
+  std::uint8_t low[8] = {}, high[4] = {};
+  for (std::size_t i = 0; i < kQ3Values; ++i) {
+    const auto code = static_cast<unsigned>(d == 0 ? 4 : static_cast<int>(q3_code(x[i] / d)) + 4);
+    low[i % 8] = static_cast<std::uint8_t>(low[i % 8] | (code & 3u) << (i / 8 * 2));
+    high[i % 4] = static_cast<std::uint8_t>(high[i % 4] | (code >> 2) << (i / 4));
+  }
+  const std::uint16_t scale = float_to_f16(d);
+  std::memcpy(out, &scale, sizeof(scale));
+  std::memcpy(out + 2, low, sizeof(low));
+  std::memcpy(out + 10, high, sizeof(high));
+}
+
+// Eight codes at a time, in the bytes of a word.
+void decode_q3(const std::byte* from, float* out) noexcept {
+  std::uint16_t scale;
+  std::uint64_t low;
+  std::uint32_t high;
+  std::memcpy(&scale, from, sizeof(scale));
+  std::memcpy(&low, from + 2, sizeof(low));
+  std::memcpy(&high, from + 10, sizeof(high));
+  constexpr std::uint64_t kOnes = 0x01010101u;
+  std::uint8_t codes[kQ3Values];
+  for (unsigned run = 0; run < 4; ++run) {
+    const std::uint64_t top = ((high >> (2 * run)) & kOnes) | ((high >> (2 * run + 1)) & kOnes)
+                                                                  << 32;
+    const std::uint64_t eight = ((low >> (2 * run)) & 0x0303030303030303u) | top << 2;
+    std::memcpy(codes + 8 * run, &eight, sizeof(eight));
+  }
+  const float d = f16_to_float(scale);
+  for (std::size_t i = 0; i < kQ3Values; ++i) {
+    out[i] = d * static_cast<float>(static_cast<int>(codes[i]) - 4);
+  }
+}
+
+// As f16_to_float, without branches, for the compiler's vectors. Scaling by 2^112 moves the bias
+// of the exponent, of subnormal numbers too.
+void decode_halves(std::span<const std::byte> from, std::span<float> out) noexcept {
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    std::uint16_t half;
+    std::memcpy(&half, from.data() + 2 * i, sizeof(half));
+    const std::uint32_t magnitude = half & 0x7FFFu;
+    const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
+    const std::uint32_t special = magnitude >= 0x7C00u ? 0x7F800000u : 0u;
+    const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
+    out[i] = std::bit_cast<float>(std::bit_cast<std::uint32_t>(scaled) | special | sign);
+  }
+}
+
+// The rows with their filling, transformed where the type has it so.
+void prepare(const KvRow& row, std::span<const float> values, FloatBuffer& out) {
+  const std::size_t count = values.size() / row.dim;
+  out.assign(count * row.stored, 0);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto to = std::span(out).subspan(i * row.stored, row.dim);
+    std::ranges::copy(values.subspan(i * row.dim, row.dim), to.begin());
+    if (info(row.type).rotated) kernels::hadamard(to);
+  }
+}
+
+}  // namespace
+
+std::optional<KvType> kv_type_by_name(std::string_view name) noexcept {
+  for (const KvTypeInfo& type : kKvTypes) {
+    if (type.name == name) return type.id;
+  }
+  return std::nullopt;
+}
+
+void encode_kv(const kernels::KernelTable& kernels, const KvRow& row, std::span<const float> values,
+               std::span<std::byte> out) {
+  const std::size_t count = values.size() / row.dim;
+  PJ_CHECK(values.size() == count * row.dim && out.size() == count * row.bytes);
+  if (info(row.type).block == 1) return from_floats(*info(row.type).type, values, out);
+  thread_local FloatBuffer prepared;
+  prepare(row, values, prepared);
+  std::vector<std::size_t> broken;  // rows that the search for scales has no place for
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto one = std::span(prepared).subspan(i * row.stored, row.stored);
+    if (codec::first_non_finite(one) == one.size()) continue;
+    std::ranges::fill(one, 0.0f);
+    broken.push_back(i);
+  }
+  if (row.type == KvType::kQ3_0) {
+    for (std::size_t i = 0; i < prepared.size() / kQ3Values; ++i) {
+      encode_q3(prepared.data() + i * kQ3Values, out.data() + i * kQ3Bytes);
+    }
+  } else {
+    kernels.encode_rows({*info(row.type).type}, prepared, {}, prepared.size(), {{out}});
+  }
+  for (const std::size_t i : broken) {  // all ones are NaN as a scale
+    std::ranges::fill(out.subspan(i * row.bytes, row.bytes), std::byte{0xFF});
+  }
+}
+
+void decode_kv(const kernels::KernelTable& kernels, const KvRow& row,
+               std::span<const std::byte> rows, std::span<float> out) {
+  if (row.type == KvType::kF16) return decode_halves(rows, out);
+  if (row.type == KvType::kQ3_0) {
+    for (std::size_t i = 0; i < out.size() / kQ3Values; ++i) {
+      decode_q3(rows.data() + i * kQ3Bytes, out.data() + i * kQ3Values);
+    }
+    return;
+  }
+  kernels.decode_rows({*info(row.type).type}, {{rows}}, out.size(), out);
+}
+
+}  // namespace pajamas::runtime

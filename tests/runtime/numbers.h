@@ -1,0 +1,35 @@
+// Random numbers that any library gives alike.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+#include <vector>
+
+namespace pajamas::runtime {
+
+class Numbers {
+ public:
+  explicit Numbers(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t bits() {  // splitmix64
+    std::uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+  }
+  double uniform() { return static_cast<double>(bits() >> 11) * 0x1p-53; }
+  float normal() {  // Box and Muller
+    const double radius = std::sqrt(-2 * std::log(1 - uniform()));
+    return static_cast<float>(radius * std::cos(2 * std::numbers::pi * uniform()));
+  }
+  std::vector<float> normals(std::size_t count, float scale = 1) {
+    std::vector<float> out(count);
+    for (float& v : out) v = normal() * scale;
+    return out;
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+}  // namespace pajamas::runtime

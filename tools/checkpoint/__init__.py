@@ -1,0 +1,1 @@
+"""Hugging Face checkpoints: what the architectures hold, generated values, files."""
