@@ -72,7 +72,9 @@ void report(const kernels::KernelTable& table, const Encoding& encoding, const S
                             }));
     const double ours = relative_error(weights, out);
     const std::string type(info(encoding.dtype).name);
-    const double theirs = stock.at({type, encoding.bits, encoding.group_size, kind});
+    const bool affine = encoding.is_affine();
+    const double theirs =
+        stock.at({type, affine ? encoding.bits : 0, affine ? encoding.group_size : 0, kind});
     errors += fmt::format("  {:8.4f} {:8.4f} {:6.3f}", theirs, ours, ours / theirs);
   }
   fmt::print("{:<16} {:8.0f} {:8.0f}{}\n", test::full_name(encoding), encode_speed, decode_speed,

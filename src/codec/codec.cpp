@@ -22,14 +22,14 @@ constexpr bool affine_is_known(const Encoding& e) noexcept {
 
 bool can_decode(const Encoding& encoding) noexcept {
   if (encoding.is_affine()) return affine_is_known(encoding);
-  if (encoding.layout == Layout::kMxfp4) return true;
   if (encoding.layout == Layout::kFp8) return is_plain_float(encoding.dtype);
-  return converts_to_float(encoding.dtype) || encoding.dtype == DType::kMXFP4 ||
+  return (encoding.layout == Layout::kStream && converts_to_float(encoding.dtype)) ||
          can_encode(encoding);
 }
 
 bool can_encode(const Encoding& encoding) noexcept {
   if (encoding.is_affine()) return affine_is_known(encoding);
+  if (encoding.is_mxfp4()) return true;
   if (encoding.layout != Layout::kStream) return false;
   return is_plain_float(encoding.dtype) ||
          (encoding.dtype >= DType::kQ4_0 && encoding.dtype <= DType::kQ6_K);
@@ -53,7 +53,12 @@ Grid grid_of(const Encoding& encoding) noexcept {
     case DType::kQ8_0:
       return {.block = 32, .group = 32, .min_code = -127, .max_code = 127};
     case DType::kMXFP4:
-      return {.block = 32, .group = 32, .min_code = -12, .max_code = 12};
+      return {.block = 32,
+              .group = 32,
+              .min_code = -12,
+              .max_code = 12,
+              .scale_type = DType::kF32,
+              .e2m1 = true};
     case DType::kQ2_K:
       return {
           .block = 256, .group = 16, .max_code = 3, .min_scale = 0, .max_scale = 15, .max_min = 15};
@@ -97,7 +102,7 @@ void decode_rows(const Encoding& encoding, const ConstPlanes& planes, std::uint6
 
 void unpack(const Encoding& encoding, const ConstPlanes& planes,
             std::span<FittedBlock> blocks) noexcept {
-  with_decodable(encoding, UnpackBlocks{planes, blocks.data(), blocks.size()});
+  with_codec(encoding, UnpackBlocks{planes, blocks.data(), blocks.size()});
 }
 
 void fit(const Encoding& encoding, std::span<const float> weights,
@@ -124,8 +129,10 @@ void round(const Encoding& encoding, std::span<const float> weights,
 
 int round_one(const Grid& grid, float weight, float step, float offset) noexcept {
   if (step == 0) return 0;
-  return static_cast<int>(nearest_code((weight - offset) / step, static_cast<float>(grid.min_code),
-                                       static_cast<float>(grid.max_code)));
+  const float ratio = (weight - offset) / step;
+  if (grid.e2m1) return static_cast<int>(nearest_e2m1(ratio));
+  return static_cast<int>(
+      nearest_code(ratio, static_cast<float>(grid.min_code), static_cast<float>(grid.max_code)));
 }
 
 namespace {
@@ -142,7 +149,7 @@ struct PackBlocks {
 
 void pack(const Encoding& encoding, std::span<const FittedBlock> blocks,
           const Planes& planes) noexcept {
-  with_encodable(encoding, PackBlocks{blocks, planes});
+  with_codec(encoding, PackBlocks{blocks, planes});
 }
 
 namespace {

@@ -139,6 +139,7 @@ inline StoredFit fit_tile(Tile& t, const Grid& grid, const Effort& effort) {
   set_weights<kWeighted>(t, grid);
   normalise(t, grid);
   t.mean = splat(0);
+  if (grid.e2m1) return store_e2m1<kWeighted>(t);
   if (grid.has_offset()) {
     centre<kWeighted>(t);
     if (effort.pairs.above != 0) return store_pairs<kWeighted>(t, grid, effort.pairs);
@@ -206,6 +207,14 @@ inline float nearest_code(float ratio, float low, float high) {
   return (ratio + 12582912.0f) - 12582912.0f;
 }
 
+inline float nearest_e2m1(float ratio) {
+  const float magnitude = ratio < 0 ? -ratio : ratio;
+  const float coarse = magnitude < 4 ? 12582912.0f : magnitude < 8 ? 25165824.0f : 50331648.0f;
+  const float code = (magnitude + coarse) - coarse;
+  const float most = code < 12 ? code : 12;
+  return ratio < 0 ? -most : most;
+}
+
 inline void round_block(const Grid& grid, const float* weights, FittedBlock& block) {
   const auto low = static_cast<float>(grid.min_code), high = static_cast<float>(grid.max_code);
   for (int g = 0; g < grid.groups(); ++g) {
@@ -215,6 +224,12 @@ inline void round_block(const Grid& grid, const float* weights, FittedBlock& blo
     const float offset = block.offset(g);
     if (step == 0) {
       for (int i = 0; i < grid.group; ++i) codes[i] = 0;
+      continue;
+    }
+    if (grid.e2m1) {
+      for (int i = 0; i < grid.group; ++i) {
+        codes[i] = static_cast<std::int16_t>(static_cast<std::int32_t>(nearest_e2m1(w[i] / step)));
+      }
       continue;
     }
     for (int i = 0; i < grid.group; ++i) {
@@ -257,5 +272,5 @@ inline void encode_rows_isa(const Encoding& encoding, std::span<const float> wei
   if (encoding.is_plain()) return from_floats(encoding.dtype, weights, planes.plane[0]);
   const std::size_t count = weights.size() / encoding.block_cols();
   const float* columns = importance.empty() ? nullptr : importance.data();
-  with_encodable(encoding, EncodeBlocks{encoding, weights.data(), columns, cols, count, planes});
+  with_codec(encoding, EncodeBlocks{encoding, weights.data(), columns, cols, count, planes});
 }

@@ -124,6 +124,42 @@ inline StoredFit store_pairs(const Tile& t, const Grid& grid, const PairSearch& 
   return best;
 }
 
+// ---- one power of two a block ----
+
+// The code nearest to a ratio: between the powers of two the codes are 1, 2 or 4 apart.
+inline Lanes nearest_e2m1(const Lanes& magnitude) {
+  const Lanes magic = splat(12582912.0f);
+  Lanes coarse = select(magnitude < splat(8), magic + magic, splat(4) * magic);
+  coarse = select(magnitude < splat(4), magic, coarse);
+  return min((magnitude + coarse) - coarse, splat(12));
+}
+
+// Powers of two from the one that puts the extreme weight among the two largest codes, which is
+// the stock choice: twice it, so that nothing is clipped, then smaller ones.
+constexpr int kPowersTried[] = {0, 1, -1, -2, -3};
+
+template <bool kWeighted>
+inline StoredFit store_e2m1(const Tile& t) {
+  // Below 2^-128 E8M0 ends; above 2^124 the largest code would be infinite.
+  const Lanes least = splat(0x1p-128f) * t.inv_unit, most = splat(0x1p124f) * t.inv_unit;
+  StoredFit best{splat(0), splat(0), splat(1), splat(1), splat(1e30f)};
+  for (const int power : kPowersTried) {
+    const float d = power < 0 ? 0.125f / static_cast<float>(1 << -power)
+                              : 0.125f * static_cast<float>(1 << power);
+    StoredFit now = best;
+    now.d = min(max(splat(d), least), most);
+    now.error = splat(0);
+    const Lanes inv = inverse(now.d);
+    for (int k = 0; k < t.n; ++k) {
+      const Lanes x = abs(load(t.x + k * kLanes));
+      const Lanes r = x - now.d * nearest_e2m1(x * inv);
+      now.error = now.error + weighted<kWeighted>(t, k, r * r);
+    }
+    keep_where(now.error < best.error, now, best);
+  }
+  return best;
+}
+
 // ---- several groups a block ----
 
 // Applies a function of one block's lanes, in order, to the lanes of each block of the tile.

@@ -21,6 +21,9 @@ struct Grid {
   int max_scale = 1;  //
   int max_min = 0;    // 0: the format has no offset; 1: m is the offset of the one group
   DType scale_type = DType::kF16;  // of d and m
+  // Of the codes only E2M1's doubled values, kMxfp4Values, and d is a power of two, 2^-128 at
+  // least.
+  bool e2m1 = false;
 
   constexpr int groups() const noexcept { return block / group; }
   constexpr bool has_offset() const noexcept { return max_min != 0; }

@@ -60,6 +60,27 @@ inline void unpack(const BlockMXFP4& in, FittedBlock& out) noexcept {
   }
 }
 
+// d is a power of two; a block of zeros may have 0, which is stored as the smallest.
+inline std::uint8_t e8m0_of_half(float d) noexcept {
+  const auto bits = std::bit_cast<std::uint32_t>(d);
+  if (bits < 0x00800000u) return bits < 0x00400000u ? 0 : 1;
+  return static_cast<std::uint8_t>((bits >> 23) + 1);
+}
+
+// There is no minus zero among the codes, and none is stored.
+inline unsigned e2m1_bits(std::int16_t code) noexcept {
+  constexpr std::uint8_t kIndex[13] = {0, 1, 2, 3, 4, 0, 5, 0, 6, 0, 0, 0, 7};
+  return code < 0 ? kIndex[-code] | 8u : kIndex[code];
+}
+
+inline void pack(const FittedBlock& in, BlockMXFP4& out) noexcept {
+  out.e = e8m0_of_half(in.d);
+  for (int i = 0; i < 16; ++i) {
+    out.qs[i] =
+        static_cast<std::uint8_t>(e2m1_bits(in.codes[i]) | e2m1_bits(in.codes[i + 16]) << 4);
+  }
+}
+
 // MXFP4 in two planes: neighbouring columns share a byte, the first in its low nibble.
 struct PlanarMxfp4Codec {
   static void unpack_at(const ConstPlanes& planes, std::size_t index, FittedBlock& out) noexcept {
@@ -69,6 +90,15 @@ struct PlanarMxfp4Codec {
       const auto pair = static_cast<unsigned>(from[i]);
       out.codes[2 * i] = kMxfp4Values[pair & 15];
       out.codes[2 * i + 1] = kMxfp4Values[pair >> 4];
+    }
+  }
+
+  static void pack_at(const FittedBlock& in, const Planes& planes, std::size_t index) noexcept {
+    planes.plane[1][index] = static_cast<std::byte>(e8m0_of_half(in.d));
+    std::byte* to = planes.plane[0].data() + index * 16;
+    for (int i = 0; i < 16; ++i) {
+      to[i] =
+          static_cast<std::byte>(e2m1_bits(in.codes[2 * i]) | e2m1_bits(in.codes[2 * i + 1]) << 4);
     }
   }
 };

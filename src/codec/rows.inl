@@ -8,16 +8,12 @@
 #include "codec/legacy.inl"
 
 template <class Block>
-struct BlockReader {
+struct BlockCodec {
   static void unpack_at(const ConstPlanes& planes, std::size_t index, FittedBlock& out) noexcept {
     Block block;
     __builtin_memcpy(&block, planes.plane[0].data() + index * sizeof(Block), sizeof(Block));
     unpack(block, out);
   }
-};
-
-template <class Block>
-struct BlockCodec : BlockReader<Block> {
   static void pack_at(const FittedBlock& in, const Planes& planes, std::size_t index) noexcept {
     Block block;
     pack(in, block);
@@ -25,10 +21,11 @@ struct BlockCodec : BlockReader<Block> {
   }
 };
 
-// Calls `action` with the codec of an encoding that can be encoded to.
+// Calls `action` with the codec of an encoding of blocks or groups: each can be read and written.
 template <class Action>
-void with_encodable(const Encoding& encoding, const Action& action) noexcept {
+void with_codec(const Encoding& encoding, const Action& action) noexcept {
   if (encoding.is_affine()) return action(AffineCodec{encoding});
+  if (encoding.layout == Layout::kMxfp4) return action(PlanarMxfp4Codec{});
   switch (encoding.dtype) {
     case DType::kQ4_0:
       return action(BlockCodec<BlockQ4_0>{});
@@ -40,6 +37,8 @@ void with_encodable(const Encoding& encoding, const Action& action) noexcept {
       return action(BlockCodec<BlockQ5_1>{});
     case DType::kQ8_0:
       return action(BlockCodec<BlockQ8_0>{});
+    case DType::kMXFP4:
+      return action(BlockCodec<BlockMXFP4>{});
     case DType::kQ2_K:
       return action(BlockCodec<BlockQ2_K>{});
     case DType::kQ3_K:
@@ -53,14 +52,6 @@ void with_encodable(const Encoding& encoding, const Action& action) noexcept {
     default:
       return;
   }
-}
-
-// The same for every encoding of blocks or groups that can be decoded.
-template <class Action>
-void with_decodable(const Encoding& encoding, const Action& action) noexcept {
-  if (encoding.layout == Layout::kMxfp4) return action(PlanarMxfp4Codec{});
-  if (encoding.dtype == DType::kMXFP4) return action(BlockReader<BlockMXFP4>{});
-  with_encodable(encoding, action);
 }
 
 inline void set_single_group(FittedBlock& block) noexcept {
@@ -138,7 +129,7 @@ inline void decode_rows_isa(const Encoding& encoding, const ConstPlanes& planes,
   if (encoding.layout == Layout::kFp8) return decode_fp8(encoding, planes, cols, out);
   const Grid grid = grid_of(encoding);
   const std::size_t count = out.size() / static_cast<std::size_t>(grid.block);
-  with_decodable(encoding, DecodeBlocks{grid, planes, out.data(), count});
+  with_codec(encoding, DecodeBlocks{grid, planes, out.data(), count});
 }
 
 #include "codec/encode.inl"

@@ -29,9 +29,8 @@ bool use_more_bits(std::uint64_t i, std::uint64_t n) noexcept {
   return i < n / 8 || i >= 7 * n / 8 || (i - n / 8) % 3 == 2;
 }
 
-DType output_type(const Setting& s, std::uint64_t cols) noexcept {
-  if (s.method == GgufMethod::kMXFP4_MOE || cols % info(s.default_type).block_elems != 0 ||
-      s.default_type == DType::kQ8_0) {
+DType output_type(const Setting& s) noexcept {
+  if (s.method == GgufMethod::kMXFP4_MOE || s.default_type == DType::kQ8_0) {
     return DType::kQ8_0;
   }
   return DType::kQ6_K;
@@ -151,7 +150,7 @@ Choice mixture(const Setting& s, const model::TensorSpec& tensor, bool is_output
   const std::string_view method = info(s.method).name;
   const std::uint64_t cols = tensor.shape.cols();
   if (is_output) {
-    const DType type = output_type(s, cols);
+    const DType type = output_type(s);
     return fitted(type, cols,
                   fmt::format("{} gives the output matrix {}", method, info(type).name));
   }

@@ -11,6 +11,7 @@
 #include "io/safetensors.h"
 #include "model/rope.h"
 #include "model/rope_config.h"
+#include "model/text_files.h"
 #include "quantize/execute.h"
 #include "quantize/gguf_metadata.h"
 #include "quantize/mlx_files.h"
@@ -180,6 +181,20 @@ void lay_out_shards(PlannedOutput& output) {
   }
 }
 
+// A config.json that says what a GGUF file's metadata says.
+json config_of_gguf(const PlanInput& input) {
+  json config = json::object();
+  input.config.architecture->write_config(input.config, config);
+  config["torch_dtype"] = input.plain == DType::kF16   ? "float16"
+                          : input.plain == DType::kF32 ? "float32"
+                                                       : "bfloat16";
+  const model::SpecialTokens& special = input.text->special;
+  if (special.bos) config["bos_token_id"] = *special.bos;
+  if (special.eos) config["eos_token_id"] = *special.eos;
+  if (special.pad) config["pad_token_id"] = *special.pad;
+  return config;
+}
+
 PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe,
                        std::vector<std::string>& notes) {
   PlannedOutput output;
@@ -197,7 +212,7 @@ PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe,
     stored.push_back({tensor.name, tensor.encoding, output.files[tensor.planes[0].file].name});
     total += tensor.bytes;
   }
-  json config = input.config_json;
+  json config = input.gguf ? config_of_gguf(input) : input.config_json;
   if (plain != input.plain) config["torch_dtype"] = "bfloat16";
   // mlx-lm reads the older spelling alone.
   if (!config.contains("rope_theta")) model::write_rope(input.config, config);
@@ -206,6 +221,11 @@ PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe,
       {"model.safetensors.index.json",
        make_mlx_index(stored, total, model::parameter_count(input.config))});
   for (const SmallFile& file : input.companions) output.small_files.push_back(file);
+  if (input.gguf) {
+    for (model::TextFile& file : model::make_text_files(*input.text, input.gguf.get())) {
+      output.small_files.push_back({std::move(file.name), std::move(file.content)});
+    }
+  }
   sum_up(output, input.config);
   return output;
 }

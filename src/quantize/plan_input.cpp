@@ -94,8 +94,8 @@ PlanInput load_gguf(const fs::path& file, std::optional<model::Checkpoint>* chec
   model::Checkpoint opened = model::Checkpoint::open(file);
   input.name = file.stem().native();
   input.config = opened.config();
+  input.config_json = json::object();
   input.gguf = std::make_shared<io::GgufMetadata>(*opened.gguf());
-  input.config.architecture->write_config(input.config, input.config_json);
   note_stored(opened, input);
   const Encoding& embedding = opened.get({model::Role::kTokenEmbedding}).encoding;
   if (embedding.is_plain()) input.plain = embedding.dtype;

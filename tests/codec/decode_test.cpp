@@ -69,7 +69,16 @@ TEST(Decode, PackUndoesUnpack) {
     unpack(r.encoding, r.stored.planes(), blocks);
     test::Stored again(r.encoding, r.values.size() / r.cols, r.cols);
     pack(r.encoding, blocks, again.planes());
-    EXPECT_EQ(again, r.stored) << test::full_name(r.encoding);
+    test::Stored expected = r.stored;
+    if (r.encoding.is_mxfp4()) {  // but minus zero, which is never written
+      for (std::size_t i = 0; i < expected.plane[0].size(); ++i) {
+        std::byte& pair = expected.plane[0][i];
+        if (i % 17 == 0) continue;  // the scale
+        if ((pair & std::byte{0x0F}) == std::byte{0x08}) pair &= std::byte{0xF0};
+        if ((pair & std::byte{0xF0}) == std::byte{0x80}) pair &= std::byte{0x0F};
+      }
+    }
+    EXPECT_EQ(again, expected) << test::full_name(r.encoding);
   }
 }
 
@@ -111,7 +120,7 @@ TEST(Decode, KnowsWhatItCannotDo) {
   EXPECT_FALSE(can_decode(Encoding::affine(4, 16, DType::kBF16)));
   EXPECT_FALSE(can_decode(Encoding::affine(4, 64, DType::kQ4_0)));
   EXPECT_FALSE(can_encode({DType::kF64}));
-  EXPECT_FALSE(can_encode({DType::kMXFP4}));
+  EXPECT_FALSE(can_encode(Encoding::fp8(DType::kF32)));
   EXPECT_TRUE(can_decode({DType::kF8E4M3}));
 }
 

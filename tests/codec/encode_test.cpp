@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <map>
@@ -7,6 +9,7 @@
 
 #include "codec/codec.h"
 #include "codec/fitted.h"
+#include "codec/gguf_blocks.h"
 #include "codec/sample_weights.h"
 
 namespace pajamas::codec {
@@ -50,7 +53,7 @@ TEST(Encode, ErrorIsBelowTheStockQuantizers) {
     EXPECT_LT(ours, 0.99 * stock) << test::full_name(encoding) << " " << kind;
     ++lines;
   }
-  EXPECT_EQ(lines, 3 * (10 + 54));
+  EXPECT_EQ(lines, 3 * (11 + 54));
 }
 
 TEST(Encode, NeverStoresWhatIsNotFinite) {
@@ -77,7 +80,9 @@ TEST(Encode, KeepsZerosAndConstants) {
     for (const float value : {1.0f, -0.25f, 0.0123f}) {
       const std::vector<float> constant(kCols, value);
       for (const float out : through(encoding, constant, {}, kCols)) {
-        ASSERT_NEAR(out, value, std::abs(value) * 0.005f) << test::full_name(encoding);
+        // MXFP4 has seven magnitudes and powers of two.
+        const float near = encoding.is_mxfp4() ? 1.0f / 6 : 0.005f;
+        ASSERT_NEAR(out, value, std::abs(value) * near) << test::full_name(encoding);
       }
     }
   }
@@ -110,8 +115,9 @@ TEST(Encode, ImportanceMovesErrorAway) {
     if (encoding.is_affine() && encoding.group_size != 64) continue;
     const auto plain = through(encoding, weights, {}, test::kSampleCols);
     const auto guided = through(encoding, weights, importance, test::kSampleCols);
+    // Where only a power of two is chosen there is little to move.
     EXPECT_LT(squared_error(weights, guided, importance),
-              0.97 * squared_error(weights, plain, importance))
+              (encoding.is_mxfp4() ? 0.999 : 0.97) * squared_error(weights, plain, importance))
         << test::full_name(encoding);
     // Only ratios count.
     std::vector<float> doubled = importance;
@@ -169,6 +175,57 @@ TEST(Encode, AChangedCodeIsWhatIsStored) {
       ASSERT_EQ(read.codes[column], block.codes[column]) << test::full_name(encoding);
     }
   }
+}
+
+// The nearest of MXFP4's 15 numbers under the scale that was chosen, in both arrangements; zeros
+// are the canonical bytes, and minus zero is never written.
+TEST(Encode, Mxfp4RoundsToTheNearest) {
+  constexpr std::uint64_t kCols = 64;
+  std::vector<float> weights = test::hard_weights(kCols);
+  for (const float unit : {1.0f, 0x1p-126f, 0x1p-130f, 0x1p122f}) {  // ties, and between them
+    for (int i = 0; i < 256; ++i) {
+      weights.push_back(unit * (static_cast<float>(i / 2 % 64) / 8 - 4 + (i % 2 ? 0.01f : 0.0f)));
+    }
+  }
+  const std::vector<float> zeros(kCols);
+  for (const Encoding& encoding : {Encoding{DType::kMXFP4}, Encoding::mxfp4()}) {
+    std::vector<FittedBlock> blocks(weights.size() / 32);
+    fit(encoding, weights, {}, blocks);
+    round(encoding, weights, blocks);
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const FittedBlock& block = blocks[i / 32];
+      const double d = block.d, stored = block.codes[i % 32];
+      double least = std::numeric_limits<double>::infinity();
+      for (const int code : kMxfp4Values) {
+        least = std::min(least, std::abs(weights[i] - d * code));
+      }
+      ASSERT_EQ(std::abs(weights[i] - d * stored), least) << weights[i] << " " << d;
+      ASSERT_EQ(round_one(grid_of(encoding), weights[i], block.d, 0), block.codes[i % 32]);
+    }
+    test::Stored stored(encoding, 1, weights.size());
+    encode_rows(encoding, weights, {}, weights.size(), stored.planes());
+    std::vector<float> out(weights.size());
+    decode_rows(encoding, std::as_const(stored).planes(), weights.size(), out);
+    for (const float value : out) ASSERT_FALSE(value == 0 && std::signbit(value));
+    test::Stored nothing(encoding, 1, kCols);
+    encode_rows(encoding, zeros, {}, kCols, nothing.planes());
+    for (const auto& plane : nothing.plane) {
+      for (const std::byte byte : plane) EXPECT_EQ(byte, std::byte{0});
+    }
+  }
+}
+
+// What an MXFP4 checkpoint holds is stored again without a change.
+TEST(Encode, Mxfp4KeepsWhatIsMxfp4) {
+  test::Uniform uniform(6);
+  std::vector<float> weights(32 * 64);
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const int exponent = static_cast<int>(i / 32) * 4 - 128;
+    const int code = kMxfp4Values[static_cast<int>(uniform.next() * 16)];
+    weights[i] = std::ldexp(static_cast<float>(code), std::min(exponent, 122));
+  }
+  EXPECT_EQ(through({DType::kMXFP4}, weights, {}, weights.size()), weights);
+  EXPECT_EQ(through(Encoding::mxfp4(), weights, {}, weights.size()), weights);
 }
 
 TEST(Encode, FindsTheFirstNumberThatIsNotFinite) {

@@ -1,6 +1,7 @@
 // A slow search for the smallest weighted error that a block can be stored with. For formats with
-// one scale a block it tries (nearly) every storable scale; for super-blocks a fine grid of d and
-// m, and under each of them every scale of every group that is near its ideal one.
+// one scale a block it tries (nearly) every storable scale, or every power of two; for super-blocks
+// a fine grid of d and m, and under each of them every scale of every group that is near its ideal
+// one.
 #pragma once
 
 #include <algorithm>
@@ -20,6 +21,7 @@ class Oracle {
       : grid_(grid), x_(weights), w_(importance) {}
 
   double smallest_error() {
+    if (grid_.e2m1) return power_of_two();
     if (grid_.groups() == 1) return grid_.has_offset() ? affine() : symmetric();
     return super_block();
   }
@@ -30,9 +32,9 @@ class Oracle {
     const int first = group * grid_.group;
     double sum = 0;
     for (int i = first; i < first + grid_.group; ++i) {
-      const double x = at(x_, i) - offset;
-      const double q = nearest(x * inverse);
-      sum += at(w_, i) * (x - step * q) * (x - step * q);
+      const double q = nearest((at(x_, i) - offset) * inverse);
+      const double error = at(x_, i) - (step * q + offset);  // in this order: weights may be tiny
+      sum += at(w_, i) * error * error;
     }
     return sum;
   }
@@ -42,6 +44,13 @@ class Oracle {
     return values[static_cast<std::size_t>(i)];
   }
   double nearest(double ratio) const {
+    if (grid_.e2m1) {
+      double best = 0;
+      for (const double code : {1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0}) {
+        if (std::abs(std::abs(ratio) - code) < std::abs(std::abs(ratio) - best)) best = code;
+      }
+      return ratio < 0 ? -best : best;
+    }
     const double q = std::min(std::max(ratio, double(grid_.min_code)), double(grid_.max_code));
     return (q + 0x1.8p52) - 0x1.8p52;
   }
@@ -58,6 +67,13 @@ class Oracle {
     if (grid_.scale_type == DType::kBF16)
       return std::max(std::ldexp(1.0, std::ilogb(value) - 7), 0x1p-133);
     return std::max(std::ldexp(1.0, std::ilogb(value) - 10), 0x1p-24);
+  }
+
+  // Every exponent under which all codes are finite.
+  double power_of_two() const {
+    double best = INFINITY;
+    for (int e = -128; e <= 124; ++e) best = std::min(best, error_at(0, std::ldexp(1.0, e), 0));
+    return best;
   }
 
   double symmetric() const {
@@ -106,7 +122,7 @@ class Oracle {
     const double top = stored(widest + spacing(widest));
     const int skip = grid_.scale_type == DType::kF16 ? 8 : 1;
     double best_step = 0;
-    for (double d = top; d > 0.4 * top; d = stored(d - skip * spacing(d))) {
+    for (double d = top; d > 0.25 * widest; d = stored(d - skip * spacing(d))) {
       const double error = best_for_step(d, *low, *high);
       if (error < best) best_step = d;
       best = std::min(best, error);
