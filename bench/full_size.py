@@ -2,25 +2,35 @@
 """The main job at full size: one pass from a checkpoint to GGUF and MLX, then both run.
 
     bench/full_size.py CHECKPOINT [--scratch DIR] [--limit BYTES] [--binary PATH] [--report FILE]
+                       [--method GGUF:MLX] [--rounds N] [--peers PYTHON]
 
-Everything runs inside a memory cgroup (version 1 or 2) of --limit bytes, page cache included: more
+Quantizing runs inside a memory cgroup (version 1 or 2) of --limit bytes, page cache included: more
 anonymous memory than that and the kernel kills it. Where no cgroup can be made the limit is one on
-data segments. Sampled every 50 ms: anonymous memory (RssAnon) and resident set. Only the standard
-library is needed. `tools/make_checkpoint.py` makes the checkpoint:
+data segments. Sampled every 50 ms: anonymous memory (RssAnon) and resident set.
+
+With --peers (the python of build/peers) llama.cpp runs the same GGUF file in turn with us, --rounds
+times each, and the speed of generation is set against that of memory: what one token reads are all
+weights but the embedding, of a mixture of experts those of the experts that a token uses.
+
+tools/make_checkpoint.py makes the checkpoints:
 
     tools/make_checkpoint.py ../shared/configs/Qwen2.5-7B-Instruct /work/big/qwen2.5-7b
+    tools/make_checkpoint.py ../shared/configs/Qwen3-30B-A3B /work/big/qwen3-30b-a3b-12 --layers 12
+    tools/make_checkpoint.py ../shared/configs/gpt-oss-20b /work/big/gpt-oss-20b
 """
 
 import argparse
 import contextlib
 import datetime
 import json
+import math
 import os
 import pathlib
 import platform
 import re
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import threading
@@ -136,30 +146,100 @@ def read_stats(path):
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=pathlib.Path)
     parser.add_argument("--scratch", type=pathlib.Path, default=pathlib.Path("/work/big/full-size"))
     parser.add_argument("--limit", type=int, default=GIB, help="bytes, for quantize")
     parser.add_argument("--method", default="Q4_K_M:4bit")
     parser.add_argument("--binary", default=str(ROOT / "build/release/llama-pajamas"))
     parser.add_argument("--max-tokens", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each engine and format")
+    parser.add_argument("--peers", metavar="PYTHON", help="compare with llama.cpp")
     parser.add_argument("--report", type=pathlib.Path)
     return parser.parse_args()
 
 
+def planned(args):
+    """{format: planned output} of what is quantized."""
+    done = subprocess.run([args.binary, "plan", str(args.checkpoint), "--format", "gguf,mlx",
+                           "--method", args.method, "--json"], check=True, capture_output=True)
+    return {output["format"]: output for output in json.loads(done.stdout)["outputs"]}
+
+
+def bytes_per_token(output, config):
+    """Weights that one generated token reads: of the embedding one row, of the experts those used."""
+    used = config.get("num_experts_per_tok", 0)
+    experts = config.get("num_experts") or config.get("num_local_experts") or 1
+    names = {t["name"] for t in output["tensors"]}
+    tied = not names & {"output.weight", "lm_head.weight"}
+    total = 0
+    for tensor in output["tensors"]:
+        name, size = tensor["name"], tensor["bytes"]
+        if name in ("token_embd.weight", "model.embed_tokens.weight") and not tied:
+            total += size / tensor["shape"][0]
+        elif re.search(r"_exps\.|\.switch_mlp\.|\.mlp\.experts\.", name):
+            total += size * used / experts
+        else:
+            total += size
+    return total
+
+
+PROMPT = ("Explain in simple words why the sky is blue during the day and red in the evening. " * 8)
+
+
+def run_ours(args, name, path, number):
+    """Without a limit, since what is run stays mapped."""
+    stats = args.scratch / f"{name}.json"
+    row = measure(f"run {name}, round {number + 1}", [
+        args.binary, "run", str(path), "--raw", "--prompt", PROMPT, "--max-tokens",
+        str(args.max_tokens), "--temperature", "0.7", "--seed", "1", "--threads",
+        str(args.threads), "--stats", str(stats)], None)
+    return row | read_stats(stats)
+
+
+def run_peer(args, *what):
+    done = subprocess.run([args.peers, str(ROOT / "bench/peer_speed.py"), *map(str, what),
+                           "--threads", str(args.threads)], check=True, capture_output=True,
+                          text=True)
+    print(done.stdout.strip(), flush=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def run_models(args, paths):
-    """Both results answer; without a limit, since what is run stays mapped."""
-    prompt = ("Explain in simple words why the sky is blue during the day and red in the evening. " *
-              8)
-    rows = []
-    for name, path in paths.items():
-        stats = args.scratch / f"{name}.json"
-        row = measure(f"run {name}", [
-            args.binary, "run", str(path), "--raw", "--prompt", prompt, "--max-tokens",
-            str(args.max_tokens), "--temperature", "0.7", "--seed", "1", "--stats", str(stats)],
-            None)
-        rows.append(row | read_stats(stats))
-    return rows
+    """{engine: its rounds}, in turn, so that a busy moment hits all of them."""
+    rows = {"GGUF": [], "MLX": [], "llama.cpp": []}
+    for number in range(args.rounds):
+        for name, key in (("GGUF", "gguf"), ("MLX", "mlx")):
+            rows[name].append(run_ours(args, key, paths[key], number))
+        if args.peers:
+            rows["llama.cpp"].append(run_peer(
+                args, paths["gguf"], "--prompt-tokens", rows["GGUF"][-1]["prompt_tokens"],
+                "--max-tokens", args.max_tokens))
+    return {name: some for name, some in rows.items() if some}
+
+
+def median(rows, key):
+    return statistics.median(row[key] for row in rows)
+
+
+def speed_table(rows, per_token, bandwidth):
+    """Lines of the report; `bandwidth` of None leaves the last column empty."""
+    yield "| engine and file | prompt tokens/s | generation tokens/s | read a token | of bandwidth |"
+    yield "|---|---|---|---|---|"
+    for name, some in rows.items():
+        size = per_token["mlx" if name == "MLX" else "gguf"]
+        generation = median(some, "generation_tokens_per_second")
+        share = f"{generation * size / bandwidth:.0%}" if bandwidth else ""
+        label = "llama.cpp, the same GGUF" if name == "llama.cpp" else f"ours, {name}"
+        yield (f"| {label} | {median(some, 'prompt_tokens_per_second'):.1f} | {generation:.2f} | "
+               f"{size / 1e9:.3f} GB | {share} |")
+
+
+def shown(command):
+    return " ".join(repr(a[:40] + "...") if len(a) > 60 else a for a in command).replace(
+        str(ROOT) + "/", "")
 
 
 def main():
@@ -168,13 +248,15 @@ def main():
     out = args.scratch / "quantized"
     shutil.rmtree(args.scratch, ignore_errors=True)
     args.scratch.mkdir(parents=True)
+    outputs = planned(args)
     gguf_method, mlx_method = args.method.split(":")
     quantize = measure("quantize to both formats in one pass", [
         args.binary, "quantize", str(args.checkpoint), "--format", "gguf,mlx", "--method",
-        args.method, "--output", str(out)], args.limit)
+        args.method, "--threads", str(args.threads), "--output", str(out)], args.limit)
     paths = {"gguf": out / f"gguf/model-{gguf_method.lower()}.gguf",
              "mlx": out / f"mlx/model-{mlx_method}"}
     rows = run_models(args, paths)
+    bandwidth = run_peer(args, "--bandwidth")["bytes_per_second"] if args.peers else None
     config = read_stats(args.checkpoint / "config.json")
     weights = sum(size_of(f) for f in args.checkpoint.glob("*.safetensors"))
     name = f"{config['model_type']}, {config['num_hidden_layers']} layers, {weights / 1e9:.1f} GB"
@@ -184,25 +266,28 @@ def main():
         f"# Full size: {args.checkpoint.name}", "",
         f"{datetime.date.today()}, checkout at {commit} when it ended, {described}.",
         f"Checkpoint: {name}, generated by `tools/make_checkpoint.py` (Gaussian weights, outlier "
-        "channels).", "Written by `bench/full_size.py`.", "",
+        "channels).", f"Written by `bench/full_size.py {' '.join(sys.argv[1:])}`.", "",
         "| step | wall time | peak anonymous | peak resident | memory limit |", "|---|---|---|---|---|"]
-    for row in [quantize, *rows]:
+    first = [quantize, *(some[0] for key, some in rows.items() if key != "llama.cpp")]
+    for row in first:
         lines.append(f"| {row['title']} | {row['seconds']:.1f} s | {row['anonymous'] / 1e6:.0f} MB "
                      f"| {row['resident'] / 1e6:.0f} MB | {row['limit']} |")
-    parameters = weights / 2
+    parameters = sum(math.prod(t["shape"]) for t in outputs["gguf"]["tensors"])
     lines += ["", f"Quantizing: {parameters / quantize['seconds'] / 1e6:.1f} M weights/s for both "
-              f"formats together ({weights / quantize['seconds'] / 1e6:.0f} MB/s read).", "",
-              "| model | bytes | prompt tokens/s | generation tokens/s | load | peak memory |",
-              "|---|---|---|---|---|---|"]
-    for row, path in zip(rows, paths.values()):
-        lines.append(f"| {path.name} | {size_of(path):,} | {row['prompt_tokens_per_second']:.1f} "
-                     f"({row['prompt_tokens']} tokens) | "
-                     f"{row['generation_tokens_per_second']:.2f} ({row['generated_tokens']}) | "
-                     f"{row['load_seconds']:.1f} s | {row['peak_memory_bytes'] / 1e9:.2f} GB |")
-    lines += ["", "Commands:", "```sh"]
-    for row in [quantize, *rows]:
-        shown = [repr(a[:40] + "...") if len(a) > 60 else a for a in row["command"]]
-        lines.append(" ".join(shown).replace(str(ROOT) + "/", ""))
+              f"formats together ({weights / quantize['seconds'] / 1e6:.0f} MB/s read).", ""]
+    for key, path in paths.items():
+        lines.append(f"- {path.name}: {size_of(path):,} bytes, planned "
+                     f"{outputs[key]['file_bytes']:,}")
+    per_token = {key: bytes_per_token(output, config) for key, output in outputs.items()}
+    ours = rows["GGUF"][0]
+    lines += ["", f"Prompt of {ours['prompt_tokens']} tokens, {ours['generated_tokens']} generated, "
+              f"{args.threads} threads; medians of {args.rounds} rounds, the engines in turn."]
+    if bandwidth:
+        features = ", ".join(rows["llama.cpp"][0]["features"])
+        lines[-1] += (f" The threads read memory at {bandwidth / 1e9:.1f} GB/s. "
+                      f"llama.cpp's build: {features}.")
+    lines += ["", *speed_table(rows, per_token, bandwidth), "", "Commands:", "```sh"]
+    lines += [shown(row["command"]) for row in first]
     lines += ["```", ""]
     report = args.report or ROOT / f"bench/results/full-size-{args.checkpoint.name}.md"
     report.parent.mkdir(parents=True, exist_ok=True)
