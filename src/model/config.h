@@ -47,6 +47,7 @@ struct ModelConfig {
   std::uint64_t heads = 0;
   std::uint64_t kv_heads = 0;
   std::uint64_t head_dim = 0;
+  bool states_head_dim = false;  // the source says it, so that GGUF does too
   std::uint64_t ffn = 0;
   std::uint64_t vocab = 0;           // rows of the embedding; the tokenizer may define fewer
   std::uint64_t context_length = 0;  // positions the model was made for

@@ -39,6 +39,7 @@ ModelConfig read_decoder(const Architecture& architecture, const json& object) {
         .at("hidden_size");
   }
   config.head_dim = params.count_or("head_dim", kMaxWidth, config.hidden / config.heads);
+  config.states_head_dim = params.has("head_dim");
   config.ffn = params.count("intermediate_size", kMaxWidth);
   config.vocab = params.count("vocab_size", kMaxWidth);
   config.context_length = params.count("max_position_embeddings", kMaxContext);
@@ -64,6 +65,7 @@ ModelConfig read_decoder(const Architecture& architecture, const io::GgufMetadat
   }
   config.head_dim =
       params.count_or("attention.key_length", kMaxWidth, config.hidden / config.heads);
+  config.states_head_dim = metadata.find(params.key("attention.key_length")) != nullptr;
   if (params.count_or("attention.value_length", kMaxWidth, config.head_dim) != config.head_dim) {
     throw Error(ErrorCode::kUnsupported, "differs from the length of keys")
         .at(params.key("attention.value_length"));
@@ -101,7 +103,7 @@ void write_decoder(const ModelConfig& config, io::GgufMetadata& metadata) {
     add_count("expert_count", config.experts);
     add_count("expert_used_count", config.experts_used);
   }
-  if (config.head_dim * config.heads != config.hidden || config.experts > 0) {
+  if (config.states_head_dim) {
     add_count("attention.key_length", config.head_dim);
     add_count("attention.value_length", config.head_dim);
   }
@@ -151,7 +153,7 @@ void read_experts(const io::GgufMetadata& metadata, ModelConfig& config) {
   const GgufParams params(metadata, config.architecture->gguf_name());
   config.experts = params.count("expert_count", kMaxExperts);
   config.experts_used = params.count("expert_used_count", kMaxExperts);
-  config.expert_ffn = params.count_or("expert_feed_forward_length", kMaxWidth, config.ffn);
+  config.expert_ffn = params.count("expert_feed_forward_length", kMaxWidth);
   check_experts(config, params.key("expert_used_count"));
 }
 

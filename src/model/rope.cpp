@@ -96,15 +96,18 @@ std::vector<float> rope_factors(const ModelConfig& config) {
 std::optional<RopeScaling> llama3_of(const ModelConfig& config) {
   const auto& factors = config.rope_scaling.factors;
   if (config.rope_scaling.kind != RopeScaling::Kind::kFactors || factors.empty()) return {};
+  // The published models have bands of 1 and 4 turns; what varies is the factor, which the slowest
+  // pairs show, and the original context, a power of two.
   ModelConfig guess = config;
-  guess.rope_scaling = {.kind = RopeScaling::Kind::kLlama3,
-                        .factor = static_cast<double>(*std::ranges::max_element(factors)),
-                        .original_context = 8192};
-  const std::vector<float> expected = rope_factors(guess);
-  for (std::size_t i = 0; i < factors.size(); ++i) {
-    if (std::abs(expected[i] - factors[i]) > 1e-4f * expected[i]) return {};
+  for (std::uint64_t context = 1 << 6; context <= 1 << 20; context *= 2) {
+    guess.rope_scaling = {.kind = RopeScaling::Kind::kLlama3,
+                          .factor = static_cast<double>(*std::ranges::max_element(factors)),
+                          .original_context = context};
+    const std::vector<float> expected = rope_factors(guess);
+    const auto close = [](float a, float b) { return std::abs(a - b) <= 1e-4f * b; };
+    if (std::ranges::equal(factors, expected, close)) return guess.rope_scaling;
   }
-  return guess.rope_scaling;
+  return {};
 }
 
 }  // namespace pajamas::model

@@ -22,23 +22,25 @@ using Kind = RopeScaling::Kind;
               "supported: default, linear, yarn, llama3");
 }
 
-void require_range(bool good, const char* key, double value, const char* range) {
+void require_range(bool good, const std::string& key, double value, const char* range) {
   if (good) return;
   throw Error(ErrorCode::kCorruptFile, fmt::format("{} {}", value, range),
               "take config from the published model")
       .at(key);
 }
 
-// What must hold for the frequencies to be finite and positive.
-void check(const RopeScaling& s) {
-  require_range(s.factor > 0 && s.factor <= 1e6, "factor", s.factor,
-                "is not between 0 and a million");
-  require_range(s.attention_factor > 0 && s.attention_factor <= 1e6, "attention_factor",
-                s.attention_factor, "is not between 0 and a million");
-  require_range(s.beta_slow > 0 && s.beta_slow <= 1e6, "beta_slow", s.beta_slow,
-                "is not between 0 and a million");
-  require_range(s.beta_fast > 0 && s.beta_fast <= 1e6, "beta_fast", s.beta_fast,
-                "is not between 0 and a million");
+// What must hold for the frequencies to be finite and positive. `names` are the source's.
+struct ScalingNames {
+  std::string factor, attention_factor, beta_fast, beta_slow;
+};
+void check(const RopeScaling& s, const ScalingNames& names) {
+  constexpr double kMost = 1e6;
+  constexpr const char* kRange = "is not between 0 and a million";
+  require_range(s.factor > 0 && s.factor <= kMost, names.factor, s.factor, kRange);
+  require_range(s.attention_factor > 0 && s.attention_factor <= kMost, names.attention_factor,
+                s.attention_factor, kRange);
+  require_range(s.beta_fast > 0 && s.beta_fast <= kMost, names.beta_fast, s.beta_fast, kRange);
+  require_range(s.beta_slow > 0 && s.beta_slow <= kMost, names.beta_slow, s.beta_slow, kRange);
   if (s.kind != Kind::kLlama3) return;
   require_range(s.low_freq_factor > 0, "low_freq_factor", s.low_freq_factor, "is not positive");
   require_range(s.high_freq_factor > s.low_freq_factor, "high_freq_factor", s.high_freq_factor,
@@ -86,7 +88,7 @@ RopeScaling read_scaling(const JsonParams& params, std::uint64_t context) {
     require_range(s.factor > 0, "factor", s.factor, "is not positive");
     s.attention_factor = read_attention_factor(params, s.factor);
   }
-  check(s);
+  check(s, {"factor", "attention_factor", "beta_fast", "beta_slow"});
   return s;
 }
 
@@ -146,13 +148,13 @@ void read_rope(const io::GgufMetadata& metadata, ModelConfig& config) {
   if (s.kind == Kind::kYarn) {
     s.beta_fast = params.number_or("rope.scaling.yarn_beta_fast", 32);
     s.beta_slow = params.number_or("rope.scaling.yarn_beta_slow", 1);
-    with_context(params.key("rope.scaling"),
-                 [&] { require_range(s.factor > 0, "factor", s.factor, "is not positive"); });
+    require_range(s.factor > 0, params.key("rope.scaling.factor"), s.factor, "is not positive");
     s.attention_factor =
         yarn_attention_factor(s.factor) * params.number_or("rope.scaling.yarn_attn_factor", 1);
     s.truncate = metadata.find_bool(params.key("rope.scaling.yarn_truncate")).value_or(true);
   }
-  with_context(params.key("rope.scaling"), [&] { check(s); });
+  check(s, {params.key("rope.scaling.factor"), params.key("rope.scaling.yarn_attn_factor"),
+            params.key("rope.scaling.yarn_beta_fast"), params.key("rope.scaling.yarn_beta_slow")});
 }
 
 std::string describe(const RopeScaling& s) {

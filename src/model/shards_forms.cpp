@@ -134,17 +134,18 @@ Shards::Found Shards::require_entry(const std::string& name, const std::string& 
 }
 
 std::optional<StoredTensor> Shards::take(const TensorSpec& spec) {
-  if (is_mlx_) {
-    if (!find_entry(spec.mlx)) return std::nullopt;
-    return take_whole(spec, spec.mlx, spec.shape);
-  }
-  if (spec.forms.empty()) {
-    if (!find_entry(spec.hf)) return std::nullopt;
-    return take_whole(spec, spec.hf, spec.shape);
+  const std::string& whole = is_mlx_ ? spec.mlx : spec.hf;
+  if (is_mlx_ || spec.forms.empty()) {
+    const auto found = find_entry(whole);
+    if (!found) return std::nullopt;
+    return with_context(file_name(found->file),
+                        [&] { return take_whole(spec, whole, spec.shape); });
   }
   for (const HfForm& form : spec.forms) {
     const std::string name = tensor_name(form.name, spec.key.layer);
-    if (find_entry(form.mxfp4 ? name + "_blocks" : name)) return take_form(spec, form);
+    const auto found = find_entry(form.mxfp4 ? name + "_blocks" : name);
+    if (!found) continue;
+    return with_context(file_name(found->file), [&] { return take_form(spec, form); });
   }
   return std::nullopt;
 }
@@ -162,10 +163,8 @@ StoredTensor Shards::take_whole(const TensorSpec& spec, const std::string& name,
     stored = contiguous_tensor(spec.key, name, Encoding{.dtype = dtype}, weight.entry->shape,
                                std::array{weight.plane()});
   }
-  with_context(file_name(weight.file), [&] {
-    with_context(name, [&] {
-      if (stored.shape != shape) throw_shape(stored.shape, shape);
-    });
+  with_context(name, [&] {
+    if (stored.shape != shape) throw_shape(stored.shape, shape);
   });
   return stored;
 }
@@ -191,6 +190,7 @@ StoredTensor Shards::take_form(const TensorSpec& spec, const HfForm& form) {
             .at(name);
       }
       all.parts.push_back(one.parts[0]);
+      all.part_names.push_back(name);
     }
     all.shape = spec.shape;
     return all;
@@ -207,7 +207,7 @@ StoredTensor Shards::take_form(const TensorSpec& spec, const HfForm& form) {
           fmt::format("is stored as {}, which cannot be taken apart here", whole.encoding.name()),
           "use the model's BF16 checkpoint");
     }
-    StoredTensor stored{spec.key, first, whole.encoding, spec.shape, {}};
+    StoredTensor stored{spec.key, first, whole.encoding, spec.shape, {}, {}};
     if (form.kind == Kind::kAlternateColumns) {
       Part part = whole.parts[0];
       const std::uint64_t element = info(whole.encoding.dtype).block_bytes;
@@ -278,13 +278,18 @@ StoredTensor Shards::mlx_tensor(const TensorSpec& spec, const std::string& name,
   const std::string module = name.substr(0, name.rfind('.'));
   const Found scales = require_entry(module + ".scales", name);
   const auto biases = take_entry(module + ".biases");
-  const std::uint64_t rows = spec.shape.rows(), cols = spec.shape.cols();
+  const std::uint64_t cols = spec.shape.cols();
   const std::uint64_t code_bits = weight.entry->shape.cols() * 32;
   const std::uint64_t groups = scales.entry->shape.cols();
   const DType scale_type = scales.entry->dtype;
   const bool affine = biases.has_value();
+  const auto same_rows = [&](const Shape& shape) {
+    return shape.rank() == spec.shape.rank() &&
+           std::ranges::equal(shape.dims().first(shape.rank() - 1),
+                              spec.shape.dims().first(spec.shape.rank() - 1));
+  };
   const bool consistent =
-      weight.entry->shape.rows() == rows && scales.entry->shape.rows() == rows &&
+      same_rows(weight.entry->shape) && same_rows(scales.entry->shape) &&
       (affine ? scales.entry->shape == biases->entry->shape && scale_type == biases->entry->dtype &&
                     is_plain_float(scale_type)
               : scale_type == DType::kU8) &&
@@ -323,7 +328,7 @@ void Shards::check_against_config(const std::string& module, const Encoding& enc
   if (!quantization_.is_object()) return;
   const auto own = quantization_.find(module);
   const json& settings = own != quantization_.end() && own->is_object() ? *own : quantization_;
-  with_context("quantization", [&] {
+  with_context(own != quantization_.end() ? "quantization: " + module : "quantization", [&] {
     const JsonParams params(settings);
     const std::string mode = params.text_or("mode", "affine");
     const bool affine = mode == "affine";

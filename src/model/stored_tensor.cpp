@@ -95,9 +95,14 @@ std::uint64_t StoredTensor::bytes() const noexcept {
   return bytes;
 }
 
+std::pair<std::string, std::uint64_t> StoredTensor::stored_row(std::uint64_t row) const {
+  if (part_names.empty()) return {name, row};
+  return {part_names[row / rows_per_part()], row % rows_per_part()};
+}
+
 StoredTensor contiguous_tensor(TensorKey key, std::string name, const Encoding& encoding,
                                const Shape& shape, std::span<const PlaneLocation> planes) {
-  StoredTensor tensor{key, std::move(name), encoding, shape, {Part{}}};
+  StoredTensor tensor{key, std::move(name), encoding, shape, {Part{}}, {}};
   for (std::size_t p = 0; p < planes.size(); ++p) {
     tensor.parts[0][p] = planes[p];
     tensor.parts[0][p].row_step = encoding.plane_row_bytes(p, shape.cols());

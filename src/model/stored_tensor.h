@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/file.h"
@@ -32,9 +33,12 @@ struct StoredTensor {
   Shape shape;  // logical: columns are weights, whatever the planes hold
   // The rows in order, cut into equal parts: one, or one for each expert of a stack.
   std::vector<Part> parts;
+  std::vector<std::string> part_names = {};  // where each part has a name of its own
 
   std::uint64_t rows_per_part() const noexcept { return shape.rows() / parts.size(); }
   std::uint64_t bytes() const noexcept;
+  // The name under which a row is stored, and its number there.
+  std::pair<std::string, std::uint64_t> stored_row(std::uint64_t row) const;
 };
 
 // A tensor of one part whose planes lie without gaps at the given places.

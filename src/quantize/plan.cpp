@@ -88,7 +88,9 @@ void sum_up(PlannedOutput& output, const model::ModelConfig& config) {
 std::vector<PlannedTensor> choose(const PlanInput& input, const Recipe& recipe,
                                   std::span<const model::TensorSpec> specs,
                                   std::vector<Choice> choices, std::vector<std::string>& notes) {
-  settle_stored(recipe, input.stored, specs, choices);
+  for (std::string& note : settle_stored(recipe, input.stored, specs, choices)) {
+    notes.push_back(std::move(note));
+  }
   for (std::string& note : raise_types(recipe, input.config, specs, choices)) {
     notes.push_back(std::move(note));
   }

@@ -31,7 +31,8 @@ bool parse_mlx_type(std::string_view type, TypeOverride& override) {
   }
   const auto dash = type.find("-g");
   const auto bits = find_mlx_method(type.substr(0, dash));
-  if (!bits || (type != "bf16" && *bits == 16)) return false;
+  // MLX's names in its own spelling: BF16 and MXFP4 are GGUF's.
+  if (!bits || (type != "bf16" && *bits == 16) || type.substr(0, dash).size() > 4) return false;
   override.mlx_bits = *bits;
   if (dash == std::string_view::npos) return true;
   int group = 0;

@@ -71,9 +71,11 @@ using StoredEncodings = std::map<model::TensorKey, Encoding>;
 
 // Takes account of weights that are stored with loss: those that stay as they are are taken over
 // bit for bit, MXFP4 experts stay MXFP4, and what would be quantized a second time is refused
-// unless the recipe allows it. Throws Error{kUsage} saying from what to what.
-void settle_stored(const Recipe& recipe, const StoredEncodings& stored,
-                   std::span<const model::TensorSpec> tensors, std::span<Choice> choices);
+// unless the recipe allows it. Returns what is quantized a second time, a sentence for each kind.
+// Throws Error{kUsage} saying from what to what.
+std::vector<std::string> settle_stored(const Recipe& recipe, const StoredEncodings& stored,
+                                       std::span<const model::TensorSpec> tensors,
+                                       std::span<Choice> choices);
 
 // The recipe's flags for mixtures of experts and alternating attention: raises types, each by a
 // step of the format's ladder. Returns what was changed and why, a sentence each.

@@ -49,11 +49,14 @@ void require_finite(const model::Checkpoint& checkpoint, const model::StoredTens
   const std::size_t bad = codec::first_non_finite(values);
   if (bad == values.size()) return;
   const std::uint64_t cols = tensor.shape.cols();
+  const std::uint64_t bad_row = first + bad / cols;
+  const auto [name, row] = tensor.stored_row(bad_row);
+  const model::Part& part = tensor.parts[bad_row / tensor.rows_per_part()];
   throw Error(ErrorCode::kCorruptFile,
-              fmt::format("weight {} of row {} is {}", bad % cols, first + bad / cols, values[bad]),
+              fmt::format("weight {} of row {} is {}", bad % cols, row, values[bad]),
               "the model is damaged: download or convert it again")
-      .at(tensor.name)
-      .at(printable(checkpoint.files()[tensor.parts[0][0].file].path().native(), 300));
+      .at(name)
+      .at(printable(checkpoint.files()[part[0].file].path().native(), 300));
 }
 
 void require_finite(const model::Checkpoint& checkpoint, const kernels::KernelTable& kernels,

@@ -35,9 +35,11 @@ Encoding mxfp4_of(Format format) noexcept {
 
 }  // namespace
 
-void settle_stored(const Recipe& recipe, const StoredEncodings& stored,
-                   std::span<const model::TensorSpec> tensors, std::span<Choice> choices) {
-  std::map<std::string, std::size_t> second;  // "Q4_K to Q3_K": how many
+std::vector<std::string> settle_stored(const Recipe& recipe, const StoredEncodings& stored,
+                                       std::span<const model::TensorSpec> tensors,
+                                       std::span<Choice> choices) {
+  // "Q4_K to Q3_K": how many, refused and allowed.
+  std::map<std::string, std::size_t> second, allowed;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const auto found = stored.find(tensors[i].key);
     if (found == stored.end() || !loses(found->second)) continue;
@@ -50,6 +52,7 @@ void settle_stored(const Recipe& recipe, const StoredEncodings& stored,
       continue;  // nothing more is lost
     } else if (recipe.allow_requantize) {
       choice.reason += fmt::format("; a second time, from {}", from.name());
+      ++allowed[fmt::format("{} to {}", from.name(), choice.encoding.name())];
     } else if (from.is_mxfp4() && tensors[i].is_stack() && !choice.overridden) {
       take_over(mxfp4_of(recipe.format),
                 "stored as MXFP4: kept bit for bit; --allow-requantize opens it to the method",
@@ -59,6 +62,12 @@ void settle_stored(const Recipe& recipe, const StoredEncodings& stored,
     }
   }
   if (!second.empty()) throw_second_loss(second);
+  std::vector<std::string> notes;
+  for (const auto& [pair, count] : allowed) {
+    notes.push_back(fmt::format("{}: {} tensor{} quantized a second time, {}",
+                                format_name(recipe.format), count, count == 1 ? "" : "s", pair));
+  }
+  return notes;
 }
 
 std::vector<std::string> tell_substitutions(const Recipe& recipe, std::span<const Choice> choices) {

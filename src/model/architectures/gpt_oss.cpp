@@ -121,6 +121,8 @@ class GptOss final : public Architecture {
           .at("swiglu_limit");
     }
     write_decoder(config, metadata);
+    // What is not said is taken for what the published models have.
+    if (config.rope_scaling.truncate) metadata.add("gpt-oss.rope.scaling.yarn_truncate", true);
     metadata.add("gpt-oss.attention.sliding_window",
                  static_cast<std::uint32_t>(config.sliding_window));
   }
