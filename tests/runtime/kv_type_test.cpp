@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -104,7 +105,7 @@ TEST(KvType, HalvesDecodeToTheirExactValues) {
   decode_kv({KvType::kF16, 1 << 16}, bytes, out);
   for (std::uint32_t i = 0; i < 1 << 16; ++i) {
     const float exact = f16_to_float(static_cast<std::uint16_t>(i));
-    ASSERT_EQ(std::memcmp(&out[i], &exact, sizeof(exact)), 0) << i;
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(out[i]), std::bit_cast<std::uint32_t>(exact)) << i;
   }
 }
 
