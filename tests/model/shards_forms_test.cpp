@@ -333,6 +333,9 @@ TEST(Fp8Forms, RefusesTilesThatDoNotFit) {
     m.tensors[kStem + "gate_up_proj_scale_inv"].shape = {3, 1, 4};
   });
   broken(ErrorCode::kCorruptFile, kGood, [](ModelFolder& m) {
+    m.add(kStem + "gate_up_proj_scale_inv", DType::kF32, {3, 3, 2}, Bytes(3, 3, 8).data);
+  });
+  broken(ErrorCode::kCorruptFile, kGood, [](ModelFolder& m) {
     m.tensors[kStem + "gate_up_proj_scale_inv"].shape = {3, 4};
   });
   broken(ErrorCode::kCorruptFile, kGood,
