@@ -266,7 +266,7 @@ for label, changes, key in (
         ("tied-text", dict(tie_word_embeddings="no"), "tie_word_embeddings"),
         ("sliding-window", dict(use_sliding_window=True, max_window_layers=0), "sliding_window"),
         ("activation", dict(hidden_act="gelu"), "hidden_act"),
-        ("rope-scaling", dict(rope_scaling={"type": "yarn", "factor": 4.0}), "rope_scaling"),
+        ("rope-scaling", dict(rope_scaling={"type": "dynamic", "factor": 4.0}), "rope_scaling"),
         ("quantized-already", dict(quantization_config={"quant_method": "gptq", "bits": 4}),
          "quantization_config")):
     DIRECTORIES[f"config-{label}"] = (config(**changes), ["config.json", key])

@@ -263,6 +263,21 @@ inline Vector look_up(__m512i codes, Vector values, const float* x, Vector sum) 
   return multiply_add(_mm512_permutexvar_ps(codes, values), load(x), sum);
 }
 
+// Sixteen bytes of neighbouring nibbles, lowest first. Eight codes a word: each goes to eight
+// lanes, every lane shifts its own down.
+inline Vector add_ordered(const std::byte* from, Vector values, const float* x,
+                          Vector sum) noexcept {
+  const __m512i words =
+      _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  const __m512i shifts =
+      _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+  const __m512i front = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+  const __m512i back = _mm512_setr_epi32(2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+  sum = look_up(_mm512_srlv_epi32(_mm512_permutexvar_epi32(front, words), shifts), values, x, sum);
+  return look_up(_mm512_srlv_epi32(_mm512_permutexvar_epi32(back, words), shifts), values, x + 16,
+                 sum);
+}
+
 template <>
 inline Vector add_block<PackedQ4_K>(const PackedRows& p, std::size_t row, std::size_t col,
                                     Vector sum) noexcept {
@@ -294,18 +309,49 @@ inline Vector add_block<PackedAffine<4>>(const PackedRows& p, std::size_t row, s
   const Vector values =
       values_of_codes(scale_at(p.scale_type, p.plane[1] + row * p.plane_row_bytes[1], group),
                       scale_at(p.scale_type, p.plane[2] + row * p.plane_row_bytes[2], group));
-  const auto* codes =
-      reinterpret_cast<const __m128i*>(p.plane[0] + row * p.plane_row_bytes[0] + col / 2);
-  const __m512i words = _mm512_broadcast_i32x4(_mm_loadu_si128(codes));
-  // Eight codes a word: each goes to eight lanes, every lane shifts its own down.
-  const __m512i shifts =
-      _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
-  const __m512i front = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
-  const __m512i back = _mm512_setr_epi32(2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
-  const float* x = p.x + col;
-  sum = look_up(_mm512_srlv_epi32(_mm512_permutexvar_epi32(front, words), shifts), values, x, sum);
-  return look_up(_mm512_srlv_epi32(_mm512_permutexvar_epi32(back, words), shifts), values, x + 16,
-                 sum);
+  return add_ordered(p.plane[0] + row * p.plane_row_bytes[0] + col / 2, values, p.x + col, sum);
+}
+
+// The sixteen values of an MXFP4 group, and of Q4_0.
+inline Vector mxfp4_group(float step) noexcept {
+  const Vector values = _mm512_setr_ps(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
+  return multiply(values, splat(step));
+}
+inline Vector q4_0_group(float step) noexcept {
+  const Vector values = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+  return multiply(values, splat(step));
+}
+
+// Sixteen bytes: the low nibbles are the first sixteen columns, the high ones the rest.
+inline Vector add_nibbles(const std::byte* qs, Vector values, const float* x, Vector sum) noexcept {
+  const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(qs)));
+  sum = look_up(bytes, values, x, sum);
+  return look_up(_mm512_srli_epi32(bytes, 4), values, x + 16, sum);
+}
+
+template <>
+inline Vector add_block<PackedMxfp4Block>(const PackedRows& p, std::size_t row, std::size_t col,
+                                          Vector sum) noexcept {
+  using Block = codec::BlockMXFP4;
+  const std::byte* block = block_at<Block>(p, row, col / 32);
+  return add_nibbles(block + offsetof(Block, qs), mxfp4_group(mxfp4_step(block[0])), p.x + col,
+                     sum);
+}
+
+template <>
+inline Vector add_block<PackedQ4_0>(const PackedRows& p, std::size_t row, std::size_t col,
+                                    Vector sum) noexcept {
+  using Block = codec::BlockQ4_0;
+  const std::byte* block = block_at<Block>(p, row, col / 32);
+  return add_nibbles(block + offsetof(Block, qs), q4_0_group(half_at(block)), p.x + col, sum);
+}
+
+template <>
+inline Vector add_block<PackedMxfp4Planes>(const PackedRows& p, std::size_t row, std::size_t col,
+                                           Vector sum) noexcept {
+  const std::byte scale = p.plane[1][row * p.plane_row_bytes[1] + col / 32];
+  return add_ordered(p.plane[0] + row * p.plane_row_bytes[0] + col / 2,
+                     mxfp4_group(mxfp4_step(scale)), p.x + col, sum);
 }
 #endif
 
