@@ -24,6 +24,21 @@ namespace {
               fmt::format("supported: {}", known));
 }
 
+// Weights and biases that each expert has of its own.
+bool of_experts(Role role) noexcept {
+  switch (role) {
+    case Role::kExpertGate:
+    case Role::kExpertUp:
+    case Role::kExpertDown:
+    case Role::kExpertGateBias:
+    case Role::kExpertUpBias:
+    case Role::kExpertDownBias:
+      return true;
+    default:
+      return false;
+  }
+}
+
 TensorSpec spec_of(const RoleSpec& role, int layer, const ModelConfig& config) {
   return {{role.role, layer, -1},
           role.shape(config),
@@ -97,7 +112,8 @@ std::uint64_t active_parameter_count(const ModelConfig& config) {
     if (tensor.key.role == Role::kTokenEmbedding && !config.tied_output) {
       count += config.hidden;  // one row of it
     } else {
-      count += tensor.is_stack() ? elements / config.experts * config.experts_used : elements;
+      count +=
+          of_experts(tensor.key.role) ? elements / config.experts * config.experts_used : elements;
     }
   }
   return count;

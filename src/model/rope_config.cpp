@@ -109,6 +109,16 @@ const char* kind_name(Kind kind) {
 
 }  // namespace
 
+namespace {
+
+// YaRN divides by the logarithm of the base.
+void check_base(const ModelConfig& config, const std::string& key) {
+  if (config.rope_scaling.kind != Kind::kYarn) return;
+  require_range(config.rope_theta > 1, key, config.rope_theta, "is not above 1, which YaRN needs");
+}
+
+}  // namespace
+
 void read_rope(const json& object, ModelConfig& config) {
   const JsonParams params(object);
   const json* theta_from = &object;
@@ -130,6 +140,7 @@ void read_rope(const json& object, ModelConfig& config) {
   // The older spelling wins where a file has both; it is reported as missing where it has neither.
   if (params.has("rope_theta")) theta_from = &object;
   config.rope_theta = JsonParams(*theta_from).number("rope_theta");
+  check_base(config, "rope_theta");
 }
 
 void read_rope(const io::GgufMetadata& metadata, ModelConfig& config) {
@@ -155,6 +166,7 @@ void read_rope(const io::GgufMetadata& metadata, ModelConfig& config) {
   }
   check(s, {params.key("rope.scaling.factor"), params.key("rope.scaling.yarn_attn_factor"),
             params.key("rope.scaling.yarn_beta_fast"), params.key("rope.scaling.yarn_beta_slow")});
+  check_base(config, params.key("rope.freq_base"));
 }
 
 std::string describe(const RopeScaling& s) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -158,6 +159,55 @@ TEST_F(Execute, LeavesNothingWhenStopped) {
     EXPECT_EQ(error.code(), ErrorCode::kInterrupted);
   }
   EXPECT_EQ(entries(wanted[0].output.parent_path()), 0u);
+}
+
+// All rows of one tensor, a string a plane.
+std::array<std::string, Encoding::kMaxPlanes> stored_bytes(const model::Checkpoint& checkpoint,
+                                                           const model::StoredTensor& tensor) {
+  std::array<std::string, Encoding::kMaxPlanes> bytes;
+  Planes planes;
+  for (std::size_t p = 0; p < tensor.encoding.planes(); ++p) {
+    bytes[p].resize(tensor.shape.rows() * tensor.encoding.plane_row_bytes(p, tensor.shape.cols()));
+    planes.plane[p] = std::as_writable_bytes(std::span(bytes[p]));
+  }
+  checkpoint.read_rows(tensor, 0, tensor.shape.rows(), planes);
+  return bytes;
+}
+
+// The checkpoint interleaves gate and up, and both formats store them apart: every nibble and every
+// scale is there again, wherever the format keeps it.
+TEST_F(Execute, Mxfp4ExpertsStayBitForBitAtAnyNumberOfThreads) {
+  const fs::path source = fs::path(PAJAMAS_SOURCE_DIR) / "models/tiny-gpt-oss";
+  const auto wanted = recipes("one", "Q4_0", "4bit");
+  const std::string one = quantize(source, wanted, 1);
+  EXPECT_TRUE(one == quantize(source, recipes("three", "Q4_0", "4bit"), 3));
+
+  const model::Checkpoint original = model::Checkpoint::open(source);
+  const model::Checkpoint gguf = model::Checkpoint::open(wanted[0].output);
+  const model::Checkpoint mlx = model::Checkpoint::open(wanted[1].output);
+  std::size_t experts = 0;
+  for (const model::StoredTensor& tensor : original.tensors()) {
+    if (tensor.encoding != Encoding::mxfp4()) continue;
+    ++experts;
+    const auto from = stored_bytes(original, tensor);
+    ASSERT_EQ(mlx.get(tensor.key).encoding, Encoding::mxfp4());
+    EXPECT_TRUE(stored_bytes(mlx, mlx.get(tensor.key)) == from) << tensor.name;
+    ASSERT_EQ(gguf.get(tensor.key).encoding, Encoding{DType::kMXFP4});
+    const std::string blocks = stored_bytes(gguf, gguf.get(tensor.key))[0];
+    ASSERT_EQ(blocks.size(), from[1].size() * 17);
+    const auto nibble = [](char byte, std::size_t high) {
+      return static_cast<unsigned char>(byte) >> 4 * high & 15;
+    };
+    for (std::size_t b = 0; b < from[1].size(); ++b) {
+      ASSERT_EQ(blocks[b * 17], from[1][b]) << tensor.name;
+      for (std::size_t i = 0; i < 32; ++i) {
+        ASSERT_EQ(nibble(blocks[b * 17 + 1 + i % 16], i / 16),
+                  nibble(from[0][b * 16 + i / 2], i % 2))
+            << tensor.name << " block " << b << " column " << i;
+      }
+    }
+  }
+  EXPECT_EQ(experts, 12u);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -23,7 +24,7 @@ std::vector<float> there_and_back(const kernels::KernelTable& kernels, const KvR
   ByteBuffer bytes(count * row.bytes);
   encode_kv(kernels, row, values, bytes);
   FloatBuffer decoded(count * row.stored);
-  decode_kv(kernels, row, bytes, decoded);
+  decode_kv(row, bytes, decoded);
   std::vector<float> out;
   for (std::size_t i = 0; i < count; ++i) {
     const auto one = std::span(decoded).subspan(i * row.stored, row.dim);
@@ -101,10 +102,10 @@ TEST(KvType, HalvesDecodeToTheirExactValues) {
     std::memcpy(bytes.data() + 2 * i, &half, sizeof(half));
   }
   FloatBuffer out(1 << 16);
-  decode_kv(kernels::best_kernels(), {KvType::kF16, 1 << 16}, bytes, out);
+  decode_kv({KvType::kF16, 1 << 16}, bytes, out);
   for (std::uint32_t i = 0; i < 1 << 16; ++i) {
     const float exact = f16_to_float(static_cast<std::uint16_t>(i));
-    ASSERT_EQ(std::memcmp(&out[i], &exact, sizeof(exact)), 0) << i;
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(out[i]), std::bit_cast<std::uint32_t>(exact)) << i;
   }
 }
 
@@ -117,12 +118,26 @@ TEST(KvType, ThreeBitsLieWhereTheHeaderSays) {
     const std::uint16_t scale = float_to_f16(numbers.normal());
     std::memcpy(block, &scale, sizeof(scale));
     FloatBuffer out(32);
-    decode_kv(kernels::best_kernels(), {KvType::kQ3_0, 32}, std::as_bytes(std::span(block)), out);
+    decode_kv({KvType::kQ3_0, 32}, std::as_bytes(std::span(block)), out);
     for (unsigned i = 0; i < 32; ++i) {
       const int low = block[2 + i % 8] >> (i / 8 * 2) & 3;
       const int high = block[10 + i % 4] >> (i / 4) & 1;
       ASSERT_EQ(out[i], f16_to_float(scale) * static_cast<float>((high << 2 | low) - 4)) << i;
     }
+  }
+}
+
+TEST(KvType, StoredFormatsDecodeAsTheirDefinitionDoes) {
+  for (const KvTypeInfo& type : kKvTypes) {
+    if (!type.type) continue;
+    const KvRow row(type.id, 96);
+    Numbers numbers(10);
+    ByteBuffer bytes(50 * row.bytes);
+    encode_kv(kernels::best_kernels(), row, numbers.normals(50 * 96), bytes);
+    FloatBuffer out(50 * row.stored), exact(50 * row.stored);
+    decode_kv(row, bytes, out);
+    codec::decode_rows({*type.type}, {{bytes}}, row.stored, exact);
+    EXPECT_EQ(out, exact) << type.name;
   }
 }
 
@@ -135,11 +150,11 @@ TEST(KvType, StoredRowsAreStoredAgainUnchanged) {
     for (int round = 0; round < 50; ++round) {
       encode_kv(kernels::best_kernels(), row, numbers.normals(32), bytes);
       FloatBuffer decoded(32);
-      decode_kv(kernels::best_kernels(), row, bytes, decoded);
+      decode_kv(row, bytes, decoded);
       if (info(type).rotated) kernels::hadamard(decoded);
       encode_kv(kernels::best_kernels(), row, decoded, again);
       FloatBuffer twice(32);
-      decode_kv(kernels::best_kernels(), row, again, twice);
+      decode_kv(row, again, twice);
       if (info(type).rotated) kernels::hadamard(twice);
       EXPECT_LT(relative_rms(twice, decoded), 1e-3) << info(type).name;
     }

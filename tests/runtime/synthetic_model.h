@@ -52,7 +52,7 @@ class SyntheticWeights final : public WeightStore {
   WeightLease acquire(model::TensorKey key) const override {
     const Matrix& matrix = matrices_.at(key);
     WeightView view{{DType::kF32}, matrix.rows, matrix.cols, {}};
-    view.planes.plane[0] = std::as_bytes(std::span(matrix.values));
+    view.planes[0] = {std::as_bytes(std::span(matrix.values)), matrix.cols * sizeof(float), 0};
     return {view, nullptr};
   }
   const std::vector<float>& values(model::Role role, int layer = -1) const {

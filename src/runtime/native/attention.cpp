@@ -60,8 +60,7 @@ class TileAttention {
     if (row_.type == KvType::kF32) return reinterpret_cast<const float*>(rows.data());
     const std::size_t count = part.last - part.first;
     buffer.resize(KvBlock::kPositions * row_.stored);
-    decode_kv(kernels_, row_, rows.first(count * row_.bytes),
-              std::span(buffer).first(count * row_.stored));
+    decode_kv(row_, rows.first(count * row_.bytes), std::span(buffer).first(count * row_.stored));
     return buffer.data();
   }
 

@@ -16,8 +16,7 @@
 namespace pajamas::runtime {
 namespace {
 
-constexpr std::size_t kQ3Values = 32;
-constexpr std::size_t kQ3Bytes = 14;
+constexpr std::size_t kBlock = 32;
 constexpr float kMaxF16 = 65504;
 
 // Nearest code of 3 bits, as a signed number.
@@ -33,11 +32,11 @@ struct Q3Fit {
 };
 Q3Fit q3_fit(const float* x, float step) noexcept {
   constexpr std::size_t kSums = 8;  // side by side, for the compiler's vectors
-  float codes[kQ3Values];
+  float codes[kBlock];
   float xq[kSums] = {}, qq[kSums] = {}, errors[kSums] = {};
   const float inverse = 1 / step;
-  for (std::size_t i = 0; i < kQ3Values; ++i) codes[i] = q3_code(x[i] * inverse);
-  for (std::size_t i = 0; i < kQ3Values; i += kSums) {
+  for (std::size_t i = 0; i < kBlock; ++i) codes[i] = q3_code(x[i] * inverse);
+  for (std::size_t i = 0; i < kBlock; i += kSums) {
     for (std::size_t j = 0; j < kSums; ++j) {
       xq[j] += x[i + j] * codes[i + j];
       qq[j] += codes[i + j] * codes[i + j];
@@ -50,7 +49,7 @@ Q3Fit q3_fit(const float* x, float step) noexcept {
   }
   const float d = std::clamp(product / square, -kMaxF16, kMaxF16);
   Q3Fit fit{f16_to_float(float_to_f16(d)), 0};
-  for (std::size_t i = 0; i < kQ3Values; i += kSums) {
+  for (std::size_t i = 0; i < kBlock; i += kSums) {
     for (std::size_t j = 0; j < kSums; ++j) {
       const float error = x[i + j] - fit.d * codes[i + j];
       errors[j] += error * error;
@@ -64,7 +63,7 @@ Q3Fit q3_fit(const float* x, float step) noexcept {
 // it stands out.
 float q3_scale(const float* x) noexcept {
   float top = 0;
-  for (std::size_t i = 0; i < kQ3Values; ++i) {
+  for (std::size_t i = 0; i < kBlock; ++i) {
     if (std::abs(x[i]) > std::abs(top)) top = x[i];
   }
   if (std::abs(top) < 1e-6f) return 0;  // float16 has no such scales
@@ -79,7 +78,7 @@ float q3_scale(const float* x) noexcept {
 void encode_q3(const float* x, std::byte* out) noexcept {
   const float d = q3_scale(x);
   std::uint8_t low[8] = {}, high[4] = {};
-  for (std::size_t i = 0; i < kQ3Values; ++i) {
+  for (std::size_t i = 0; i < kBlock; ++i) {
     const auto code = static_cast<unsigned>(d == 0 ? 4 : static_cast<int>(q3_code(x[i] / d)) + 4);
     low[i % 8] = static_cast<std::uint8_t>(low[i % 8] | (code & 3u) << (i / 8 * 2));
     high[i % 4] = static_cast<std::uint8_t>(high[i % 4] | (code >> 2) << (i / 4));
@@ -88,6 +87,14 @@ void encode_q3(const float* x, std::byte* out) noexcept {
   std::memcpy(out, &scale, sizeof(scale));
   std::memcpy(out + 2, low, sizeof(low));
   std::memcpy(out + 10, high, sizeof(high));
+}
+
+template <class Code>
+void scale_codes(std::uint16_t scale, const Code (&codes)[kBlock], int bias, float* out) noexcept {
+  const float d = f16_to_float(scale);
+  for (std::size_t i = 0; i < kBlock; ++i) {
+    out[i] = d * static_cast<float>(static_cast<int>(codes[i]) - bias);
+  }
 }
 
 // Eight codes at a time, in the bytes of a word.
@@ -99,16 +106,45 @@ void decode_q3(const std::byte* from, float* out) noexcept {
   std::memcpy(&low, from + 2, sizeof(low));
   std::memcpy(&high, from + 10, sizeof(high));
   constexpr std::uint64_t kOnes = 0x01010101u;
-  std::uint8_t codes[kQ3Values];
+  std::uint8_t codes[kBlock];
   for (unsigned run = 0; run < 4; ++run) {
     const std::uint64_t top = ((high >> (2 * run)) & kOnes) | ((high >> (2 * run + 1)) & kOnes)
                                                                   << 32;
     const std::uint64_t eight = ((low >> (2 * run)) & 0x0303030303030303u) | top << 2;
     std::memcpy(codes + 8 * run, &eight, sizeof(eight));
   }
-  const float d = f16_to_float(scale);
-  for (std::size_t i = 0; i < kQ3Values; ++i) {
-    out[i] = d * static_cast<float>(static_cast<int>(codes[i]) - 4);
+  scale_codes(scale, codes, 4, out);
+}
+
+// The same values as codec::decode_rows, which goes by way of a general block: attention reads the
+// whole cache for every token.
+void decode_q4(const std::byte* from, float* out) noexcept {
+  std::uint16_t scale;
+  std::uint64_t pairs[2];
+  std::memcpy(&scale, from, sizeof(scale));
+  std::memcpy(pairs, from + 2, sizeof(pairs));
+  constexpr std::uint64_t kNibbles = 0x0F0F0F0F0F0F0F0Fu;
+  std::uint8_t codes[kBlock];
+  for (unsigned run = 0; run < 4; ++run) {
+    const std::uint64_t eight = (pairs[run % 2] >> (run / 2 * 4)) & kNibbles;
+    std::memcpy(codes + 8 * run, &eight, sizeof(eight));
+  }
+  scale_codes(scale, codes, 8, out);
+}
+
+void decode_q8(const std::byte* from, float* out) noexcept {
+  std::uint16_t scale;
+  std::int8_t codes[kBlock];
+  std::memcpy(&scale, from, sizeof(scale));
+  std::memcpy(codes, from + 2, sizeof(codes));
+  scale_codes(scale, codes, 0, out);
+}
+
+template <auto kDecode>
+void decode_blocks(const KvRow& row, std::span<const std::byte> rows,
+                   std::span<float> out) noexcept {
+  for (std::size_t i = 0; i < out.size() / kBlock; ++i) {
+    kDecode(rows.data() + i * info(row.type).block_bytes, out.data() + i * kBlock);
   }
 }
 
@@ -161,8 +197,8 @@ void encode_kv(const kernels::KernelTable& kernels, const KvRow& row, std::span<
     broken.push_back(i);
   }
   if (row.type == KvType::kQ3_0) {
-    for (std::size_t i = 0; i < prepared.size() / kQ3Values; ++i) {
-      encode_q3(prepared.data() + i * kQ3Values, out.data() + i * kQ3Bytes);
+    for (std::size_t i = 0; i < prepared.size() / kBlock; ++i) {
+      encode_q3(prepared.data() + i * kBlock, out.data() + i * info(row.type).block_bytes);
     }
   } else {
     kernels.encode_rows({*info(row.type).type}, prepared, {}, prepared.size(), {{out}});
@@ -172,16 +208,19 @@ void encode_kv(const kernels::KernelTable& kernels, const KvRow& row, std::span<
   }
 }
 
-void decode_kv(const kernels::KernelTable& kernels, const KvRow& row,
-               std::span<const std::byte> rows, std::span<float> out) {
-  if (row.type == KvType::kF16) return decode_halves(rows, out);
-  if (row.type == KvType::kQ3_0) {
-    for (std::size_t i = 0; i < out.size() / kQ3Values; ++i) {
-      decode_q3(rows.data() + i * kQ3Bytes, out.data() + i * kQ3Values);
-    }
-    return;
+void decode_kv(const KvRow& row, std::span<const std::byte> rows, std::span<float> out) noexcept {
+  switch (row.type) {
+    case KvType::kF16:
+      return decode_halves(rows, out);
+    case KvType::kQ8_0:
+      return decode_blocks<decode_q8>(row, rows, out);
+    case KvType::kQ4_0:
+      return decode_blocks<decode_q4>(row, rows, out);
+    case KvType::kQ3_0:
+      return decode_blocks<decode_q3>(row, rows, out);
+    default:
+      return to_floats(*info(row.type).type, rows, out);
   }
-  kernels.decode_rows({*info(row.type).type}, {{rows}}, out.size(), out);
 }
 
 }  // namespace pajamas::runtime

@@ -1,0 +1,328 @@
+// The router's choice and the experts' mixture against float64, and how experts are leased.
+#include "runtime/native/experts.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "codec/codec.h"
+#include "model/model_folder.h"
+#include "runtime/numbers.h"
+
+namespace pajamas::runtime {
+namespace {
+
+using model::Role;
+using model::RouterKind;
+using Vector = std::vector<double>;
+
+struct Chosen {
+  std::vector<std::uint32_t> experts;
+  Vector weights;
+};
+
+// The definition, in float64.
+Chosen choose(const model::ModelConfig& config, const Vector& scores) {
+  std::vector<std::uint32_t> order(scores.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return scores[a] > scores[b]; });
+  order.resize(config.experts_used);
+  std::sort(order.begin(), order.end());
+  double sum = 0;
+  const bool over_chosen =
+      config.router == RouterKind::kTopThenSoftmax || config.router_renormalises;
+  for (std::uint32_t e = 0; e < scores.size(); ++e) {
+    if (!over_chosen || std::ranges::count(order, e) > 0) sum += std::exp(scores[e]);
+  }
+  Chosen chosen{order, {}};
+  for (const std::uint32_t e : order) chosen.weights.push_back(std::exp(scores[e]) / sum);
+  return chosen;
+}
+
+// The difference to the largest score is rounded to float before its exponential is taken.
+void expect_choice(const model::ModelConfig& config, const std::vector<float>& scores) {
+  const Chosen exact = choose(config, Vector(scores.begin(), scores.end()));
+  std::vector<float> work = scores;
+  std::vector<std::uint32_t> experts(config.experts_used);
+  std::vector<float> weights(config.experts_used);
+  choose_experts(config, work, experts, weights);
+  ASSERT_EQ(experts, exact.experts);
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    ASSERT_NEAR(static_cast<double>(weights[i]), exact.weights[i], 5e-6 * exact.weights[i] + 1e-40);
+  }
+}
+
+struct Router {
+  RouterKind kind;
+  bool renormalises;
+};
+constexpr Router kRouters[] = {{RouterKind::kSoftmaxThenTop, true},
+                               {RouterKind::kSoftmaxThenTop, false},
+                               {RouterKind::kTopThenSoftmax, true},
+                               {RouterKind::kTopThenSoftmax, false}};
+
+TEST(ChooseExperts, EqualsTheDefinition) {
+  Numbers numbers(3);
+  for (const auto& [kind, renormalises] : kRouters) {
+    for (const auto& [experts, used] :
+         {std::pair{8u, 2u}, {128u, 8u}, {32u, 4u}, {5u, 5u}, {3u, 1u}}) {
+      model::ModelConfig config;
+      config.experts = experts;
+      config.experts_used = used;
+      config.router = kind;
+      config.router_renormalises = renormalises;
+      for (const float scale : {1.0f, 12.0f}) {
+        for (int i = 0; i < 20; ++i) expect_choice(config, numbers.normals(experts, scale));
+      }
+    }
+  }
+}
+
+TEST(ChooseExperts, OfEqualScoresTheFirstIsChosen) {
+  model::ModelConfig config;
+  config.experts = 6;
+  config.experts_used = 3;
+  for (const auto& [kind, renormalises] : kRouters) {
+    config.router = kind;
+    config.router_renormalises = renormalises;
+    expect_choice(config, {1, 1, 1, 1, 1, 1});
+    expect_choice(config, {0, 2, 1, 2, 1, 1});
+    expect_choice(config, {-5, -5, 7, -5, -5, -5});
+    expect_choice(config, {0.0f, -0.0f, 0.0f, -0.0f, 0, 0});
+  }
+}
+
+// All weights of a tensor, decoded by the formats' definition.
+Vector all_values(const model::Checkpoint& checkpoint, Role role, int layer) {
+  const model::StoredTensor& tensor = checkpoint.get({role, layer});
+  const std::uint64_t rows = tensor.shape.rows(), cols = tensor.shape.cols();
+  std::vector<std::byte> bytes[Encoding::kMaxPlanes];
+  Planes planes;
+  ConstPlanes stored;
+  for (std::size_t p = 0; p < tensor.encoding.planes(); ++p) {
+    bytes[p].resize(rows * tensor.encoding.plane_row_bytes(p, cols));
+    planes.plane[p] = bytes[p];
+    stored.plane[p] = bytes[p];
+  }
+  checkpoint.read_rows(tensor, 0, rows, planes);
+  std::vector<float> values(rows * cols);
+  codec::decode_rows(tensor.encoding, stored, cols, values);
+  return {values.begin(), values.end()};
+}
+
+// A mixture of experts by its definition, one token and one weight at a time.
+class NaiveMixture {
+ public:
+  NaiveMixture(const model::Checkpoint& checkpoint, int layer) : config_(checkpoint.config()) {
+    for (const Role role :
+         {Role::kRouter, Role::kExpertGate, Role::kExpertUp, Role::kExpertDown, Role::kRouterBias,
+          Role::kExpertGateBias, Role::kExpertUpBias, Role::kExpertDownBias}) {
+      if (checkpoint.find({role, layer}) != nullptr) {
+        values_[role] = all_values(checkpoint, role, layer);
+      }
+    }
+  }
+
+  Vector operator()(const Vector& x) const {
+    const Chosen chosen =
+        choose(config_, product(Role::kRouter, Role::kRouterBias, 0, config_.experts, x));
+    Vector out(config_.hidden);
+    for (std::size_t i = 0; i < chosen.experts.size(); ++i) {
+      const std::uint32_t e = chosen.experts[i];
+      const Vector gate =
+          product(Role::kExpertGate, Role::kExpertGateBias, e, config_.expert_ffn, x);
+      const Vector up = product(Role::kExpertUp, Role::kExpertUpBias, e, config_.expert_ffn, x);
+      Vector inner(config_.expert_ffn);
+      for (std::size_t r = 0; r < inner.size(); ++r) inner[r] = activation(gate[r], up[r]);
+      const Vector y = product(Role::kExpertDown, Role::kExpertDownBias, e, config_.hidden, inner);
+      for (std::size_t c = 0; c < out.size(); ++c) out[c] += chosen.weights[i] * y[c];
+    }
+    return out;
+  }
+
+  mutable std::size_t clamped = 0;
+
+ private:
+  double activation(double gate, double up) const {
+    if (config_.activation == model::Activation::kSwiGlu) return gate / (1 + std::exp(-gate)) * up;
+    const double g = std::min(gate, config_.swiglu_limit);
+    const double u = std::clamp(up, -config_.swiglu_limit, config_.swiglu_limit);
+    clamped += g != gate || u != up ? 1u : 0u;
+    return (u + 1) * g / (1 + std::exp(-1.702 * g));
+  }
+  Vector product(Role matrix, Role bias, std::size_t expert, std::size_t rows,
+                 const Vector& x) const {
+    const double* w = values_.at(matrix).data() + expert * rows * x.size();
+    Vector out(rows);
+    for (std::size_t r = 0; r < rows; ++r) {
+      out[r] = std::inner_product(x.begin(), x.end(), w + r * x.size(), 0.0);
+    }
+    if (const auto b = values_.find(bias); b != values_.end()) {
+      for (std::size_t r = 0; r < rows; ++r) out[r] += b->second[expert * rows + r];
+    }
+    return out;
+  }
+
+  const model::ModelConfig& config_;
+  std::map<Role, Vector> values_;
+};
+
+class MixExperts : public testing::TestWithParam<const char*> {};
+
+INSTANTIATE_TEST_SUITE_P(Models, MixExperts, testing::Values("tiny-qwen3-moe", "tiny-gpt-oss"),
+                         [](const auto& model) {
+                           std::string name = model.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+TEST_P(MixExperts, EqualsTheDefinitionHoweverItIsComputed) {
+  const std::string path = std::string(PAJAMAS_SOURCE_DIR "/models/") + GetParam();
+  const MappedWeights weights(model::Checkpoint::open(path));
+  const std::size_t hidden = weights.config().hidden;
+  const TaskPool one(1), three(3);
+  constexpr std::size_t kRows = 11;  // an expert gets up to that many
+  // Wide enough that gpt-oss's limits are met.
+  const std::vector<float> x = Numbers(9).normals(kRows * hidden, 4);
+  for (const int layer : {0, static_cast<int>(weights.config().layers) - 1}) {
+    const NaiveMixture naive(weights.checkpoint(), layer);
+    Vector exact;
+    for (std::size_t m = 0; m < kRows; ++m) {
+      const auto row = std::span(x).subspan(m * hidden, hidden);
+      const Vector y = naive(Vector(row.begin(), row.end()));
+      exact.insert(exact.end(), y.begin(), y.end());
+    }
+    EXPECT_EQ(naive.clamped > 0, std::string_view(GetParam()) == "tiny-gpt-oss");
+    double largest = 0;
+    for (const double v : exact) largest = std::max(largest, std::abs(v));
+    for (const kernels::KernelTable* table : kernels::all_kernels()) {
+      if (!table->supported(cpu_features())) continue;
+      std::vector<float> together(x.size(), 77.0f);
+      mix_experts({*table, three}, weights, layer, {x, kRows}, together);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        ASSERT_NEAR(static_cast<double>(together[i]), exact[i], 3e-6 * largest)
+            << table->name << " layer " << layer << " at " << i;
+      }
+      std::vector<float> apart(x.size());
+      for (std::size_t m = 0; m < kRows;) {
+        const std::size_t count = std::min<std::size_t>(1 + m % 6, kRows - m);
+        mix_experts({*table, one}, weights, layer,
+                    {std::span(x).subspan(m * hidden, count * hidden), count},
+                    std::span(apart).subspan(m * hidden, count * hidden));
+        m += count;
+      }
+      EXPECT_EQ(apart, together) << table->name;
+    }
+  }
+}
+
+// One element of a leased view, where the view says that it lies; `used` grows to its end.
+std::string element(const WeightView& view, std::size_t p, std::uint64_t row, std::uint64_t offset,
+                    std::uint64_t size, std::uint64_t& used) {
+  const WeightPlane& plane = view.planes[p];
+  const std::uint64_t begin = row * plane.row_step + offset;
+  used = std::max(used, begin + size);
+  if (begin + size > plane.bytes.size()) return "outside of the view";
+  return {reinterpret_cast<const char*>(plane.bytes.data()) + begin, size};
+}
+
+void expect_leases(const MappedWeights& weights, const test::Experts& experts, bool transposed) {
+  for (const auto& [role, name] : test::kExpertRoles) {
+    const test::Bytes& b = experts.of(role);
+    for (std::uint64_t e = 0; e < b.experts; ++e) {
+      const WeightLease lease = weights.acquire({role, 0, static_cast<int>(e)});
+      const WeightView& view = lease.view();
+      ASSERT_EQ(view.rows, b.rows);
+      ASSERT_EQ(view.cols, b.row_bytes / 2);
+      ASSERT_EQ(view.planes[0].col_step != 0, transposed);
+      std::uint64_t used = 0;
+      for (std::uint64_t r = 0; r < view.rows; ++r) {
+        for (std::uint64_t c = 0; c < view.cols; ++c) {
+          const std::uint64_t offset = c * (transposed ? view.planes[0].col_step : 2);
+          ASSERT_EQ(element(view, 0, r, offset, 2, used), b.element(e, r, c)) << name << e;
+        }
+      }
+      EXPECT_EQ(used, view.planes[0].bytes.size());
+    }
+  }
+}
+
+constexpr test::TinyShape kShape{3, 96, 160};
+
+TEST(AcquireExpert, FromOneTensorForEachAndFromHalves) {
+  const test::Experts experts(kShape);
+  test::ModelFolder each(test::tiny_moe_config("qwen3_moe", kShape));
+  store_each(experts, each);
+  expect_leases(MappedWeights(each.open()), experts, false);
+  test::ModelFolder halves(test::tiny_moe_config("qwen3_moe", kShape));
+  store_halves(experts, halves);
+  expect_leases(MappedWeights(halves.open()), experts, false);
+}
+
+// As MLX has it: one tensor, one part.
+TEST(AcquireExpert, FromAWholeStack) {
+  const test::Experts experts(kShape);
+  test::ModelFolder folder(test::tiny_moe_config("qwen3_moe", kShape));
+  folder.config["quantization"] = {{"group_size", 64}, {"bits", 4}};
+  for (const auto& [role, name] : test::kExpertRoles) {
+    const test::Bytes& b = experts.of(role);
+    folder.add(std::string("model.layers.0.mlp.switch_mlp.") + name + ".weight", DType::kBF16,
+               {b.experts, b.rows, b.row_bytes / 2}, b.data);
+  }
+  const MappedWeights weights(folder.open());
+  EXPECT_EQ(weights.checkpoint().get({Role::kExpertUp, 0}).parts.size(), 1u);
+  expect_leases(weights, experts, false);
+  const WeightLease all = weights.acquire({Role::kExpertUp, 0});
+  EXPECT_EQ(all.view().rows, 3 * 96u);
+}
+
+TEST(AcquireExpert, FromATransposedStack) {
+  const test::Experts experts(kShape);
+  test::ModelFolder folder(test::tiny_moe_config("gpt_oss", kShape));
+  const test::ExpertBiases biases(kShape);
+  store_transposed(experts, folder);
+  store_biases(kShape, biases, folder);
+  const MappedWeights weights(folder.open());
+  expect_leases(weights, experts, true);
+  for (const auto& [role, b] : {std::pair{Role::kExpertGateBias, &biases.gate},
+                                {Role::kExpertUpBias, &biases.up},
+                                {Role::kExpertDownBias, &biases.down}}) {
+    for (std::uint64_t e = 0; e < 3; ++e) {
+      const WeightLease lease = weights.acquire({role, 0, static_cast<int>(e)});
+      const std::uint64_t step = std::max<std::uint64_t>(2, lease.view().planes[0].col_step);
+      ASSERT_EQ(lease.view().rows, 1u);
+      std::uint64_t used = 0;
+      for (std::uint64_t c = 0; c < lease.view().cols; ++c) {
+        ASSERT_EQ(element(lease.view(), 0, 0, c * step, 2, used), b->element(0, e, c));
+      }
+      EXPECT_EQ(used, lease.view().planes[0].bytes.size());
+    }
+  }
+}
+
+TEST(AcquireExpert, FromInterleavedMxfp4) {
+  const test::Mxfp4Experts experts(kShape);
+  test::ModelFolder folder(test::tiny_moe_config("gpt_oss", kShape));
+  store_mxfp4(kShape, experts, folder);
+  store_biases(kShape, test::ExpertBiases(kShape), folder);
+  const MappedWeights weights(folder.open());
+  for (const auto& [role, name] : test::kExpertRoles) {
+    const test::Mxfp4Bytes& b = experts.of(role);
+    for (std::uint64_t e = 0; e < 3; ++e) {
+      const WeightLease lease = weights.acquire({role, 0, static_cast<int>(e)});
+      std::uint64_t used[2] = {};
+      for (std::uint64_t r = 0; r < b.codes.rows; ++r) {
+        ASSERT_EQ(element(lease.view(), 0, r, 0, b.codes.row_bytes, used[0]), b.codes.row(e, r));
+        ASSERT_EQ(element(lease.view(), 1, r, 0, b.scales.row_bytes, used[1]), b.scales.row(e, r));
+      }
+      EXPECT_EQ(used[0], lease.view().planes[0].bytes.size());
+      EXPECT_EQ(used[1], lease.view().planes[1].bytes.size());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pajamas::runtime
