@@ -128,9 +128,13 @@ void read_rope(const json& object, ModelConfig& config) {
     with_context(key, [&] {
       const JsonParams inside(*nested);
       if (inside.has("rope_theta")) theta_from = nested;
-      if (config.rope_scaling.kind == Kind::kNone) {
-        config.rope_scaling = read_scaling(inside, config.context_length);
+      const RopeScaling scaling = read_scaling(inside, config.context_length);
+      if (scaling.kind == Kind::kNone) return;
+      if (config.rope_scaling.kind != Kind::kNone && config.rope_scaling != scaling) {
+        throw Error(ErrorCode::kCorruptFile, "contradicts rope_parameters",
+                    "take config from the published model");
       }
+      config.rope_scaling = scaling;
     });
   }
   if (number_or(params, "partial_rotary_factor", 1) != 1) {

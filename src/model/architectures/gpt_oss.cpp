@@ -1,5 +1,7 @@
 // gpt-oss: experts in MXFP4 with gate and up interleaved, attention sinks, sliding windows in every
 // other layer, YaRN. Source: transformers' modeling_gpt_oss and llama.cpp's converter.
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -84,6 +86,12 @@ class GptOss final : public Architecture {
     const char* used =
         params.has("num_experts_per_tok") ? "num_experts_per_tok" : "experts_per_token";
     read_experts(json, {count, used, "intermediate_size"}, config);
+    if (params.count_or("experts_per_token", kMaxExperts, config.experts_used) !=
+        config.experts_used) {
+      throw Error(ErrorCode::kCorruptFile, "contradicts num_experts_per_tok",
+                  "take config from the published model")
+          .at("experts_per_token");
+    }
     if (params.has("swiglu_limit")) config.swiglu_limit = params.number("swiglu_limit");
     if (!(config.swiglu_limit > 0)) {
       throw Error(ErrorCode::kCorruptFile, "is not positive").at("swiglu_limit");
@@ -163,8 +171,11 @@ class GptOss final : public Architecture {
     std::vector<bool> sliding;
     for (const nlohmann::json& type : *types) {
       if (type != "sliding_attention" && type != "full_attention") {
-        throw Error(ErrorCode::kUnsupported,
-                    "holds something else than sliding_attention and full_attention")
+        throw Error(
+            ErrorCode::kUnsupported,
+            fmt::format(
+                "{} is not supported, only sliding_attention and full_attention",
+                printable(type.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), 40)))
             .at("layer_types");
       }
       sliding.push_back(type == "sliding_attention");
