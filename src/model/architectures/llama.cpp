@@ -11,9 +11,9 @@ namespace {
 
 using namespace roles;
 
-constexpr RoleSpec kRoles[] = {kTokenEmbedding, kAttnNorm, kAttnQ,   kAttnK, kAttnV,
-                               kAttnOutput,     kFfnNorm,  kFfnGate, kFfnUp, kFfnDown,
-                               kOutputNorm,     kOutput};
+constexpr RoleSpec kRoles[] = {kTokenEmbedding, kAttnNorm,   kAttnQ,      kAttnK,
+                               kAttnV,          kAttnOutput, kFfnNorm,    kFfnGate,
+                               kFfnUp,          kFfnDown,    kOutputNorm, kOutput};
 
 class Llama final : public Architecture {
  public:
