@@ -35,7 +35,7 @@ inline Effort effort_for(const Encoding& encoding) noexcept {
         effort.affine = {1, 0, 0, false, 0, 1, 0.5f, false, 1};
         return effort;
       default:
-        effort.pairs = {0, 15, 4, 5};
+        effort.pairs = {0, 16, 4, 5};
         return effort;
     }
   }
