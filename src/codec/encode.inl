@@ -8,7 +8,8 @@ struct Effort {
   SymmetricSearch symmetric;
   AffineSearch affine;
   BlockSearch block;
-  PairSearch pairs;  // instead of `affine` where `above` is not 0
+  PhaseSearch phases;  // of a group that stores its own step and offset
+  PairSearch pairs;    // for those that choose from few
 };
 
 inline Effort effort_for(const Encoding& encoding) noexcept {
@@ -22,17 +23,19 @@ inline Effort effort_for(const Encoding& encoding) noexcept {
         effort.affine = {0.9f, 0, 1, false, 18, 1, 0.5f, false, 1};
         return effort;
       case 4:
-        effort.affine = {1, 0, 1, false, 16, 1, 0.5f, false, 1};
+        effort.phases = {0.8f, 1.12f, 12, 0, 5};
+        effort.affine = {1, 0, 0, false, 2, 1, 0.5f, false, 1};
         return effort;
       case 5:
-        effort.affine = {1, 0, 1, false, 14, 0.8f, 0.4f, false, 1};
+        effort.phases = {0.92f, 1.14f, 14, 1, 5};
+        effort.affine = {1, 0, 0, false, 0, 1, 0.5f, false, 1};
         return effort;
       case 6:
-        effort.affine = {1, 0, 1, false, 16, 1, 0.5f, false, 1};
+        effort.phases = {0.98f, 1.12f, 17, 1, 6};
+        effort.affine = {1, 0, 0, false, 0, 1, 0.5f, false, 1};
         return effort;
       default:
-        effort.affine = {1, 0, 1, false, 16, 1, 0.5f, false, 1};
-        if (encoding.dtype == DType::kBF16) effort.pairs = {0, 5, 1};
+        effort.pairs = {0, 16, 4, 5};
         return effort;
     }
   }
@@ -47,23 +50,31 @@ inline Effort effort_for(const Encoding& encoding) noexcept {
       effort.symmetric = {119.0f, 0.5f, 18, false, 1};
       return effort;
     case DType::kQ4_1:
-      effort.affine = {1, 0, 1, false, 30, 1, 0.5f, false, 0};
+      effort.phases = {0.8f, 1.15f, 12, 0, 5};
+      effort.affine = {1, 0, 0, false, 2, 1, 0.5f, false, 1};
       return effort;
     case DType::kQ5_1:
-      effort.affine = {1, 0, 1, false, 30, 1.2f, 0.6f, false, 1};
+      effort.phases = {0.9f, 1.15f, 12, 1, 5};
+      effort.affine = {1, 0, 0, false, 2, 1, 0.5f, false, 1};
       return effort;
     case DType::kQ2_K:
       effort.affine = {1, 0.1f, 5, true, 8, 0.4f, 0.2f, true, 0};
-      effort.block = {3, 0.06f, 2, 1};
+      effort.block = {2, 0.06f, 1, 1};
+      effort.pairs = {2, 5, 1, 3};
       return effort;
     case DType::kQ3_K:
       effort.symmetric = {2.75f, 0.25f, 8, true, 1};
       effort.block = {3, 0.03f, 0, 1};
       return effort;
     case DType::kQ4_K:
+      effort.affine = {1, 0, 1, false, 12, 0.8f, 0.4f, true, 0};
+      effort.block = {2, 0.03f, 0, 1};
+      effort.pairs = {5, 12, 1, 5};
+      return effort;
     case DType::kQ5_K:
-      effort.affine = {1, 0, 1, false, 22, 0.8f, 0.4f, true, 0};
-      effort.block = {2, 0.02f, 2, 3};
+      effort.affine = {1, 0, 1, false, 16, 0.8f, 0.4f, true, 0};
+      effort.block = {4, 0.03f, 1, 1};
+      effort.pairs = {9, 20, 2, 6};
       return effort;
     default:  // Q6_K
       effort.symmetric = {27.5f, 0.4f, 13, true, 0};
@@ -142,11 +153,13 @@ inline StoredFit fit_tile(Tile& t, const Grid& grid, const Effort& effort) {
   if (grid.e2m1) return store_e2m1<kWeighted>(t);
   if (grid.has_offset()) {
     centre<kWeighted>(t);
-    if (effort.pairs.above != 0) return store_pairs<kWeighted>(t, grid, effort.pairs);
-    if (grid.groups() == 1) return store_affine<kWeighted>(t, grid, effort.affine);
+    if (grid.groups() == 1) {
+      if (grid.max_code == 255) return store_pairs<kWeighted>(t, grid, effort.pairs);
+      return store_affine<kWeighted>(t, grid, effort.phases, effort.affine);
+    }
     const AffineFit ideal =
         fit_affine<kWeighted>(t, static_cast<float>(grid.max_code), effort.affine);
-    return store_scales_and_mins<kWeighted>(t, grid, ideal, effort.block);
+    return store_scales_and_mins<kWeighted>(t, grid, ideal, effort.block, effort.pairs);
   }
   const SymmetricFit ideal = fit_symmetric<kWeighted>(
       t, static_cast<float>(grid.min_code), static_cast<float>(grid.max_code), effort.symmetric);

@@ -2,7 +2,7 @@
 // Included by codec/rows.inl.
 #pragma once
 
-#include "codec/fit_group.inl"
+#include "codec/fit_phase.inl"
 
 // What a tile's fit decides, a lane a group; d and m are equal in the lanes of one block and, like
 // the weights, in units of t.unit.
@@ -55,9 +55,24 @@ struct StepLimits {
   Lanes operator()(const Lanes& step) const { return max(min(step, most), least); }
 };
 
+// Which steps' phases are looked at before the walk, and what is then tried in full.
+struct PhaseSearch {
+  float narrowest, widest;  // steps, relative to the one that spans the range
+  int steps;                // 0: no phases, or up to kMostPhases
+  int turns;  // offsets a whole step apart on both sides of the one that centres the codes
+  int tries;  // of the most promising, kShortlist at most
+};
+constexpr int kShortlist = 6;
+
+// The same where steps cannot be chosen so finely: `below` places under the start, `steps` in all.
+struct PairSearch {
+  int below, steps, turns, tries;
+};
+
 // The step and offset, as stored, that fit best under the codes that the search comes across.
 template <bool kWeighted>
-inline StoredFit store_affine(const Tile& t, const Grid& grid, const AffineSearch& search) {
+inline StoredFit store_affine(const Tile& t, const Grid& grid, const PhaseSearch& phases,
+                              const AffineSearch& search) {
   const DType type = grid.scale_type;
   const auto high = static_cast<float>(grid.max_code);
   const Lanes inv_w = inverse(t.sum_w);
@@ -79,6 +94,29 @@ inline StoredFit store_affine(const Tile& t, const Grid& grid, const AffineSearc
     consider_step(s, stored(t, type, limited(s.xq * inv)));
   };
   const auto snap = [&](const Lanes& step) { return stored(t, type, limited(step)); };
+  if (phases.steps > 0) {
+    const Range range = range_of(t);
+    const Lanes spans = (range.high - range.low) * splat(1 / high);
+    consider(sums_at<kWeighted>(t, inverse(snap(spans)), range.low, 0, high));
+    Shortlist<kShortlist> list;
+    const auto snap_offset = [&](const Lanes& offset) {
+      return stored(t, type, offset + t.mean) - t.mean;
+    };
+    Lanes steps[kMostPhases];
+    for (int i = 0; i < phases.steps; ++i) {
+      const float part = phases.narrowest + (phases.widest - phases.narrowest) *
+                                                static_cast<float>(i) /
+                                                static_cast<float>(phases.steps - 1);
+      steps[i] = snap(spans * splat(part));
+    }
+    offer_steps<kWeighted>(
+        t, range, high, steps, phases.steps, [&](int) { return phases.turns; }, snap_offset, list);
+    for (int i = 0; i < phases.tries; ++i) {
+      const Candidate& c = list.at[i];
+      const Sums s = sums_at<kWeighted>(t, inverse(c.step), c.offset, 0, high);
+      consider(s);
+    }
+  }
   search_affine<kWeighted>(t, high, search, best.d, from, snap, consider);
   consider(sums_at<kWeighted>(t, inverse(best.d), from, 0, high));
   for (int i = 1; i <= 2 * search.neighbours; ++i) {
@@ -90,36 +128,36 @@ inline StoredFit store_affine(const Tile& t, const Grid& grid, const AffineSearc
   return best;
 }
 
-// Pairs of storable steps and offsets: steps from `below` places under the one that just spans the
-// range to `above` it, and for each the `offsets` places on both sides of what centres it.
-struct PairSearch {
-  int below, above, offsets;
-};
-
-// For grids so fine that a BF16 step or offset is coarse beside a code.
+// For grids so fine that a BF16 step is coarse beside a code: every BF16 step (of a finer type
+// those as far apart) from the one that spans the range upward.
 template <bool kWeighted>
 inline StoredFit store_pairs(const Tile& t, const Grid& grid, const PairSearch& search) {
   const DType type = grid.scale_type;
   const auto high = static_cast<float>(grid.max_code);
+  const int places = type == DType::kBF16 ? 1 : type == DType::kF16 ? 8 : 0x10000;
   const StepLimits limited(t, grid);
-  Lanes least = splat(4), most = splat(-4);
-  for (int k = 0; k < t.n; ++k) {
-    least = min(least, load(t.x + k * kLanes));
-    most = max(most, load(t.x + k * kLanes));
-  }
-  const Lanes spans = to_stored(type, limited((most - least) * splat(1 / high)) * t.unit);
-  const Lanes middle = t.mean + splat(0.5f) * (least + most);
+  const Range range = range_of(t);
+  const Lanes spans = to_stored(type, limited((range.high - range.low) * splat(1 / high)) * t.unit);
   StoredFit best = store_offset<kWeighted>(t, grid);
-  for (int i = -search.below; i <= search.above; ++i) {
-    const Lanes moved = i == 0 ? spans : stored_neighbour(type, spans, i);
-    const Lanes step = limited(moved * t.inv_unit);
-    const Lanes centred = to_stored(type, (middle - step * splat(0.5f * high)) * t.unit);
-    for (int j = -search.offsets; j <= search.offsets; ++j) {
-      const Lanes offset = j == 0 ? centred : stored_neighbour(type, centred, j);
-      StoredFit now{step, offset * t.inv_unit, splat(1), splat(1), splat(0)};
-      now.error = error_at<kWeighted>(t, step, now.m - t.mean, 0, high);
-      keep_where(now.error < best.error, now, best);
-    }
+  Shortlist<kShortlist> list;
+  const auto snap = [&](const Lanes& offset) { return stored(t, type, offset + t.mean) - t.mean; };
+  Lanes steps[kMostPhases];
+  for (int i = 0; i < search.steps; ++i) {
+    const int away = i - search.below;
+    const Lanes moved = away == 0 ? spans : stored_neighbour(type, spans, away * places);
+    steps[i] = limited(moved * t.inv_unit);
+  }
+  // A step wider by a place leaves room for the codes to move by one or two.
+  const auto turns = [&](int i) {
+    const int room = 1 + 3 * i / 4;
+    return room < search.turns ? room : search.turns;
+  };
+  offer_steps<kWeighted>(t, range, high, steps, search.steps, turns, snap, list);
+  for (int i = 0; i < search.tries; ++i) {
+    const Candidate& c = list.at[i];
+    StoredFit now{c.step, c.offset + t.mean, splat(1), splat(1), splat(0)};
+    now.error = error_at<kWeighted>(t, c.step, c.offset, 0, high);
+    keep_where(now.error < best.error, now, best);
   }
   return best;
 }
@@ -299,26 +337,78 @@ inline void refit_d_and_m(const Tile& t, const Grid& grid, const StoredFit& fit,
   m = select(good, new_m, fit.m);
 }
 
+// Under given d and m every group has a few dozen pairs of scale and minimum that are nearly as
+// good as the best: looks at the phases of the scales next to the present ones, and tries the most
+// promising pairs.
+template <bool kWeighted>
+inline void search_pairs(const Tile& t, const Grid& grid, const PairSearch& search,
+                         StoredFit& best) {
+  const auto high = static_cast<float>(grid.max_code);
+  const Lanes inv_d = inverse(best.d), inv_m = inverse(best.m), inv_w = inverse(t.sum_w);
+  Range range = range_of(t);
+  range.low = min(range.low, splat(0) - t.mean);
+  const auto to_min = [&](const Lanes& offset) {
+    return to_code((offset + t.mean) * inv_m, 0, grid.max_min);
+  };
+  const auto snap = [&](const Lanes& offset) { return best.m * to_min(offset) - t.mean; };
+  Shortlist<kShortlist> list;
+  Lanes steps[kMostPhases];
+  const Lanes start = best.scale - splat(static_cast<float>(search.below));
+  for (int i = 0; i < search.steps; ++i) {
+    const Lanes scale = clamp(start + splat(static_cast<float>(i)), grid.min_scale, grid.max_scale);
+    steps[i] = best.d * scale;
+  }
+  offer_steps<kWeighted>(
+      t, range, high, steps, search.steps, [&](int) { return search.turns; }, snap, list);
+  const auto consider = [&](const Sums& s, const Lanes& scale, const Lanes& min_code) {
+    StoredFit now{best.d, best.m, scale, min_code, splat(0)};
+    now.error = error_under(t, s, now.d * scale, now.m * min_code - t.mean);
+    keep_where(now.error < best.error, now, best);
+  };
+  for (int i = 0; i < search.tries; ++i) {
+    const Candidate& c = list.at[i];
+    const Sums s = sums_at<kWeighted>(t, inverse(c.step), c.offset, 0, high);
+    const Lanes scale = to_code(c.step * inv_d, grid.min_scale, grid.max_scale);
+    consider(s, scale, to_min(c.offset));
+    consider(s, scale, to_min(splat(0) - c.step * s.q * inv_w));
+    // Least squares under these codes.
+    const Lanes var = s.qq - s.q * s.q * inv_w;
+    const Lanes free = s.xq * select(splat(1e-6f) * s.qq < var, inverse(var), splat(0));
+    const Lanes near = to_code(free * inv_d, grid.min_scale, grid.max_scale);
+    consider(s, near, to_min(splat(0) - best.d * near * s.q * inv_w));
+  }
+}
+
 template <bool kWeighted>
 inline StoredFit store_scales_and_mins(const Tile& t, const Grid& grid, const AffineFit& ideal,
-                                       const BlockSearch& search) {
+                                       const BlockSearch& search, const PairSearch& pairs) {
   const int groups = grid.groups();
   const Lanes zero = splat(0);
   const Lanes most_step = block_max(ideal.step, groups);
   const Lanes most_min = block_max(max(zero - (ideal.offset + t.mean), zero), groups);
   const Lanes d0 = most_step / splat(static_cast<float>(grid.max_scale));
   const Lanes m0 = zero - most_min / splat(static_cast<float>(grid.max_min));
+  const Lanes least = splat(smallest_stored(grid.scale_type)) * t.inv_unit;
   StoredFit best{zero, zero, zero, zero, splat(1e30f)};
   for (int i = 0; i < search.starts; ++i) {
     const int away = (i + 1) / 2;  // 0, 1, 1, 2, 2: in turn to both sides
     const float factor = 1 + search.spread * static_cast<float>(away) * (i % 2 ? 1 : -1);
-    Lanes d = stored(t, grid.scale_type, d0 * splat(factor));
-    Lanes m = stored(t, grid.scale_type, m0 * splat(factor));
+    // Not 0 where F16's smallest is too large: it may still serve.
+    Lanes d = max(stored(t, grid.scale_type, d0 * splat(factor)), least);
+    Lanes m = min(stored(t, grid.scale_type, m0 * splat(factor)), zero - least);
+    d = select(zero < d0, d, zero);
+    m = select(m0 < zero, m, zero);
     for (int round = 0; round <= search.rounds; ++round) {
       const StoredFit now = search_scales_and_mins<kWeighted>(t, grid, d, m, ideal, search.reach);
       keep_better_blocks(now, groups, best);
       if (round < search.rounds) refit_d_and_m<kWeighted>(t, grid, now, d, m);
     }
   }
+  search_pairs<kWeighted>(t, grid, pairs, best);
+  StoredFit now = best;
+  refit_d_and_m<kWeighted>(t, grid, best, now.d, now.m);
+  now.error = error_at<kWeighted>(t, now.d * now.scale, now.m * now.min - t.mean, 0,
+                                  static_cast<float>(grid.max_code));
+  keep_better_blocks(now, groups, best);
   return best;
 }

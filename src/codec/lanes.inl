@@ -13,6 +13,7 @@ constexpr int kPieces = kLanes * 4 / PJ_VECTOR_BYTES;
 typedef float FloatVector __attribute__((vector_size(PJ_VECTOR_BYTES)));
 typedef float UnalignedVector __attribute__((vector_size(PJ_VECTOR_BYTES), aligned(4), may_alias));
 typedef std::int32_t IntVector __attribute__((vector_size(PJ_VECTOR_BYTES)));
+typedef std::uint32_t UnsignedVector __attribute__((vector_size(PJ_VECTOR_BYTES)));
 
 #define PJ_EACH_PIECE for (int i = 0; i < kPieces; ++i)
 
@@ -108,6 +109,12 @@ inline IntLanes as_bits(const Lanes& a) {
 inline Lanes from_bits(const IntLanes& a) {
   Lanes r;
   PJ_EACH_PIECE r.p[i] = (FloatVector)a.p[i];
+  return r;
+}
+
+inline Lanes to_floats(const IntLanes& a) {
+  Lanes r;
+  PJ_EACH_PIECE r.p[i] = __builtin_convertvector(a.p[i], FloatVector);
   return r;
 }
 

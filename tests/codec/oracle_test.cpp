@@ -32,18 +32,17 @@ std::vector<Encoding> oracle_encodings() {
 // reasons are in docs/encoders.md.
 double allowed_excess(const Encoding& encoding) {
   if (encoding.is_affine()) {
-    constexpr double kByBits[] = {0.005, 0.005, 0.009, 0.011, 0.027, 0.0, 0.033};
+    constexpr double kByBits[] = {0.004, 0.005, 0.005, 0.005, 0.007, 0.0, 0.008};
     return kByBits[encoding.bits - 2];
   }
   switch (encoding.dtype) {
-    case DType::kQ4_1:
-      return 0.006;
-    case DType::kQ4_K:
-      return 0.007;
+    case DType::kQ5_0:
     case DType::kQ5_1:
-      return 0.011;
-    case DType::kQ5_K:
-      return 0.016;
+      return 0.0025;
+    case DType::kQ4_1:
+    case DType::kQ2_K:
+    case DType::kQ4_K:
+      return 0.0035;
     default:
       return 0.005;
   }
