@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test: release build, ASan and UBSan build, interop with the stock peers, short fuzzing.
-# Installs what is missing first; a second run uses what is there. At most 25 minutes on 2 cores.
+# Installs what is missing first; a second run uses what is there. About half an hour on 2 cores.
 #
 #   ./test.sh                    everything
 #   ./test.sh interop            some stages: release, asan, interop, fuzz
