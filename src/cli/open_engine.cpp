@@ -27,7 +27,8 @@ void add_backend_option(CLI::App& command, std::string& name) {
 
 std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const TaskPool& pool,
                                              const kernels::KernelTable& kernels,
-                                             std::uint64_t positions, runtime::KvType kv_type) {
+                                             std::uint64_t positions, runtime::KvType kv_type,
+                                             runtime::Activations activations) {
   const std::uint64_t needed =
       runtime::CpuEngine::memory_for(checkpoint.config(), positions, kv_type);
   const std::uint64_t limit = memory_limit_bytes();
@@ -40,7 +41,8 @@ std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const
         .at(printable(checkpoint.path().native(), 300));
   }
   return std::make_unique<runtime::CpuEngine>(
-      std::make_unique<runtime::MappedWeights>(std::move(checkpoint)), pool, kernels, kv_type);
+      std::make_unique<runtime::MappedWeights>(std::move(checkpoint)), pool, kernels, kv_type,
+      activations);
 }
 
 void throw_bad_weight(const std::vector<std::string>& models, const TaskPool& pool,

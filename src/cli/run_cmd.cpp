@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/output.h"
 #include "base/system.h"
+#include "cli/activations_option.h"
 #include "cli/answer_printer.h"
 #include "cli/command.h"
 #include "cli/kv_option.h"
@@ -49,6 +50,7 @@ struct Options {
   std::string backend = "cpu";
   std::string kernels;
   std::string kv_cache = "f32";
+  std::string activations;
   std::string stats;
 };
 
@@ -200,7 +202,8 @@ void run_model(const Options& options, Context& context) {
   const text::Tokenizer tokenizer = make_tokenizer(assets);
   const std::uint64_t positions = context_of(options, checkpoint.config(), *context.progress);
   const std::unique_ptr<runtime::Engine> engine =
-      open_engine(std::move(checkpoint), pool, kernels, positions, kv_type);
+      open_engine(std::move(checkpoint), pool, kernels, positions, kv_type,
+                  activations_of(options.activations));
   const double load_seconds = seconds_now() - start;
 
   const std::vector<std::int32_t> prompt =
@@ -267,6 +270,7 @@ void add_run(CLI::App& app, Context& context) {
   add_backend_option(*command, options->backend);
   add_kernels_option(*command, options->kernels);
   add_kv_cache_option(*command, options->kv_cache);
+  add_activations_option(*command, options->activations, "int8");
   command->add_option("--stats", options->stats, "Write tokens, rates and memory as JSON")
       ->type_name("FILE.json");
   command->footer(
