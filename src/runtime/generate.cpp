@@ -85,6 +85,7 @@ void TextSession::run(std::span<const BatchRow> rows, std::span<float> logits,
 void TextSession::run_prompt(std::span<float> logits, const StopFlag& stop,
                              const OnPrompt& on_prompt) {
   std::vector<BatchRow> batch;
+  if (on_prompt) on_prompt(0, tokens_.size() - engine_.length(live_));
   for (std::size_t done = engine_.length(live_); done < tokens_.size(); done += batch.size()) {
     batch.clear();
     const std::size_t end = std::min(tokens_.size(), done + engine_.max_batch());
@@ -92,7 +93,7 @@ void TextSession::run_prompt(std::span<float> logits, const StopFlag& stop,
       batch.push_back({live_, static_cast<std::uint32_t>(i), tokens_[i], i + 1 == tokens_.size()});
     }
     run(batch, end == tokens_.size() ? logits : std::span<float>(), stop);
-    if (on_prompt) on_prompt(batch.size());
+    if (on_prompt) on_prompt(batch.size(), tokens_.size() - end);
   }
 }
 

@@ -37,8 +37,9 @@ struct GenerateResult {
   double generation_tokens_per_second() const noexcept;  // of the tokens after the first; 0: none
 };
 
-// Told how many tokens of the prompt have run since the last call.
-using OnPrompt = std::function<void(std::uint64_t)>;
+// Told how many tokens of the prompt have run since the last call and how many are left to run;
+// the first call comes before anything has.
+using OnPrompt = std::function<void(std::uint64_t, std::uint64_t)>;
 using OnToken = std::function<void(std::int32_t)>;
 
 // A text that is continued, changed and continued again; of the keys and values of one time, those
