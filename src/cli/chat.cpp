@@ -43,7 +43,9 @@ class Chat {
     fmt::print(stderr, "{}\n", paint(fmt::format("({})", text), Colour::kDim));
   }
 
-  std::string prompt() const { return fmt::format("[{}] > ", session_.fill()); }
+  std::string prompt() const {
+    return paint(fmt::format("[{}]", session_.fill()), Colour::kDim) + " > ";
+  }
 
   // One line and what follows from it; false: the chat ends.
   bool read() {
@@ -125,8 +127,9 @@ class Chat {
 }  // namespace
 
 void chat(RunModel& model, Context& context) {
-  context.stop.check();
-  Chat(model, context).run(model.options().prompt);
+  Chat chat(model, context);
+  context.stop.check();  // Ctrl-C while the model was loaded ends the program
+  chat.run(model.options().prompt);
 }
 
 }  // namespace pajamas::cli

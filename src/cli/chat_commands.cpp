@@ -19,6 +19,15 @@ namespace {
 
 void show(std::string_view text) { fmt::print(stderr, "{}", text); }
 
+// Line by line, without what would act on the terminal: it may be from a file.
+void show_lines(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    show(printable(text.substr(0, end), 4000) + "\n");
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
 std::filesystem::path path_of(std::string_view command, std::string_view argument) {
   if (argument.empty()) {
     throw Error(ErrorCode::kUsage, fmt::format("/{} needs a file", command),
@@ -49,8 +58,7 @@ constexpr std::array kCommands{
     Command{"system", "[TEXT]", "show the system message or set it (\"\" for none)",
             [](ChatSession& chat, std::string_view text) {
               if (text.empty()) {
-                show(chat.system().empty() ? "there is no system message" : chat.system());
-                show("\n");
+                show_lines(chat.system().empty() ? "there is no system message" : chat.system());
               } else {
                 chat.set_system(is_quoted_nothing(text) ? std::string() : std::string(text));
               }

@@ -2,6 +2,7 @@
 #include <histedit.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <clocale>
 #include <cstdio>
@@ -16,6 +17,23 @@ namespace {
 
 constexpr char kEscape = '\1';  // stands around what of a prompt takes no columns
 constexpr std::wstring_view kPasteEnd = L"\x1b[201~";
+
+// `prompt` with its colours (ESC [ ... m) between marks, which libedit does not count as columns.
+std::string with_marks(std::string_view prompt) {
+  std::string marked;
+  while (!prompt.empty()) {
+    const std::size_t begin = std::min(prompt.find('\x1b'), prompt.size());
+    marked += prompt.substr(0, begin);
+    prompt.remove_prefix(begin);
+    if (prompt.empty()) break;
+    const std::size_t size = std::min(prompt.find('m'), prompt.size() - 1) + 1;
+    marked += kEscape;
+    marked += prompt.substr(0, size);
+    marked += kEscape;
+    prompt.remove_prefix(size);
+  }
+  return marked;
+}
 
 // The text of a paste as text: one kind of line end, and nothing that would act on the terminal.
 std::wstring cleaned(std::wstring_view pasted) {
@@ -82,7 +100,7 @@ class LineEditor final : public LineSource {
   bool ready() const { return ready_; }
 
   Line read(const std::string& prompt) override {
-    prompt_ = prompt;
+    prompt_ = with_marks(prompt);
     end_ = Line::End::kLine;
     partial_ = {};
     left_.clear();
@@ -129,6 +147,8 @@ class LineEditor final : public LineSource {
           end_ = Line::End::kEnded;
           break;
         case ChatSignals::Event::kResized:
+          (void)std::fputs("\r\x1b[J", out_);  // libedit draws all of it again
+          (void)std::fflush(out_);
           ::el_resize(editor_);
           ::el_set(editor_, EL_REFRESH);
           break;
