@@ -146,14 +146,15 @@ class LineEditor final : public LineSource {
         case ChatSignals::Event::kEnd:
           end_ = Line::End::kEnded;
           break;
-        case ChatSignals::Event::kResized:
-          (void)std::fputs("\r\x1b[J", out_);  // libedit draws all of it again
-          (void)std::fflush(out_);
-          ::el_resize(editor_);
-          ::el_set(editor_, EL_REFRESH);
-          break;
-        case ChatSignals::Event::kResumed:  // the shell has had the terminal
+        case ChatSignals::Event::kResumed:  // a shell has had the terminal
+          ::el_set(editor_, EL_PREP_TERM, 0);  // else libedit takes it for prepared already
           ::el_set(editor_, EL_PREP_TERM, 1);
+          mark_pastes(true);
+          [[fallthrough]];
+        case ChatSignals::Event::kResized:
+          (void)std::fputs("\r\x1b[J", out_);
+          (void)std::fflush(out_);
+          ::el_resize(editor_);  // forgets what was drawn, so that all of it is drawn again
           ::el_set(editor_, EL_REFRESH);
           break;
         case ChatSignals::Event::kInput: {

@@ -63,9 +63,7 @@ def say(chat, text):
 def saved(chat, folder):
     """The conversation as the chat writes it."""
     path = folder / "saved.json"
-    chat.type(f"/save! {path}")
-    chat.wait(f"saved to {re.escape(path.name)}|saved to")
-    chat.wait(READY)
+    say(chat, f"/save! {path}")
     return json.loads(path.read_text())["messages"]
 
 
@@ -210,13 +208,35 @@ def test_ctrl_c_at_the_prompt(open_chat, thinker, tmp_path):
     chat.keys("C-c")
     chat.wait(READY)
     chat.keys("C-c")
-    chat.wait("Ctrl-C again")
+    chat.wait(r"Ctrl-C again.*\n" + READY)
     assert "Y" in say(chat, "but this").splitlines()
     assert questions(saved(chat, tmp_path)) == ["but this"]
     chat.keys("C-c")
-    chat.wait("Ctrl-C again", 2)
+    chat.wait(r"Ctrl-C again.*\n" + READY)
     chat.keys("C-c")
     assert chat.status() == 0
+
+
+def test_a_shell_may_have_the_terminal_in_between(tmp_path, thinker):
+    shell = Terminal(tmp_path, ["bash", "--norc", "-i"], env={"PS1": "shell: "}, width=200)
+    try:
+        shell.wait(r"^shell:\Z")
+        shell.type(f"{pajamas.BINARY} run {thinker}")
+        shell.wait(READY)
+        shell.type("before", enter=False)
+        shell.wait(r"before\Z")
+        shell.keys("C-z")
+        shell.wait(r"^shell:\Z")
+        shell.type("fg")
+        shell.wait(r"^\[0% of 512\] > before\Z", 1)
+        shell.type("XX", enter=False)
+        shell.wait(r"> beforeXX\Z")
+        shell.keys("Left", "BSpace")
+        shell.wait(r"> beforeX\Z")
+        assert "Y" in say(shell, "!").splitlines()
+        assert questions(saved(shell, tmp_path)) == ["before!X"]
+    finally:
+        shell.close()
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
