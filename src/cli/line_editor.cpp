@@ -72,8 +72,9 @@ class LineEditor final : public LineSource {
     for (const std::string& entry : kept_.entries()) {
       ::history(history_, &event, H_ENTER, entry.c_str());
     }
-    ::el_set(editor_, EL_ADDFN, "pajamas-paste", "Insert what a terminal marks as pasted",
-             &LineEditor::paste);
+    // The other el_set copies both texts and never frees them.
+    ::el_wset(editor_, EL_ADDFN, L"pajamas-paste", L"Insert what a terminal marks as pasted",
+              &LineEditor::paste);
     const auto bind = [&](const char* keys, const char* function) {
       ::el_set(editor_, EL_BIND, keys, function, nullptr);
     };
@@ -146,7 +147,7 @@ class LineEditor final : public LineSource {
         case ChatSignals::Event::kEnd:
           end_ = Line::End::kEnded;
           break;
-        case ChatSignals::Event::kResumed:  // a shell has had the terminal
+        case ChatSignals::Event::kResumed:     // a shell has had the terminal
           ::el_set(editor_, EL_PREP_TERM, 0);  // else libedit takes it for prepared already
           ::el_set(editor_, EL_PREP_TERM, 1);
           mark_pastes(true);
