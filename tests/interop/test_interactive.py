@@ -189,6 +189,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(open_chat, talker, tmp_path
     chat.wait("note: stopped")
     chat.wait(READY)
     messages = saved(chat, tmp_path)
+    assert "Ctrl-C again" not in chat.screen(), "it was for the answer alone"
     assert re.fullmatch("(YZ)+Y?", messages[1]["content"]), "what came is kept"
     chat.type("Go on")
     chat.wait("YZYZ.*\n(.*\n)*.*YZYZ")
