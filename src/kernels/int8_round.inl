@@ -10,118 +10,139 @@ constexpr std::size_t place_of(std::size_t c) noexcept {
   return c;
 }
 
-// x * inverse to whole numbers from -127 to 127, ties to even.
-inline float to_whole(float scaled) noexcept {
-  // Adding and taking off 1.5 * 2^23 rounds to a whole number, to even at ties.
-  constexpr float kRound = 12582912.0f;
-  const float whole = (scaled + kRound) - kRound;
-  const float bounded = whole < 127.0f ? whole : 127.0f;
-  return bounded > -127.0f ? bounded : -127.0f;
-}
-
-inline float largest_of(const float* x, std::size_t count) noexcept {
-  std::uint32_t most = 0;  // the bits of what is not negative are in the order of the numbers
-  for (std::size_t i = 0; i < count; ++i) {
-    std::uint32_t bits;
-    __builtin_memcpy(&bits, x + i, sizeof(bits));
-    bits &= 0x7FFFFFFFu;
-    most = bits > most ? bits : most;
+template <Int8Order kOrder>
+struct Places {
+  std::uint32_t word[kInt8Group];     // of column c
+  std::uint32_t columns[kInt8Group];  // at place i
+  constexpr Places() noexcept : word(), columns() {
+    for (std::size_t c = 0; c < kInt8Group; ++c) {
+      word[c] = static_cast<std::uint32_t>(place_of<kOrder>(c) / 4);
+      columns[place_of<kOrder>(c)] = static_cast<std::uint32_t>(c);
+    }
   }
-  float largest;
-  __builtin_memcpy(&largest, &most, sizeof(largest));
-  return largest;
+};
+template <Int8Order kOrder>
+inline constexpr Places<kOrder> kPlaces;
+
+inline float float_of(std::uint32_t bits) noexcept {
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof(value));
+  return value;
 }
 
-// A group in the form's order, rounded.
-struct RoundedGroup {
-  float scale;
-  float q[kInt8Group];
-  bool has_extra;
-  std::size_t word;  // of the extra
-  float extra_scale;
-  float extra[4];
+// A number of up to 2^22 to a whole one, ties to even.
+inline float to_whole(float value) noexcept {
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: what is added has no room for fractions
+  return (value + kRound) - kRound;
+}
+
+// The largest |x| of a group as bits, which are in the order of the numbers; the word in which it
+// stands first; the largest outside that word.
+struct Largest {
+  std::uint32_t first = 0;
+  std::uint32_t word = 0;
+  std::uint32_t second = 0;
 };
+template <Int8Order kOrder>
+inline Largest largest_of(const float* x) noexcept {
+  std::uint32_t bits[kInt8Group];
+  __builtin_memcpy(bits, x, sizeof(bits));
+  Largest out;
+  for (std::size_t i = 0; i < kInt8Group; ++i) {
+    bits[i] &= 0x7FFFFFFFu;
+    out.first = bits[i] > out.first ? bits[i] : out.first;
+  }
+  std::uint32_t word = 8;
+  for (std::size_t i = 0; i < kInt8Group; ++i) {
+    const std::uint32_t here = bits[i] == out.first ? kPlaces<kOrder>.word[i] : 8u;
+    word = here < word ? here : word;
+  }
+  for (std::size_t i = 0; i < kInt8Group; ++i) {
+    const std::uint32_t other = kPlaces<kOrder>.word[i] != word ? bits[i] : 0u;
+    out.second = other > out.second ? other : out.second;
+  }
+  out.word = word;
+  return out;
+}
 
 // Below, the inverse of a scale would not be a finite number.
 inline constexpr float kTiny = 1e-30f;
 
-inline void round_group(const float* x, RoundedGroup& out) noexcept {
-  float words[8];
-  for (std::size_t w = 0; w < 8; ++w) words[w] = largest_of(x + 4 * w, 4);
-  std::size_t top = 0;
-  for (std::size_t w = 1; w < 8; ++w) top = words[top] < words[w] ? w : top;
-  float first = words[top], second = 0;
-  for (std::size_t w = 0; w < 8; ++w) {
-    if (w != top) second = words[w] > second ? words[w] : second;
-  }
-  const float all = largest_of(x, kInt8Group);
-  out.has_extra = false;
-  if (!(all > kTiny && all <= 3.4028235e38f)) {
-    for (float& q : out.q) q = 0;
-    out.scale = all <= kTiny ? 0.0f : __builtin_nanf("");
-    return;
-  }
-  out.has_extra = second > kTiny && second * kInt8ExtraFrom <= first;
-  const float most = out.has_extra ? second : first;
-  const float inverse = 127.0f / most;
-  out.scale = most / 127.0f;
-  for (std::size_t i = 0; i < kInt8Group; ++i) out.q[i] = to_whole(x[i] * inverse);
-  if (!out.has_extra) return;
-  out.word = top;
+// Bounds the word's numbers and rounds what they leave of x; returns the sum of the second four.
+template <Int8Order kOrder>
+inline std::int32_t round_rest(const float* x, std::uint32_t word, float scale, std::int32_t* q,
+                               Int8Extra& extra) noexcept {
   float rest[4];
-  for (std::size_t i = 0; i < 4; ++i) rest[i] = x[4 * top + i] - out.scale * out.q[4 * top + i];
-  const float widest = largest_of(rest, 4);
-  out.extra_scale = widest / 127.0f;
-  for (std::size_t i = 0; i < 4; ++i) out.extra[i] = to_whole(rest[i] * (127.0f / widest));
-}
-
-// Sum of `count` whole numbers, exact.
-inline std::int32_t whole_sum(const float* q, std::size_t count) noexcept {
+  float widest = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const std::size_t c = kPlaces<kOrder>.columns[4 * word + i];
+    q[c] = q[c] > 127 ? 127 : q[c] < -127 ? -127 : q[c];
+    rest[i] = x[c] - scale * static_cast<float>(q[c]);
+    const float size = rest[i] < 0 ? -rest[i] : rest[i];
+    widest = size > widest ? size : widest;
+  }
+  const float inverse = 127.0f / widest;
   std::int32_t sum = 0;
-  for (std::size_t i = 0; i < count; ++i) sum += static_cast<std::int32_t>(q[i]);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto whole = static_cast<std::int32_t>(to_whole(rest[i] * inverse));
+    extra.q[i] = static_cast<std::int8_t>(whole);
+    sum += whole;
+  }
+  extra.word = word;
+  extra.scale = widest / 127.0f;
   return sum;
 }
 
-inline void store_four(const float* q, std::int8_t* to) noexcept {
-  std::int8_t bytes[4];
-  for (std::size_t i = 0; i < 4; ++i) bytes[i] = static_cast<std::int8_t>(q[i]);
-  __builtin_memcpy(to, bytes, 4);
-}
-
 template <Int8Order kOrder>
-inline void round_row(const float* x, std::size_t cols, const Int8Form& form, std::size_t m,
+inline void round_row(const float* row, std::size_t cols, const Int8Form& form, std::size_t m,
                       const Int8TileOut& tile) noexcept {
   const std::size_t rows = tile.rows, parts = kInt8Group / form.group;
   Int8Extra* extra = tile.extras + m * (cols / kInt8Group);
   std::uint32_t extras = 0;
   for (std::size_t g = 0; g < cols / kInt8Group; ++g) {
-    float placed[kInt8Group];
+    const float* x = row + g * kInt8Group;
+    const Largest largest = largest_of<kOrder>(x);
+    const float first = float_of(largest.first), second = float_of(largest.second);
+    const bool finite = largest.first < 0x7F800000u, usable = finite && first > kTiny;
+    const bool has_extra = usable && second > kTiny && second * kInt8ExtraFrom <= first;
+    const float most = has_extra ? second : first;
+    const float inverse = usable ? 127.0f / most : 0.0f;
+    const float scale = usable ? most / 127.0f : finite ? 0.0f : __builtin_nanf("");
+    std::int32_t q[kInt8Group];
     for (std::size_t i = 0; i < kInt8Group; ++i) {
-      placed[place_of<kOrder>(i)] = x[g * kInt8Group + i];
+      float value = finite ? x[i] * inverse : 0.0f;
+      value = value < 4096.0f ? value : 4096.0f;  // outliers: bounded again below
+      value = value > -4096.0f ? value : -4096.0f;
+      q[i] = static_cast<std::int32_t>(to_whole(value));
     }
-    RoundedGroup group;
-    round_group(placed, group);
+    std::int32_t extra_sum = 0;
+    if (has_extra) {
+      extra_sum = round_rest<kOrder>(x, largest.word, scale, q, *extra);
+      extra->group = static_cast<std::uint32_t>(g);
+      extra->base = -form.bias * extra_sum;
+    }
+    alignas(32) std::int8_t bytes[kInt8Group];
+    for (std::size_t i = 0; i < kInt8Group; ++i) {
+      bytes[i] = static_cast<std::int8_t>(q[kPlaces<kOrder>.columns[i]]);
+    }
     for (std::size_t k = 0; k < kInt8Group / 4; ++k) {
-      store_four(group.q + 4 * k, tile.q + ((g * kInt8Group / 4 + k) * rows + m) * 4);
+      __builtin_memcpy(tile.q + ((g * kInt8Group / 4 + k) * rows + m) * 4, bytes + 4 * k, 4);
     }
-    tile.scales[g * rows + m] = group.scale;
+    tile.scales[g * rows + m] = scale;
+    std::int32_t sums[2] = {0, 0};
+    for (std::size_t i = 0; i < 16; ++i) sums[0] += q[i];
+    for (std::size_t i = 16; i < 32; ++i) sums[1] += q[i];
+    if (parts == 1) sums[0] += sums[1];
     for (std::size_t p = 0; p < parts; ++p) {
       const std::size_t at = (g * parts + p) * rows + m;
-      const std::int32_t sum = whole_sum(group.q + p * form.group, form.group);
-      if (form.bias != 0) tile.base[at] = -form.bias * sum;
-      if (form.has_offset) tile.sums[at] = group.scale * static_cast<float>(sum);
+      if (form.bias != 0) tile.base[at] = -form.bias * sums[p];
+      if (form.has_offset) tile.sums[at] = scale * static_cast<float>(sums[p]);
     }
-    if (!group.has_extra) continue;
-    const std::int32_t sum = whole_sum(group.extra, 4);
+    if (!has_extra) continue;
     if (form.has_offset) {
-      tile.sums[(g * parts + 4 * group.word / form.group) * rows + m] +=
-          group.extra_scale * static_cast<float>(sum);
+      tile.sums[(g * parts + 4 * largest.word / form.group) * rows + m] +=
+          extra->scale * static_cast<float>(extra_sum);
     }
-    extra->group = static_cast<std::uint32_t>(g);
-    extra->word = static_cast<std::uint32_t>(group.word);
-    extra->scale = group.extra_scale;
-    extra->base = -form.bias * sum;
-    store_four(group.extra, extra->q);
     ++extra;
     ++extras;
   }

@@ -15,6 +15,53 @@ void rms_norm(std::span<const float> x, std::span<const float> weight, double ep
   for (std::size_t i = 0; i < x.size(); ++i) out[i] = x[i] * scale * weight[i];
 }
 
+namespace {
+
+// exp(x) within two units in the last place; plain arithmetic, so that loops over it are compiled
+// to vectors. NaN stays.
+inline float exp_of(float x) noexcept {
+  x = x > 89.0f ? 89.0f : x;  // infinity from there
+  x = x < -104.0f ? -104.0f : x;
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves no room for fractions
+  const float n = (x * 1.44269504f + kRound) - kRound;
+  // x - n ln 2 in two steps: the first product is exact.
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  // Taylor's series: |r| <= ln 2 / 2, so the next term is below 2^-26.
+  float p = 1.0f / 5040.0f;
+  p = p * r + 1.0f / 720.0f;
+  p = p * r + 1.0f / 120.0f;
+  p = p * r + 1.0f / 24.0f;
+  p = p * r + 1.0f / 6.0f;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  // Two factors, since 2^n itself need not be a normal number.
+  const auto shift = static_cast<std::int32_t>(n);
+  const std::int32_t half = shift >> 1;
+  return p * std::bit_cast<float>((half + 127) << 23) *
+         std::bit_cast<float>((shift - half + 127) << 23);
+}
+
+}  // namespace
+
+double exp_sum(std::span<float> x, float scale, float top) noexcept {
+  float lanes[16] = {};
+  std::size_t i = 0;
+  for (; i + 16 <= x.size(); i += 16) {
+    for (std::size_t j = 0; j < 16; ++j) {
+      x[i + j] = exp_of(x[i + j] * scale - top);
+      lanes[j] += x[i + j];
+    }
+  }
+  double sum = 0;
+  for (; i < x.size(); ++i) {
+    x[i] = exp_of(x[i] * scale - top);
+    sum += static_cast<double>(x[i]);
+  }
+  for (const float lane : lanes) sum += static_cast<double>(lane);
+  return sum;
+}
+
 void softmax(std::span<float> x, float sink) noexcept {
   const float top = std::max(*std::max_element(x.begin(), x.end()), sink);
   double sum = static_cast<double>(std::exp(sink - top));
@@ -28,7 +75,7 @@ void softmax(std::span<float> x, float sink) noexcept {
 
 void silu_multiply(std::span<float> gate, std::span<const float> up) noexcept {
   for (std::size_t i = 0; i < gate.size(); ++i) {
-    gate[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
+    gate[i] = gate[i] / (1.0f + exp_of(-gate[i])) * up[i];
   }
 }
 
@@ -36,7 +83,7 @@ void clamped_swiglu(std::span<float> gate, std::span<const float> up, float limi
   for (std::size_t i = 0; i < gate.size(); ++i) {
     const float g = std::min(gate[i], limit);
     const float u = std::clamp(up[i], -limit, limit);
-    gate[i] = g / (1.0f + std::exp(-1.702f * g)) * (u + 1.0f);
+    gate[i] = g / (1.0f + exp_of(-1.702f * g)) * (u + 1.0f);
   }
 }
 

@@ -75,6 +75,9 @@ void rms_norm(std::span<const float> x, std::span<const float> weight, double ep
 // caller's mistake.
 void softmax(std::span<float> x, float sink = -std::numeric_limits<float>::infinity()) noexcept;
 
+// x[i] = exp(x[i] * scale - top), which must not be above 0 by much; returns their sum.
+double exp_sum(std::span<float> x, float scale, float top) noexcept;
+
 // gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i].
 void silu_multiply(std::span<float> gate, std::span<const float> up) noexcept;
 

@@ -194,11 +194,7 @@ TEST(Attention, SinksOfAnySizeAreSafe) {
   }
 }
 
-TEST(Attention, TilesShrinkWhereScoresWouldGrow) {
-  EXPECT_EQ(most_tile_rows(0, 0, 8), 16u);
-  EXPECT_EQ(most_tile_rows(131072, 0, 16), 1u);
-  EXPECT_EQ(most_tile_rows(131072, 128, 16), 16u);
-  EXPECT_EQ(most_tile_rows(0xFFFFFFF0u, 0, 1), 1u);
+TEST(Attention, AWindowEndsAtItsRow) {
   EXPECT_EQ(first_seen(127, 128), 0u);
   EXPECT_EQ(first_seen(128, 128), 1u);
   EXPECT_EQ(first_seen(500, 0), 0u);

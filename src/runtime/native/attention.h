@@ -28,10 +28,8 @@ constexpr std::uint32_t first_seen(std::uint32_t position, std::uint64_t window)
   return position + 1 - static_cast<std::uint32_t>(window);
 }
 
-// Rows that one tile may have, so that its scores stay within a few megabytes. `position` is that
-// of the first.
-std::size_t most_tile_rows(std::uint32_t position, std::uint64_t window,
-                           std::size_t group) noexcept;
+// Rows that a tile has at most.
+inline constexpr std::size_t kTileRows = 16;
 
 // Rows of `queries` and `out` lie `stride` floats apart and begin with [group][head_dim]. What a
 // row gets depends on nothing but its query, its position and the cache.

@@ -67,16 +67,15 @@ struct RowRange {
   std::size_t count;
 };
 
-std::vector<RowRange> tiles_of(Batch batch, std::uint64_t window, std::size_t group) {
+std::vector<RowRange> tiles_of(Batch batch) {
   std::vector<RowRange> tiles;
-  std::size_t most = 0;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (!tiles.empty() && tiles.back().count < most && batch[i].session == batch[i - 1].session) {
+    if (!tiles.empty() && tiles.back().count < kTileRows &&
+        batch[i].session == batch[i - 1].session) {
       ++tiles.back().count;
       continue;
     }
     tiles.push_back({i, 1});
-    most = most_tile_rows(batch[i].position, window, group);
   }
   return tiles;
 }
@@ -92,7 +91,7 @@ FloatBuffer CpuEngine::attend_rows(int layer, Batch batch, std::span<const float
   const std::uint64_t window = config().window(index);
   FloatBuffer sinks;
   if (weights_->contains({Role::kAttnSinks, layer})) sinks = vector_of({Role::kAttnSinks, layer});
-  const std::vector<RowRange> tiles = tiles_of(batch, window, group);
+  const std::vector<RowRange> tiles = tiles_of(batch);
   // Task t is one key head of one tile.
   device_.pool.for_ranges(tiles.size() * kv_heads, 1, [&](std::uint64_t first, std::uint64_t last) {
     for (std::uint64_t t = first; t < last; ++t) {
