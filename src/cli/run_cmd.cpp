@@ -17,6 +17,7 @@
 #include "cli/answer_printer.h"
 #include "cli/command.h"
 #include "cli/kv_option.h"
+#include "cli/model_argument.h"
 #include "cli/open_engine.h"
 #include "cli/sampling_defaults.h"
 #include "cli/terminal.h"
@@ -37,6 +38,7 @@ constexpr std::uint64_t kMaxContext = std::uint64_t{1} << 31;
 
 struct Options {
   std::string model;
+  bool no_download = false;
   std::optional<std::string> prompt;
   std::string system;
   bool raw = false;
@@ -245,7 +247,9 @@ void run_model(const Options& options, Context& context) {
 void add_run(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("run", "Answer a prompt, or continue it");
   auto options = std::make_shared<Options>();
-  command->add_option("MODEL", options->model, "GGUF file, MLX directory or Hugging Face directory")
+  command
+      ->add_option("MODEL", options->model,
+                   "GGUF file, model's directory, or owner/name of the hub")
       ->required()
       ->type_name("");
   command->add_option("--prompt", options->prompt, "The prompt (default: standard input)")
@@ -274,7 +278,12 @@ void add_run(CLI::App& app, Context& context) {
       "Example: the likeliest continuation, 32 tokens of it\n"
       "  llama-pajamas run models/tiny-qwen2 --raw --prompt \"My fellow citizens\" "
       "--max-tokens 32 --temperature 0");
-  command->callback([options, &context] { run_model(*options, context); });
+  add_no_download_option(*command, options->no_download);
+  command->callback([options, &context] {
+    check_numbers(*options);  // before a long download
+    options->model = local_model(options->model, hub::Need::kAll, options->no_download, context);
+    run_model(*options, context);
+  });
 }
 
 }  // namespace pajamas::cli
