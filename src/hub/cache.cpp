@@ -105,10 +105,10 @@ void Cache::mark_absent(const std::string& commit, std::string_view path) const 
 }
 
 void Cache::link(const std::string& commit, const RepoFile& file) const {
-  const fs::path tag = root_ / "CACHEDIR.TAG";
-  if (!is_there(tag)) write_file(tag, kTag);
   const fs::path target = snapshot(commit) / file.path;
   if (is_there(target)) return;
+  const fs::path tag = root_ / "CACHEDIR.TAG";
+  if (!is_there(tag)) write_file(tag, kTag);
   fs::create_directories(target.parent_path());
   std::error_code code;
   fs::remove(target, code);  // a link whose blob is gone

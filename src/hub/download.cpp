@@ -22,8 +22,10 @@ constexpr double kToldSeconds = 2;
 constexpr std::uint64_t kMostHeld = 256u << 20;   // in memory, before what is to be written first
 constexpr std::uint64_t kSpareBytes = 16u << 20;  // for folders, links and others
 
-std::string gigabytes(std::uint64_t bytes) {
-  return fmt::format("{:.2f} GB", static_cast<double>(bytes) / 1e9);
+std::string readable(std::uint64_t bytes) {
+  const double megabytes = static_cast<double>(bytes) / 1e6;
+  return megabytes < 1e4 ? fmt::format("{:.1f} MB", megabytes)
+                         : fmt::format("{:.1f} GB", megabytes / 1e3);
 }
 
 bool is_there(const fs::path& path) {
@@ -74,7 +76,7 @@ class Downloads {
     const std::uint64_t needed = missing + kSpareBytes;
     throw Error(ErrorCode::kNoSpace,
                 fmt::format("downloading {} needs {}, {} are free", id_.repository(),
-                            gigabytes(needed), gigabytes(free)),
+                            readable(needed), readable(free)),
                 "free some space, or let HF_HUB_CACHE name a folder on another disk")
         .at(printable(cache_.folder().native(), 300));
   }

@@ -132,12 +132,25 @@ class Fetch {
                 fmt::format("without {} it would be downloaded", settings_.offline));
   }
 
-  // Only a convenience for the next time: a cache that others may not write is no hindrance.
-  void write_reference(const std::string& commit) const {
+  // Only a convenience for the next time: a cache that we may not write is no hindrance.
+  template <class Fn>
+  static void if_possible(Fn&& fn) {
     try {
-      cache_.write_reference(id_.revision, commit);
+      fn();
     } catch (const std::exception&) {
     }
+  }
+
+  void write_reference(const std::string& commit) const {
+    if_possible([&] { cache_.write_reference(id_.revision, commit); });
+  }
+
+  void mark_absent(const std::string& commit, const Listing& files) const {
+    if_possible([&] {
+      for (const std::string_view name : small_files()) {
+        if (!files.contains(name)) cache_.mark_absent(commit, name);
+      }
+    });
   }
 
   std::vector<RepoFile> files_of(const Listing& files,
@@ -159,12 +172,10 @@ class Fetch {
   Fetched complete(const std::string& commit, const Listing& files) {
     const std::vector<std::string> paths = paths_of(files);
     const Selection selection = select_files(id_, paths);
-    cache_.write_reference(id_.revision, commit);
+    write_reference(commit);
     get(commit, files_of(files, selection.small));
     if (!selection.gguf) {
-      for (const std::string_view name : small_files()) {
-        if (!files.contains(name)) cache_.mark_absent(commit, name);
-      }
+      mark_absent(commit, files);
       if (need_ == Need::kText) return {cache_.snapshot(commit), {}};
     }
     const std::vector<RepoFile> weights = files_of(files, weights_of(cache_, commit, selection));

@@ -600,7 +600,7 @@ def test_a_disk_that_is_too_small(hub, small_disk):
     (small_disk / "other").write_bytes(bytes(10 * MIB))
     done = download(hub, small_disk, check=False)
     assert done.returncode == 7, done.stderr
-    for text in ["needs 0.09 GB", "0.08 GB are free", "HF_HUB_CACHE"]:
+    for text in ["needs 90.2 MB", "MB are free", "HF_HUB_CACHE"]:
         assert text in done.stderr
     assert hub.asked("cdn:") == []
 
@@ -616,6 +616,17 @@ def test_a_disk_that_fills_up(hub, big, small_disk):
     assert child.returncode == 7 and "continues" in error, error
     [left] = incomplete(small_disk, BIG)
     assert left.stat().st_size >= 30 * MIB and big.startswith(left.read_bytes())
+
+
+def test_a_cache_that_may_only_be_read(hub, small_disk):
+    """Made by a tool that left no marks of what there is not."""
+    env = hub.env(small_disk)
+    pajamas.run("run", TINY, "--raw", "--prompt", "a", "--max-tokens", "1", env=env)
+    shutil.rmtree(small_disk / "hub/models--pajamas--tiny-qwen2/.no_exist")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    pajamas.run("run", TINY, "--raw", "--prompt", "a", "--max-tokens", "1", env=env)
+    hub.repos["x/other"] = Repo({"config.json": b"{}", "model.safetensors": b"no"})
+    refused("run", "x/other", "--prompt", "a", status=8, says="Read-only", env=env)
 
 
 def test_a_cache_that_may_not_be_written(hub, tmp_path):
