@@ -85,6 +85,7 @@ void FileDownload::take(Part& part, std::span<const std::byte> bytes) {
   if (&part == &parts_.front()) {
     write(bytes);
   } else {
+    part.held.reserve(part.end - part.first);
     part.held.insert(part.held.end(), bytes.begin(), bytes.end());
   }
   part.arrived += bytes.size();

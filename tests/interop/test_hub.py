@@ -360,6 +360,7 @@ def test_missing_private_and_gated(hub, tiny, tmp_path):
 def test_the_token_stays_with_the_hub(hub, tiny, tmp_path):
     (tmp_path / "token").write_text(hub.token + "\n")  # as `hf auth login` leaves it
     pajamas.run("run", TINY, "--raw", "--prompt", "a", "--max-tokens", "1", env=hub.env(tmp_path))
+    download(hub, tmp_path, BIG)  # its parts are asked for where the first was led to
     ours = hub.asked("hub:")
     assert ours and all(entry[3] == f"Bearer {hub.token}" for entry in ours)
     assert hub.asked("cdn:") and all(entry[3] is None for entry in hub.asked("cdn:"))
