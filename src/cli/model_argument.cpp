@@ -143,10 +143,18 @@ std::string local_model(const std::string& model, hub::Need need, bool no_downlo
         .at(printable(model, 300));
   }
   const hub::Settings settings = settings_of(no_download);
-  hub::Fetched fetched =
-      hub::fetch(settings, *id, need, header_is_complete, {context.stop, *context.progress});
-  if (fetched.temporary) context.temporary.push_back(std::move(*fetched.temporary));
-  return fetched.path.native();
+  try {
+    hub::Fetched fetched =
+        hub::fetch(settings, *id, need, header_is_complete, {context.stop, *context.progress});
+    if (fetched.temporary) context.temporary.push_back(std::move(*fetched.temporary));
+    return fetched.path.native();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNetwork) throw;
+    // It may have been meant as a path.
+    throw Error(error.code(), error.problem(),
+                "no file or folder here has this name; " + error.hint())
+        .at(error.place());
+  }
 }
 
 }  // namespace pajamas::cli
