@@ -17,6 +17,7 @@ enum class ErrorCode {
   kNoSpace,      // the disk (or quota) is full
   kIo,           // the operating system refused
   kOutOfMemory,  // more memory than there is
+  kNetwork,      // a server cannot be reached, or refuses
   kInterrupted,  // the user stopped it
   kInternal,     // a bug of ours
   kCount,

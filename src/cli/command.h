@@ -4,7 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "base/append_file.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "kernels/table.h"
@@ -15,8 +17,9 @@ namespace pajamas::cli {
 
 // Lives as long as the program. Commands read it when they run, not when they are registered.
 struct Context {
-  StopFlag stop;                       // set by Ctrl-C and SIGTERM
-  std::unique_ptr<Progress> progress;  // bars on a terminal, plain lines otherwise
+  StopFlag stop;                           // set by Ctrl-C and SIGTERM
+  std::unique_ptr<Progress> progress;      // bars on a terminal, plain lines otherwise
+  std::vector<TemporaryFolder> temporary;  // removed at the end
 };
 
 // Each registers one command: its options, its help with a worked example, and a callback that

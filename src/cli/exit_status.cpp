@@ -20,6 +20,7 @@ int exit_status(ErrorCode code) noexcept {
       7,    // kNoSpace
       8,    // kIo
       9,    // kOutOfMemory
+      11,   // kNetwork
       130,  // kInterrupted, as a shell reports SIGINT
       10,   // kInternal
   };

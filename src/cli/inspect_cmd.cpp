@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/output.h"
 #include "cli/command.h"
+#include "cli/model_argument.h"
 #include "cli/terminal.h"
 #include "model/checkpoint.h"
 #include "model/rope_config.h"
@@ -26,6 +27,7 @@ using nlohmann::ordered_json;
 
 struct Options {
   std::string model;
+  bool no_download = false;
   std::string tensor;
   std::string raw_f32;
   std::string kernels;
@@ -315,7 +317,9 @@ void run_inspect(const Options& options, const Context& context) {
 void add_inspect(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("inspect", "Show what a model file holds");
   auto options = std::make_shared<Options>();
-  command->add_option("MODEL", options->model, "GGUF file, MLX directory or Hugging Face directory")
+  command
+      ->add_option("MODEL", options->model,
+                   "GGUF file, model's directory, or owner/name of the hub")
       ->required()
       ->type_name("");
   auto* tensor =
@@ -331,7 +335,12 @@ void add_inspect(CLI::App& app, Context& context) {
   command->footer(
       "Example: one tensor of a GGUF file\n"
       "  llama-pajamas inspect model.gguf --tensor blk.0.ffn_down.weight");
-  command->callback([options, &context] { run_inspect(*options, context); });
+  add_no_download_option(*command, options->no_download);
+  command->callback([options, &context] {
+    const hub::Need need = options->tensor.empty() ? hub::Need::kHeaders : hub::Need::kAll;
+    options->model = local_model(options->model, need, options->no_download, context);
+    run_inspect(*options, context);
+  });
 }
 
 }  // namespace pajamas::cli

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "cli/kv_option.h"
+#include "cli/model_argument.h"
 #include "cli/quantize_options.h"
 #include "cli/terminal.h"
 #include "quantize/plan.h"
@@ -86,7 +87,9 @@ void add_plan(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("plan", "Print what quantize would write, and why");
   auto options = std::make_shared<Options>();
   options->output = "out";
-  command->add_option("MODEL", options->model, "Hugging Face directory; its weights are not read")
+  command
+      ->add_option("MODEL", options->model,
+                   "Hugging Face directory or owner/name of the hub; its weights are not read")
       ->type_name("");
   command->add_option("--config", options->config, "Plan from this config.json alone")
       ->type_name("FILE");
@@ -105,7 +108,11 @@ void add_plan(CLI::App& app, Context& context) {
   command->footer(
       "Example: the size of a 7B model before downloading it\n"
       "  llama-pajamas plan --config config.json --method Q4_K_M");
-  command->callback([options, &context] { run_plan(*options, context); });
+  command->callback([options, &context] {
+    options->model =
+        local_model(options->model, hub::Need::kHeaders, options->no_download, context);
+    run_plan(*options, context);
+  });
 }
 
 }  // namespace pajamas::cli

@@ -5,7 +5,9 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/output.h"
 #include "base/system.h"
+#include "cli/model_argument.h"
 #include "cli/quantize_options.h"
 #include "cli/terminal.h"
 #include "quantize/execute.h"
@@ -20,10 +22,13 @@ struct Options : QuantizeOptions {
 };
 
 // A GGUF output is a file; a folder's name is a mistake that --force must not turn into a loss.
-void check_output_name(const Options& options, const quantize::Recipe& recipe) {
+// What would fail at the end of a download fails before it.
+void check_output(const Options& options, const quantize::Recipe& recipe) {
   std::error_code code;
-  if (recipe.format != quantize::Format::kGguf ||
-      !std::filesystem::is_directory(recipe.output, code)) {
+  const bool gguf = recipe.format == quantize::Format::kGguf;
+  if (!gguf || !std::filesystem::is_directory(recipe.output, code)) {
+    require_absent(recipe.output, {.replace = options.force},
+                   gguf ? OutputKind::kFile : OutputKind::kDirectory);
     return;
   }
   throw Error(
@@ -34,11 +39,13 @@ void check_output_name(const Options& options, const quantize::Recipe& recipe) {
 
 void run_quantize(const Options& options, Context& context) {
   const Recipes recipes = recipes_of(options);
-  for (const quantize::Recipe& recipe : recipes.recipes) check_output_name(options, recipe);
+  for (const quantize::Recipe& recipe : recipes.recipes) check_output(options, recipe);
   const TaskPool pool(options.threads);
   const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
+  const hub::Need need = options.dry_run ? hub::Need::kHeaders : hub::Need::kAll;
+  const std::string model = local_model(options.model, need, options.no_download, context);
   std::optional<model::Checkpoint> checkpoint;
-  quantize::PlanInput input = quantize::load_plan_input(options.model, &checkpoint);
+  quantize::PlanInput input = quantize::load_plan_input(model, &checkpoint);
   const quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
   input = {};  // the tokenizer is in the plan now
   for (const std::string& note : recipes.notes) context.progress->note(note);
@@ -69,7 +76,9 @@ void run_quantize(const Options& options, Context& context) {
 void add_quantize(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("quantize", "Write a checkpoint as GGUF, MLX or both");
   auto options = std::make_shared<Options>();
-  command->add_option("MODEL", options->model, "Hugging Face directory (config.json, safetensors)")
+  command
+      ->add_option("MODEL", options->model,
+                   "Hugging Face directory (config.json, safetensors), or owner/name of the hub")
       ->required()
       ->type_name("");
   add_quantize_options(*command, *options);

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "cli/model_argument.h"
 #include "cli/terminal.h"
 
 namespace pajamas::cli {
@@ -73,6 +74,7 @@ void check_mlx_options(const QuantizeOptions& options, std::span<const Format> f
 }  // namespace
 
 void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
+  add_no_download_option(command, options.no_download);
   command.add_option("--format", options.formats, "gguf, mlx, or both as gguf,mlx")
       ->capture_default_str()
       ->type_name("FORMATS");

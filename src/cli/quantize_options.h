@@ -12,6 +12,7 @@ namespace pajamas::cli {
 
 struct QuantizeOptions {
   std::string model;
+  bool no_download = false;
   std::string config;  // plan only
   std::string formats = "gguf";
   std::string methods;

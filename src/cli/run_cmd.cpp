@@ -13,6 +13,7 @@
 #include "cli/chat.h"
 #include "cli/command.h"
 #include "cli/kv_option.h"
+#include "cli/model_argument.h"
 #include "cli/open_engine.h"
 #include "cli/run_model.h"
 #include "cli/terminal.h"
@@ -87,7 +88,9 @@ void add_run(CLI::App& app, Context& context) {
   CLI::App* command =
       app.add_subcommand("run", "Chat with a model, answer a prompt, or continue it");
   auto options = std::make_shared<RunOptions>();
-  command->add_option("MODEL", options->model, "GGUF file, MLX directory or Hugging Face directory")
+  command
+      ->add_option("MODEL", options->model,
+                   "GGUF file, model's directory, or owner/name of the hub")
       ->required()
       ->type_name("");
   command
@@ -116,6 +119,7 @@ void add_run(CLI::App& app, Context& context) {
   add_kernels_option(*command, options->kernels);
   add_kv_cache_option(*command, options->kv_cache);
   add_activations_option(*command, options->activations, "int8");
+  add_no_download_option(*command, options->no_download);
   command->add_option("--stats", options->stats, "Write tokens, rates and memory as JSON")
       ->type_name("FILE.json");
   command->footer(

@@ -13,6 +13,7 @@
 #include "cli/activations_option.h"
 #include "cli/answer_printer.h"
 #include "cli/kv_option.h"
+#include "cli/model_argument.h"
 #include "cli/open_engine.h"
 #include "model/chat.h"
 #include "runtime/native/kv_cache.h"
@@ -35,6 +36,7 @@ const RunOptions& checked(const RunOptions& options) {
         .at("--ctx");
   }
   require_backend(options.backend);
+  activations_of(options.activations);
   text::require_utf8(options.system, "the text of --system");
   return options;
 }
@@ -57,10 +59,11 @@ RunModel::RunModel(const RunOptions& options, Context& context)
       context_(context),
       kv_type_(kv_type_of(options.kv_cache)),
       kernels_(chosen_kernels(options.kernels)),
-      pool_(options.threads) {
+      pool_(options.threads),
+      path_(local_model(options.model, hub::Need::kAll, options.no_download, context)) {
   const double start = seconds_now();
-  model::Checkpoint checkpoint = model::Checkpoint::open(options_.model);
-  assets_ = model::load_text_assets(options_.model);
+  model::Checkpoint checkpoint = model::Checkpoint::open(path_);
+  assets_ = model::load_text_assets(path_);
   // Models pad their vocabulary; an id of the padding is a token without text.
   auto& tokens = assets_.tokenizer.tokens;
   tokens.resize(std::max<std::size_t>(tokens.size(), checkpoint.config().vocab));
@@ -130,7 +133,7 @@ Reply RunModel::answer(runtime::TextSession& session, runtime::Sampler& sampler,
   };
   Reply reply;
   try {
-    reply.result = naming_bad_weights({options_.model}, pool_, kernels_, [&] {
+    reply.result = naming_bad_weights({path_}, pool_, kernels_, [&] {
       return session.generate(sampler, prompt, generate, context_.stop, on_prompt, on_token);
     });
   } catch (...) {

@@ -19,6 +19,7 @@ inline constexpr std::int64_t kDefaultMaxTokens = 512;
 
 struct RunOptions {
   std::string model;
+  bool no_download = false;
   std::optional<std::string> prompt;
   bool interactive = false;
   std::string system;
@@ -74,6 +75,7 @@ class RunModel {
   const runtime::KvType kv_type_;
   const kernels::KernelTable& kernels_;
   const TaskPool pool_;
+  const std::string path_;  // of the model's files, wherever they came from
   model::TextAssets assets_;
   runtime::SamplerOptions sampling_;
   std::optional<text::Tokenizer> tokenizer_;

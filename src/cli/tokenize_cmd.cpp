@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/output.h"
 #include "cli/command.h"
+#include "cli/model_argument.h"
 #include "io/gguf.h"
 #include "model/chat.h"
 #include "model/text_assets.h"
@@ -29,6 +30,7 @@ using nlohmann::ordered_json;
 
 struct Options {
   std::string model;
+  bool no_download = false;
   std::optional<std::string> text;
   std::string file;
   std::string jsonl;
@@ -209,7 +211,8 @@ void add_tokenize(CLI::App& app, Context& context) {
   auto options = std::make_shared<Options>();
   command
       ->add_option("MODEL", options->model,
-                   "Model, directory with tokenizer.json, or tokenizer.json")
+                   "Model (a path or owner/name of the hub), directory with tokenizer.json, or "
+                   "tokenizer.json")
       ->required()
       ->type_name("");
   command->add_option("--text", options->text, "Tokenize this text")->type_name("TEXT");
@@ -233,7 +236,11 @@ void add_tokenize(CLI::App& app, Context& context) {
   command->footer(
       "Example: the ids of a sentence\n"
       "  llama-pajamas tokenize models/tiny-qwen2 --text \"My fellow citizens\"");
-  command->callback([options, &context] { run_tokenize(*options, *context.progress); });
+  add_no_download_option(*command, options->no_download);
+  command->callback([options, &context] {
+    options->model = local_model(options->model, hub::Need::kText, options->no_download, context);
+    run_tokenize(*options, *context.progress);
+  });
 }
 
 }  // namespace pajamas::cli

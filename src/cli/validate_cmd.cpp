@@ -15,6 +15,7 @@
 #include "cli/activations_option.h"
 #include "cli/command.h"
 #include "cli/kv_option.h"
+#include "cli/model_argument.h"
 #include "cli/open_engine.h"
 #include "cli/terminal.h"
 #include "eval/perplexity.h"
@@ -32,6 +33,7 @@ constexpr std::int64_t kMaxContext = 1 << 20;
 
 struct Options {
   std::string model;
+  bool no_download = false;
   std::string reference;
   std::vector<std::string> metrics{"perplexity"};
   std::string text;
@@ -258,7 +260,9 @@ void add_validate(CLI::App& app, Context& context) {
   CLI::App* command =
       app.add_subcommand("validate", "Measure perplexity, and the loss against another model");
   auto options = std::make_shared<Options>();
-  command->add_option("MODEL", options->model, "GGUF file, MLX directory or Hugging Face directory")
+  command
+      ->add_option("MODEL", options->model,
+                   "GGUF file, model's directory, or owner/name of the hub")
       ->required()
       ->type_name("");
   command->add_option("--metrics", options->metrics, "perplexity, kl (needs --reference)")
@@ -289,7 +293,14 @@ void add_validate(CLI::App& app, Context& context) {
       "Example: what quantization cost\n"
       "  llama-pajamas validate model-q4_k_m.gguf --metrics perplexity,kl "
       "--reference models/tiny-qwen2");
-  command->callback([options, &context] { validate(*options, context); });
+  add_no_download_option(*command, options->no_download);
+  command->callback([options, &context] {
+    check_options(*options);  // before a long download
+    for (std::string* model : {&options->model, &options->reference}) {
+      *model = local_model(*model, hub::Need::kAll, options->no_download, context);
+    }
+    validate(*options, context);
+  });
 }
 
 }  // namespace pajamas::cli

@@ -42,6 +42,11 @@ std::string folder_name(const fs::path& folder) {
   std::error_code code;
   const fs::path full = fs::canonical(folder, code);
   const fs::path named = code ? folder : full;
+  // A snapshot of the hub's cache: models--OWNER--NAME/snapshots/COMMIT.
+  const std::string repository = named.parent_path().parent_path().filename();
+  if (named.parent_path().filename() == "snapshots" && repository.starts_with("models--")) {
+    return repository.substr(repository.rfind("--") + 2);
+  }
   return named.filename().empty() ? named.parent_path().filename() : named.filename();
 }
 

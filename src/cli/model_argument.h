@@ -1,0 +1,19 @@
+// What a user may give for a model: a path, or the name of a model on the Hugging Face hub.
+#pragma once
+
+#include <string>
+
+#include "cli/command.h"
+#include "hub/fetch.h"
+
+namespace pajamas::cli {
+
+void add_no_download_option(CLI::App& command, bool& no_download);
+
+// The local path of `model`. What exists always wins; else `owner/name[@revision][:FILE]` is found
+// in the hub's cache or downloaded into it, as far as `need` says. Throws as hub::fetch does.
+// Temporary files live as long as `context`.
+std::string local_model(const std::string& model, hub::Need need, bool no_download,
+                        Context& context);
+
+}  // namespace pajamas::cli

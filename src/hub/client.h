@@ -1,0 +1,63 @@
+// Questions to a hub that small answers settle.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/parallel.h"
+#include "base/progress.h"
+#include "hub/failure.h"
+#include "hub/listing.h"
+#include "hub/model_id.h"
+#include "hub/settings.h"
+#include "hub/transfers.h"
+
+namespace pajamas::hub {
+
+// Something to know of, and to stop by, while the network is waited for.
+struct Watch {
+  const StopFlag& stop;
+  Progress& progress;
+};
+
+// Where a file of a commit is.
+std::string file_url(const Settings& settings, const ModelId& id, const std::string& commit,
+                     const std::string& path);
+
+// Throws Error{kInterrupted} once stopped; waits in small steps.
+void pause(double seconds, const StopFlag& stop);
+
+// All throw Error{kNetwork, kNotFound, kCorruptFile, kInterrupted}.
+class Client {
+ public:
+  // `patient`: what fails for a transient reason is tried again; else it fails at once.
+  Client(const Settings& settings, const ModelId& id, Watch watch, bool patient);
+
+  // The commit that the id's revision means now.
+  std::string commit();
+  Listing files(const std::string& commit);
+
+ private:
+  // The body; `next` becomes the URL of the page that follows, or empty.
+  std::string get(const std::string& url, std::string& next);
+
+  const Settings& settings_;
+  const ModelId& id_;
+  Watch watch_;
+  bool patient_;
+  Transfers transfers_;
+};
+
+// A piece of a file of a commit.
+struct Piece {
+  std::string path;
+  ByteRange range;      // at least one byte
+  std::uint64_t total;  // of the whole file, as the hub lists it
+  std::string bytes;    // what came
+};
+
+// Fetches all pieces at the same time, as a step of progress called `step`.
+void fetch_pieces(const Settings& settings, const ModelId& id, const std::string& commit,
+                  std::vector<Piece>& pieces, std::string_view step, Watch watch);
+
+}  // namespace pajamas::hub
