@@ -2,7 +2,7 @@
 """Quantizing beside the stock tools, in one run on one machine.
 
     bench/quantize_speed.py SCRATCH [--config DIR] [--layers 1,2,4] [--checkpoint DIR]
-                            [--rounds N] [--report FILE]
+                            [--rounds N] [--report FILE] [--disk]
 
 Run it with the Python of tools/setup_peers.sh (llama-cpp-python, mlx, gguf, numpy, safetensors).
 Measured, ours and theirs in turn, in wall and in processor seconds (on a machine that others use
@@ -14,6 +14,10 @@ too, processor seconds are the fair figure):
   GGUF (the writer of the gguf package, a tensor at a time, as the converter does),
   llama_model_quantize from it, and mx.quantize of every matrix with the result saved;
 - shares of time of our stages, 1 and 2 threads, and models of more and more layers.
+
+With --disk only this is measured, and printed: quantizing the checkpoint to MLX 4-bit alone, in turn
+with reading the same files (cat) and writing the result's bytes (dd, synced), each with an empty page
+cache (which needs root).
 """
 
 import argparse
@@ -230,19 +234,62 @@ def encoder_table(ours, theirs):
 
 
 def pass_table(rows):
-    lines = ["| layers | threads | weights | wall s | processor s | ns/weight (processor) | read | "
-             "decode | encode GGUF | encode MLX | write | sync | idle | peak anonymous |",
+    lines = ["| layers | threads | weights | wall s | processor s | ns/weight (processor) | "
+             "decode | encode GGUF | encode MLX | sync | idle | (read | write) | peak anonymous |",
              "|" + "---|" * 14]
     for layers, row in rows:
         available = row["wall"] * row["threads"]
-        stages = [row[k] / available for k in ("read", "decode", "encode_gguf", "encode_mlx", "write")]
+        stages = [row[k] / available for k in ("decode", "encode_gguf", "encode_mlx")]
         stages.append(row["sync"] * row["threads"] / available)
-        shares = " | ".join(f"{100 * s:.1f} %" for s in [*stages, max(0.0, 1 - sum(stages))])
+        stages.append(max(0.0, 1 - sum(stages)))  # reading and writing go on beside them
+        stages += [row[k] / available for k in ("read", "write")]
+        shares = " | ".join(f"{100 * s:.1f} %" for s in stages)
         lines.append(
             f"| {layers} | {row['threads']} | {row['weights'] / 1e9:.2f} G | {row['total_wall']:.1f} "
             f"| {row['total_cpu']:.1f} | {row['total_cpu'] / row['weights'] * 1e9:.2f} | {shares} | "
             f"{row['peak_anonymous'] / 1e6:.0f} MB |")
     return lines
+
+
+def drop_caches():
+    os.sync()
+    try:
+        pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
+    except OSError as error:
+        sys.exit(f"error: cannot empty the page cache: {error}")
+
+
+def compare_with_disk(args, model):
+    """Lines of a table: MLX 4-bit alone, and the disk moving the same bytes."""
+    ours, disk = [], []
+    out, copy = args.scratch / "mlx-alone", args.scratch / "copy"
+    for number in range(args.rounds):
+        print(f"round {number + 1}", flush=True)
+        drop_caches()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        wall, _, _ = timed([str(BUILD / "llama-pajamas"), "quantize", str(model), "--format", "mlx",
+                            "--method", "4bit", "--output", str(out), "--force"])
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ours.append((wall, after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime))
+        drop_caches()
+        read = timed(["sh", "-c", f"cat '{model}'/*.safetensors >/dev/null"])[0]
+        drop_caches()
+        timed(["sh", "-c", f"cat '{out}'/*.safetensors >/dev/null"])  # so that dd need not read
+        write = timed(["sh", "-c", f"cat '{out}'/*.safetensors | dd of='{copy}' bs=4M "
+                       "iflag=fullblock conv=fsync"])[0]
+        written = copy.stat().st_size
+        copy.unlink()
+        disk.append((read, write))
+    shutil.rmtree(out)
+    size = sum(f.stat().st_size for f in model.glob("*.safetensors"))
+    ratios = [o[0] / sum(d) for o, d in zip(ours, disk)]
+    return [f"{size / 1e9:.1f} GB read, {written / 1e9:.1f} GB written; load average at the end "
+            f"{os.getloadavg()[0]:.1f}.", "",
+            "| | wall s | user s | system s |", "|---|---|---|---|",
+            "| ours | " + " | ".join(spread([o[i] for o in ours]) for i in range(3)) + " |",
+            f"| cat the checkpoint | {spread([d[0] for d in disk])} | | |",
+            f"| dd the result | {spread([d[1] for d in disk])} | | |", "",
+            f"Ours takes {min(ratios):.2f} to {max(ratios):.2f} times as long as the disk."]
 
 
 def compare(args, model, lines):
@@ -275,11 +322,16 @@ def main():
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--report", type=pathlib.Path,
                         default=ROOT / "bench/results/quantize-speed.md")
+    parser.add_argument("--disk", action="store_true", help="only MLX 4-bit beside the disk")
     parser.add_argument("--build", type=pathlib.Path, default=BUILD)
     args = parser.parse_args()
     globals()["BUILD"] = args.build.resolve()
     args.scratch.mkdir(parents=True, exist_ok=True)
     layers = [int(n) for n in args.layers.split(",")]
+    if args.disk:
+        model = args.checkpoint or make_model(args, layers[0])
+        print("\n".join(compare_with_disk(args, model)))
+        return
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True,
                             text=True).stdout.strip()
     lines = ["# Speed of quantizing, beside the stock tools", "",
@@ -310,8 +362,8 @@ def main():
         if count != layers[0]:
             shutil.rmtree(model)
     lines += ["", "## Stages, threads and layers", "",
-              "Shares of wall time times threads. The embedding and the output matrix (1.09 G weights) "
-              "do not grow with layers.", "", *pass_table(rows)]
+              "Shares of wall time times threads; reading and writing go on beside the rest. The "
+              "embedding and the output matrix (1.09 G weights) do not grow with layers.", "", *pass_table(rows)]
     save()
     print("\n".join(lines))
 

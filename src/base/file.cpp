@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 
@@ -34,6 +36,15 @@ namespace {
       .at(printable(path.native(), 300));
 }
 
+// Smaller files are not worth a second descriptor.
+constexpr std::uint64_t kLarge = 1 << 20;
+
+bool same_file(int fd, const struct stat& expected) noexcept {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && status.st_dev == expected.st_dev &&
+         status.st_ino == expected.st_ino;
+}
+
 }  // namespace
 
 File::File(std::filesystem::path path, int fd, std::uint64_t size)
@@ -52,21 +63,33 @@ File File::open(const std::filesystem::path& path) {
         .at(printable(path.native(), 300));
   }
   file.size_ = static_cast<std::uint64_t>(status.st_size);
+  if (file.size_ < kLarge) return file;
+#ifdef O_DIRECT
+  file.direct_fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_DIRECT);
+  if (file.direct_fd_ >= 0 && !same_file(file.direct_fd_, status)) {
+    ::close(std::exchange(file.direct_fd_, -1));  // replaced meanwhile
+  }
+#endif
   return file;
 }
 
 File::File(File&& other) noexcept
-    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), size_(other.size_) {}
+    : path_(std::move(other.path_)),
+      fd_(std::exchange(other.fd_, -1)),
+      direct_fd_(std::exchange(other.direct_fd_, -1)),
+      size_(other.size_) {}
 
 File& File::operator=(File&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(fd_, other.fd_);
+  std::swap(direct_fd_, other.direct_fd_);
   std::swap(size_, other.size_);
   return *this;
 }
 
 File::~File() {
   if (fd_ >= 0) ::close(fd_);
+  if (direct_fd_ >= 0) ::close(direct_fd_);
 }
 
 void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
@@ -88,14 +111,52 @@ void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
   }
 }
 
+// Whether the page cache has all of it. The mapping is never touched, so a file that shrinks does
+// no harm; preadv2 with RWF_NOWAIT would start reading.
+bool File::is_cached(std::uint64_t offset, std::uint64_t size) const {
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const std::uint64_t first = offset / page * page, length = offset + size - first;
+  void* const address =
+      ::mmap(nullptr, length, PROT_NONE, MAP_SHARED, fd_, static_cast<off_t>(first));
+  if (address == MAP_FAILED) return false;
+  std::vector<unsigned char> pages((length + page - 1) / page);
+  const bool known = ::mincore(address, length, pages.data()) == 0;
+  ::munmap(address, length);
+  return known && std::all_of(pages.begin(), pages.end(), [](auto p) { return (p & 1) != 0; });
+}
+
+// The whole blocks around `out`, as BlockBuffer::place lays it; returns how many of its first bytes
+// were read. Whoever calls it reads the rest as ever, and so learns why.
+std::uint64_t File::read_directly(std::uint64_t offset, std::span<std::byte> out) const noexcept {
+  const std::uint64_t head = offset % kTransferBlock;
+  std::byte* const first = out.data() - head;
+  const std::uint64_t wanted = head + out.size();
+  std::uint64_t done = 0;
+  while (done < wanted) {
+    const std::uint64_t left = (wanted - done + kTransferBlock - 1) / kTransferBlock;
+    const ssize_t got = ::pread(direct_fd_, first + done, left * kTransferBlock,
+                                static_cast<off_t>(offset - head + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    done += static_cast<std::uint64_t>(got);
+    if (done % kTransferBlock != 0) break;  // the end of the file
+  }
+  return done <= head ? 0 : std::min<std::uint64_t>(done - head, out.size());
+}
+
+std::span<const std::byte> File::read_once(std::uint64_t offset, std::uint64_t size,
+                                           BlockBuffer& buffer) const {
+  if (offset > size_ || size > size_ - offset) throw_truncated(path_, size_, offset, size);
+  const std::span<std::byte> out = buffer.place(offset, size);
+  std::uint64_t done = 0;
+  if (direct_fd_ >= 0 && !is_cached(offset, size)) done = read_directly(offset, out);
+  if (done < size) read_at(offset + done, out.subspan(done));
+  return out;
+}
+
 void File::prefetch(std::uint64_t offset, std::uint64_t length) const noexcept {
   (void)::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(length),
                         POSIX_FADV_WILLNEED);
-}
-
-void File::forget(std::uint64_t offset, std::uint64_t length) const noexcept {
-  (void)::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(length),
-                        POSIX_FADV_DONTNEED);
 }
 
 MappedFile MappedFile::map(const std::filesystem::path& path) {

@@ -8,6 +8,8 @@
 #include <span>
 #include <string>
 
+#include "base/block_buffer.h"
+
 namespace pajamas {
 
 // An open regular file, read by position. Safe to read from several threads.
@@ -27,20 +29,27 @@ class File {
   // before (it may have been cut after it was opened), kIo where the system refuses.
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
 
+  // The same for large pieces that are read once: what the page cache has not is read past it where
+  // the file system allows that, so that nothing is copied and nothing else is pushed out. The
+  // bytes lie in `buffer` until it is used again.
+  std::span<const std::byte> read_once(std::uint64_t offset, std::uint64_t size,
+                                       BlockBuffer& buffer) const;
+  // Whether read_once passes the page cache by, so that `prefetch` is in its way.
+  bool reads_directly() const noexcept { return direct_fd_ >= 0; }
+
   // Asks the system to start reading these bytes into its page cache. A hint: returns before they
   // are there, and failure is ignored.
   void prefetch(std::uint64_t offset, std::uint64_t length) const noexcept;
 
-  // Tells the system that these bytes are not needed again, so that reading a model once does not
-  // push everything else out of the page cache. A hint: failure is ignored.
-  void forget(std::uint64_t offset, std::uint64_t length) const noexcept;
-
  private:
   friend class MappedFile;
   File(std::filesystem::path path, int fd, std::uint64_t size);
+  bool is_cached(std::uint64_t offset, std::uint64_t size) const;
+  std::uint64_t read_directly(std::uint64_t offset, std::span<std::byte> out) const noexcept;
 
   std::filesystem::path path_;
   int fd_ = -1;
+  int direct_fd_ = -1;  // the same file with O_DIRECT; -1 where that is refused
   std::uint64_t size_ = 0;
 };
 

@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <limits>
 #include <string>
 #include <utility>
 
+#include "base/block_buffer.h"
 #include "base/error.h"
 #include "base/partial.h"
 #include "base/system.h"
@@ -44,6 +46,9 @@ void require_replaceable(const fs::path& path, fs::file_type found, OutputKind k
   throw_exists(path, "is a folder that holds no model (no config.json)",
                "--force replaces nothing else: remove it, or give another --output");
 }
+
+// Smaller pieces are better gathered in the page cache.
+constexpr std::size_t kDirectBytes = 64 << 10;
 
 // A folder by a name that it can be renamed to: without a slash at the end, and not `.` or `..`.
 fs::path folder_name(const fs::path& path) {
@@ -107,7 +112,12 @@ void OutputFile::open_and_reserve(std::uint64_t size) {
     do code = ::posix_fallocate(fd_, 0, static_cast<off_t>(size));
     while (code == EINTR);
   }
-  if (code == 0) return;
+  if (code == 0) {
+#ifdef O_DIRECT
+    direct_fd_ = ::open(partial_.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_DIRECT);
+#endif
+    return;
+  }
   discard();
   throw_write_error(path_, fmt::format("cannot reserve {} bytes", size), code);
 }
@@ -116,18 +126,24 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
     : path_(std::move(other.path_)),
       partial_(std::move(other.partial_)),
       fd_(std::exchange(other.fd_, -1)),
+      direct_fd_(std::exchange(other.direct_fd_, -1)),
       replace_(other.replace_) {}
 
 OutputFile::~OutputFile() {
   if (fd_ >= 0) discard();
 }
 
-void OutputFile::discard() noexcept {
+void OutputFile::close() noexcept {
   ::close(std::exchange(fd_, -1));
+  if (direct_fd_ >= 0) ::close(std::exchange(direct_fd_, -1));
+}
+
+void OutputFile::discard() noexcept {
+  close();
   ::unlink(partial_.c_str());
 }
 
-void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+void OutputFile::write_cached(std::uint64_t offset, std::span<const std::byte> bytes) {
   std::size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t put =
@@ -136,6 +152,36 @@ void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes
     if (put <= 0) throw_write_error(path_, "cannot write", put == 0 ? ENOSPC : errno);
     done += static_cast<std::size_t>(put);
   }
+}
+
+// Returns how many of the first bytes were written, in whole blocks; whoever calls it writes the
+// rest as ever, and so learns why.
+std::size_t OutputFile::write_directly(std::uint64_t offset,
+                                       std::span<const std::byte> blocks) noexcept {
+  std::size_t done = 0;
+  while (done < blocks.size()) {
+    const ssize_t put = ::pwrite(direct_fd_, blocks.data() + done, blocks.size() - done,
+                                 static_cast<off_t>(offset + done));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < static_cast<ssize_t>(kTransferBlock)) break;
+    done += static_cast<std::size_t>(put) / kTransferBlock * kTransferBlock;
+  }
+  return done;
+}
+
+void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  const std::uint64_t address = reinterpret_cast<std::uintptr_t>(bytes.data());
+  if (direct_fd_ < 0 || bytes.size() < kDirectBytes ||
+      address % kTransferBlock != offset % kTransferBlock) {
+    return write_cached(offset, bytes);
+  }
+  // The incomplete blocks at both ends are shared with other pieces, which the page cache puts
+  // together; no block is written both ways.
+  const std::size_t head = (kTransferBlock - offset % kTransferBlock) % kTransferBlock;
+  const std::size_t blocks = (bytes.size() - head) / kTransferBlock * kTransferBlock;
+  if (head > 0) write_cached(offset, bytes.first(head));
+  const std::size_t done = head + write_directly(offset + head, bytes.subspan(head, blocks));
+  if (done < bytes.size()) write_cached(offset + done, bytes.subspan(done));
 }
 
 void OutputFile::start_writeback() noexcept {
@@ -151,11 +197,11 @@ void OutputFile::commit() {
   sync();
   if (partial_ != path_) {
     internal::rename_into_place(partial_, path_, replace_);
-    ::close(std::exchange(fd_, -1));
+    close();
     internal::sync_folder(internal::parent_of(path_));
     return;
   }
-  ::close(std::exchange(fd_, -1));
+  close();
 }
 
 OutputDirectory::OutputDirectory(const fs::path& path, OutputOptions options)

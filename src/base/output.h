@@ -28,7 +28,9 @@ class OutputFile {
 
   const std::filesystem::path& path() const noexcept { return path_; }
 
-  // Throws Error{kNoSpace} or kIo.
+  // Large pieces pass the page cache by where the file system allows that and their address has the
+  // remainder of `offset` by kTransferBlock (BlockBuffer::place gives such). Throws
+  // Error{kNoSpace} or kIo.
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
   // Starts writing to the disk what was written so far, so that little is left for `commit`; a hint
   // that does not wait for the disk. Safe beside write_at.
@@ -41,12 +43,16 @@ class OutputFile {
   struct Unnamed {};
   OutputFile(Unnamed, std::filesystem::path path, std::uint64_t size);
   void open_and_reserve(std::uint64_t size);
+  std::size_t write_directly(std::uint64_t offset, std::span<const std::byte> blocks) noexcept;
+  void write_cached(std::uint64_t offset, std::span<const std::byte> bytes);
   void sync();
+  void close() noexcept;
   void discard() noexcept;
 
   std::filesystem::path path_;
   std::filesystem::path partial_;
   int fd_ = -1;
+  int direct_fd_ = -1;  // the same file with O_DIRECT; -1 where that is refused
   bool replace_ = false;
 };
 

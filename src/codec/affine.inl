@@ -13,13 +13,21 @@ void unpack_codes(const std::byte* from, int count, std::int16_t* codes) noexcep
   }
 }
 
+// Four codes of 16 bits each as one word, to four of kBits.
+template <int kBits>
+std::uint64_t pack_four(const std::int16_t* codes) noexcept {
+  std::uint64_t word;
+  __builtin_memcpy(&word, codes, 8);
+  constexpr std::uint64_t kTwo = (std::uint64_t{1} << (2 * kBits)) - 1;
+  word = (word | word >> (16 - kBits)) & (kTwo | kTwo << 32);
+  return (word | word >> (32 - 2 * kBits)) & ((std::uint64_t{1} << (4 * kBits)) - 1);
+}
+
 template <int kBits>
 void pack_codes(const std::int16_t* codes, int count, std::byte* to) noexcept {
   for (int i = 0; i < count; i += 8, to += kBits) {
-    std::uint64_t word = 0;
-    for (int k = 0; k < 8; ++k) {
-      word |= static_cast<std::uint64_t>(static_cast<std::uint16_t>(codes[i + k])) << (k * kBits);
-    }
+    const std::uint64_t word = pack_four<kBits>(codes + i) | pack_four<kBits>(codes + i + 4)
+                                                                 << (4 * kBits);
     __builtin_memcpy(to, &word, kBits);
   }
 }

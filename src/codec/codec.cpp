@@ -206,11 +206,12 @@ std::size_t first_non_finite(std::span<const float> values) noexcept {
   constexpr std::size_t kChunk = 256;
   std::size_t at = 0;
   for (; at + kChunk <= values.size(); at += kChunk) {
-    std::uint32_t largest = 0;  // exponents of all ones are infinities and NaNs
+    // An exponent of all ones, infinity or NaN, is what an added 1 carries out of.
+    std::uint32_t carried = 0;
     for (std::size_t i = 0; i < kChunk; ++i) {
-      largest = std::max(largest, std::bit_cast<std::uint32_t>(values[at + i]) & 0x7FFFFFFFu);
+      carried |= (std::bit_cast<std::uint32_t>(values[at + i]) & 0x7FFFFFFFu) + 0x00800000u;
     }
-    if (largest >= 0x7F800000u) break;
+    if ((carried & 0x80000000u) != 0) break;
   }
   for (; at < values.size(); ++at) {
     if ((std::bit_cast<std::uint32_t>(values[at]) & 0x7F800000u) == 0x7F800000u) break;

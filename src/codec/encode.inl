@@ -20,10 +20,10 @@ inline Effort effort_for(const Encoding& encoding) noexcept {
         effort.affine = {0.85f, 0, 1, false, 14, 1, 0.5f, false, 1};
         return effort;
       case 3:
-        effort.affine = {0.9f, 0, 1, false, 18, 1, 0.5f, false, 1};
+        effort.affine = {0.85f, 0, 1, false, 26, 1, 0.4f, false, 1};
         return effort;
       case 4:
-        effort.phases = {0.8f, 1.12f, 12, 0, 5};
+        effort.phases = {0.8f, 1.12f, 12, 0, 8};
         effort.affine = {1, 0, 0, false, 2, 1, 0.5f, false, 1};
         return effort;
       case 5:
@@ -31,11 +31,11 @@ inline Effort effort_for(const Encoding& encoding) noexcept {
         effort.affine = {1, 0, 0, false, 0, 1, 0.5f, false, 1};
         return effort;
       case 6:
-        effort.phases = {0.98f, 1.12f, 17, 1, 6};
+        effort.phases = {0.98f, 1.12f, 26, 1, 8};
         effort.affine = {1, 0, 0, false, 0, 1, 0.5f, false, 1};
         return effort;
       default:
-        effort.pairs = {0, 16, 4, 5};
+        effort.pairs = {0, 20, 6, 7, 20, 8};
         return effort;
     }
   }
@@ -60,7 +60,7 @@ inline Effort effort_for(const Encoding& encoding) noexcept {
     case DType::kQ2_K:
       effort.affine = {1, 0.1f, 5, true, 8, 0.4f, 0.2f, true, 0};
       effort.block = {2, 0.06f, 1, 1};
-      effort.pairs = {2, 5, 1, 3};
+      effort.pairs = {2, 5, 1, 3, 0, 0};
       return effort;
     case DType::kQ3_K:
       effort.symmetric = {2.75f, 0.25f, 8, true, 1};
@@ -69,12 +69,12 @@ inline Effort effort_for(const Encoding& encoding) noexcept {
     case DType::kQ4_K:
       effort.affine = {1, 0, 1, false, 12, 0.8f, 0.4f, true, 0};
       effort.block = {2, 0.03f, 0, 1};
-      effort.pairs = {5, 12, 1, 5};
+      effort.pairs = {5, 12, 1, 5, 0, 0};
       return effort;
     case DType::kQ5_K:
       effort.affine = {1, 0, 1, false, 16, 0.8f, 0.4f, true, 0};
       effort.block = {4, 0.03f, 1, 1};
-      effort.pairs = {9, 20, 2, 6};
+      effort.pairs = {9, 20, 2, 6, 0, 0};
       return effort;
     default:  // Q6_K
       effort.symmetric = {27.5f, 0.4f, 13, true, 0};
@@ -145,9 +145,9 @@ inline void centre(Tile& t) {
   }
 }
 
+// The weights must have been set.
 template <bool kWeighted>
 inline StoredFit fit_tile(Tile& t, const Grid& grid, const Effort& effort) {
-  set_weights<kWeighted>(t, grid);
   normalise(t, grid);
   t.mean = splat(0);
   if (grid.e2m1) return store_e2m1<kWeighted>(t);
@@ -190,16 +190,18 @@ inline void fit_run(const Grid& grid, const Effort& effort, const Run& run, Fitt
                     int count) {
   Tile t;
   t.n = grid.group;
+  const auto stride = static_cast<std::size_t>(t.n);
   const int full = kLanes / grid.groups();
   if (count == full) {
-    transpose_in(run.weights, t.n, t.x);
+    transpose_in(run.weights, stride, t.n, t.x);
   } else {  // the last blocks: zeros in the lanes that are left
     alignas(64) float padded[Tile::kMaxColumns * kLanes] = {};
     __builtin_memcpy(padded, run.weights,
                      static_cast<std::size_t>(count) * static_cast<std::size_t>(grid.block) * 4);
-    transpose_in(padded, t.n, t.x);
+    transpose_in(padded, stride, t.n, t.x);
   }
   if (run.importance == nullptr) {
+    set_weights<false>(t, grid);
     read_fit(t, fit_tile<false>(t, grid, effort), grid, blocks, count);
     return;
   }
@@ -210,7 +212,8 @@ inline void fit_run(const Grid& grid, const Effort& effort, const Run& run, Fitt
     __builtin_memcpy(importance + static_cast<std::uint64_t>(b) * block, run.importance + column,
                      block * 4);
   }
-  transpose_in(importance, t.n, t.w);
+  transpose_in(importance, stride, t.n, t.w);
+  set_weights<true>(t, grid);
   read_fit(t, fit_tile<true>(t, grid, effort), grid, blocks, count);
 }
 
@@ -267,7 +270,9 @@ struct EncodeBlocks {
     const auto block = static_cast<std::size_t>(grid.block);
     const auto full = static_cast<std::size_t>(kLanes / grid.groups());
     FittedBlock fitted[kLanes];
-    for (std::size_t first = 0; first < count; first += full) {
+    std::size_t first = 0;
+    if (importance != nullptr && grid.groups() == 1) first = encode_columns(codec, grid, effort);
+    for (; first < count; first += full) {
       const std::size_t now = count - first < full ? count - first : full;
       const Run run{weights + first * block, importance, cols, first * block};
       fit_run(grid, effort, run, fitted, static_cast<int>(now));
@@ -276,6 +281,37 @@ struct EncodeBlocks {
         codec.pack_at(fitted[b], planes, first + b);
       }
     }
+  }
+
+ private:
+  // 16 rows at a time, whose blocks below one another share their importance; returns how many
+  // blocks were encoded. A lane computes the same whatever its neighbours are.
+  template <class Codec>
+  std::size_t encode_columns(const Codec& codec, const Grid& grid,
+                             const Effort& effort) const noexcept {
+    const auto block = static_cast<std::size_t>(grid.block);
+    const auto lanes = static_cast<std::size_t>(kLanes);
+    const std::size_t per_row = cols / block;
+    const std::size_t rows = count / per_row / lanes * lanes;
+    FittedBlock fitted[kLanes];
+    Tile t;
+    t.n = grid.group;
+    for (std::size_t column = 0; rows > 0 && column < per_row; ++column) {
+      for (int k = 0; k < t.n; ++k) {
+        store(t.w + k * kLanes, splat(importance[column * block + static_cast<std::size_t>(k)]));
+      }
+      set_weights<true>(t, grid);
+      for (std::size_t row = 0; row < rows; row += lanes) {
+        const float* const from = weights + row * cols + column * block;
+        transpose_in(from, cols, t.n, t.x);
+        read_fit(t, fit_tile<true>(t, grid, effort), grid, fitted, kLanes);
+        for (std::size_t lane = 0; lane < lanes; ++lane) {
+          round_block(grid, from + lane * cols, fitted[lane]);
+          codec.pack_at(fitted[lane], planes, (row + lane) * per_row + column);
+        }
+      }
+    }
+    return rows * per_row;
   }
 };
 

@@ -60,14 +60,37 @@ struct PhaseSearch {
   float narrowest, widest;  // steps, relative to the one that spans the range
   int steps;                // 0: no phases, or up to kMostPhases
   int turns;  // offsets a whole step apart on both sides of the one that centres the codes
-  int tries;  // of the most promising, kShortlist at most
+  int tries;  // of the most promising, Shortlist::kMost at most
 };
-constexpr int kShortlist = 6;
 
 // The same where steps cannot be chosen so finely: `below` places under the start, `steps` in all.
 struct PairSearch {
   int below, steps, turns, tries;
+  // Where most weights are 0: under how many steps how many codes on both sides are laid on it.
+  int sparse_steps, sparse_codes;
 };
+
+// Where the step that spans the range is a few of the type's smallest values, hardly any steps can
+// be chosen from, and what is clipped at which end decides: both steps around it are tried, at nine
+// places between the ends of the range. Weights that small are rare, so only tiles that have some
+// pay for it, and in them only the lanes concerned change.
+template <bool kWeighted, class ConsiderStep>
+inline void search_coarse(const Tile& t, const Grid& grid, const ConsiderStep& consider_step) {
+  const auto high = static_cast<float>(grid.max_code);
+  const Lanes least = splat(smallest_stored(grid.scale_type)) * t.inv_unit;
+  const Range range = range_of(t);
+  const Lanes spans = (range.high - range.low) * splat(1 / high);
+  const IntLanes coarse = spans < splat(4) * least;
+  if (!any(coarse)) return;
+  const Lanes below = max(nearest(spans * inverse(least) - splat(0.5f)), splat(1));
+  for (int i = 0; i < 18; ++i) {
+    const Lanes step = (below + splat(i < 9 ? 0 : 1)) * least;
+    const Lanes over = range.high - range.low - step * splat(high);
+    const Lanes offset = range.low + over * splat(static_cast<float>(i % 9) / 8);
+    consider_step(sums_at<kWeighted>(t, inverse(step), offset, 0, high),
+                  select(coarse, step, splat(0)));
+  }
+}
 
 // The step and offset, as stored, that fit best under the codes that the search comes across.
 template <bool kWeighted>
@@ -84,6 +107,7 @@ inline StoredFit store_affine(const Tile& t, const Grid& grid, const PhaseSearch
     now.m = stored(t, type, t.mean - step * s.q * inv_w);
     const Lanes offset = now.m - t.mean;
     now.error = error_under(t, s, step, offset);
+    now.error = select(splat(0) < step, now.error, splat(1e30f));
     const IntLanes better = now.error < best.error;
     keep_where(better, now, best);
     from = select(better, offset, from);
@@ -98,7 +122,7 @@ inline StoredFit store_affine(const Tile& t, const Grid& grid, const PhaseSearch
     const Range range = range_of(t);
     const Lanes spans = (range.high - range.low) * splat(1 / high);
     consider(sums_at<kWeighted>(t, inverse(snap(spans)), range.low, 0, high));
-    Shortlist<kShortlist> list;
+    Shortlist list(phases.tries);
     const auto snap_offset = [&](const Lanes& offset) {
       return stored(t, type, offset + t.mean) - t.mean;
     };
@@ -119,6 +143,7 @@ inline StoredFit store_affine(const Tile& t, const Grid& grid, const PhaseSearch
   }
   search_affine<kWeighted>(t, high, search, best.d, from, snap, consider);
   consider(sums_at<kWeighted>(t, inverse(best.d), from, 0, high));
+  search_coarse<kWeighted>(t, grid, consider_step);
   for (int i = 1; i <= 2 * search.neighbours; ++i) {
     const int away = i % 2 == 0 ? i / 2 : -(i + 1) / 2;  // -1, 1, -2, 2
     const Lanes step = limited(stored_neighbour(type, best.d * t.unit, away) * t.inv_unit);
@@ -139,7 +164,7 @@ inline StoredFit store_pairs(const Tile& t, const Grid& grid, const PairSearch& 
   const Range range = range_of(t);
   const Lanes spans = to_stored(type, limited((range.high - range.low) * splat(1 / high)) * t.unit);
   StoredFit best = store_offset<kWeighted>(t, grid);
-  Shortlist<kShortlist> list;
+  Shortlist list(search.tries);
   const auto snap = [&](const Lanes& offset) { return stored(t, type, offset + t.mean) - t.mean; };
   Lanes steps[kMostPhases];
   for (int i = 0; i < search.steps; ++i) {
@@ -153,11 +178,28 @@ inline StoredFit store_pairs(const Tile& t, const Grid& grid, const PairSearch& 
     return room < search.turns ? room : search.turns;
   };
   offer_steps<kWeighted>(t, range, high, steps, search.steps, turns, snap, list);
-  for (int i = 0; i < search.tries; ++i) {
-    const Candidate& c = list.at[i];
-    StoredFit now{c.step, c.offset + t.mean, splat(1), splat(1), splat(0)};
-    now.error = error_at<kWeighted>(t, c.step, c.offset, 0, high);
+  const auto consider = [&](const Lanes& step, const Lanes& offset, const IntLanes& wanted) {
+    StoredFit now{step, offset + t.mean, splat(1), splat(1), splat(0)};
+    now.error = select(wanted, error_at<kWeighted>(t, step, offset, 0, high), splat(1e30f));
     keep_where(now.error < best.error, now, best);
+  };
+  const IntLanes all = splat(0) < splat(1);
+  for (int i = 0; i < search.tries; ++i) consider(list.at[i].step, list.at[i].offset, all);
+  // Mostly zeros: what counts is that a code lies on 0, which few pairs of step and offset manage,
+  // and the error is no cosine.
+  Lanes zeros = splat(0);
+  for (int k = 0; k < t.n; ++k) {
+    const Lanes x = load(t.x + k * kLanes) + t.mean;
+    zeros = zeros + select(abs(x) < splat(1e-6f), splat(1), splat(0));
+  }
+  const IntLanes sparse = splat(0.6f * static_cast<float>(t.n)) < zeros;
+  if (!any(sparse)) return best;
+  for (int i = 0; i < search.sparse_steps; ++i) {
+    const Lanes code = nearest((splat(0) - t.mean - range.low) * inverse(steps[i]));
+    for (int away = -search.sparse_codes; away <= search.sparse_codes; ++away) {
+      const Lanes q = code + splat(static_cast<float>(away));
+      consider(steps[i], snap(splat(0) - t.mean - q * steps[i]), sparse);
+    }
   }
   return best;
 }
@@ -351,7 +393,7 @@ inline void search_pairs(const Tile& t, const Grid& grid, const PairSearch& sear
     return to_code((offset + t.mean) * inv_m, 0, grid.max_min);
   };
   const auto snap = [&](const Lanes& offset) { return best.m * to_min(offset) - t.mean; };
-  Shortlist<kShortlist> list;
+  Shortlist list(search.tries);
   Lanes steps[kMostPhases];
   const Lanes start = best.scale - splat(static_cast<float>(search.below));
   for (int i = 0; i < search.steps; ++i) {

@@ -22,20 +22,49 @@ struct Quarters {
   Lanes none, one;
 };
 
+// The weights of a tile as whole numbers, two columns a lane, so that a step's phases are products
+// of 16 bits that wrap where a phase does. Finer than what tells phases apart, coarse beside a
+// float: good for this estimate only.
+struct PhaseTile {
+  Lanes unit;      // what 1 stands for
+  Lanes per_turn;  // what the sum of all weights by half a turn comes out as
+  alignas(64) std::uint32_t x[Tile::kMaxColumns / 2 * kLanes];
+  alignas(64) std::uint32_t w[Tile::kMaxColumns / 2 * kLanes];  // not for uniform weights
+};
+
+// `spans`: the step whose codes span the range.
 template <bool kWeighted>
-inline Quarters quarters_at(const Tile& t, const Lanes& inv) {
-  // The bits below the point become the upper ones of an integer, which wraps as a phase does.
-  const Lanes magic = splat(768.0f);
-  Lanes none = splat(0), one = splat(0);
-  for (int k = 0; k < t.n; ++k) {
-    IntLanes turns = as_bits(load(t.x + k * kLanes) * inv + magic), quarter;
-    PJ_EACH_PIECE turns.p[i] = (IntVector)((UnsignedVector)turns.p[i] << 18);
-    PJ_EACH_PIECE quarter.p[i] = (IntVector)((UnsignedVector)turns.p[i] - 0x40000000u);
-    none = none + weighted<kWeighted>(t, k, abs(to_floats(turns)));
-    one = one + weighted<kWeighted>(t, k, abs(to_floats(quarter)));
+inline void make_phase_tile(const Tile& t, const Lanes& spans, float max_code, PhaseTile& out) {
+  // Finer numbers leave fewer bits to the steps' multipliers, which count times the codes' number.
+  const float per_code = max_code > 128 ? 16.0f : max_code > 32 ? 32.0f : 64.0f;
+  const Lanes scale = splat(per_code) * inverse(spans);
+  out.unit = spans * splat(1 / per_code);
+  // All weights together stay below 2^15, so that no sum overflows.
+  const Lanes scale_w = splat(32767.0f - static_cast<float>(t.n)) * inverse(t.sum_w);
+  out.per_turn = kWeighted ? inverse(scale_w) : splat(1);
+  for (int k = 0; k < t.n; k += 2) {
+    const int at = k * kLanes;
+    store_pairs(out.x + at / 2, to_pairs(load(t.x + at) * scale, load(t.x + at + kLanes) * scale));
+    if constexpr (kWeighted) {
+      store_pairs(out.w + at / 2,
+                  to_pairs(load(t.w + at) * scale_w, load(t.w + at + kLanes) * scale_w));
+    }
   }
-  const Lanes mean = splat(0.25f) * t.sum_w;
-  return {mean - none * splat(0x1p-32f), mean - one * splat(0x1p-32f)};
+}
+
+template <bool kWeighted>
+inline Quarters quarters_at(const Tile& t, const PhaseTile& tile, const Lanes& inv) {
+  const Lanes turns = inv * tile.unit * splat(65536.0f);
+  const PairLanes factor = to_pairs(turns, turns), ones = to_pairs(splat(1), splat(1));
+  IntLanes none{}, one{};
+  for (int k = 0; k < t.n / 2; ++k) {
+    const PairLanes at = load_pairs(tile.x + k * kLanes) * factor;
+    const PairLanes w = kWeighted ? load_pairs(tile.w + k * kLanes) : ones;
+    add_products(none, distance(at), w);
+    add_products(one, distance(less(at, 0x4000)), w);
+  }
+  const Lanes mean = splat(0.25f) * t.sum_w, unit = splat(0x1p-16f) * tile.per_turn;
+  return {mean - to_floats(none) * unit, mean - to_floats(one) * unit};
 }
 
 inline Phase best_phase(const Quarters& by) {
@@ -50,16 +79,19 @@ struct Candidate {
   Lanes score, step, offset;
 };
 
-// The candidates of smallest score.
-template <int kSize>
+// The candidates of smallest score, up to `size`.
 struct Shortlist {
-  Candidate at[kSize];
+  static constexpr int kMost = 8;
 
-  Shortlist() {
-    for (Candidate& c : at) c = {splat(1e30f), splat(0), splat(0)};
+  int size;
+  Candidate at[kMost];
+
+  explicit Shortlist(int count) : size(count) {
+    for (int i = 0; i < size; ++i) at[i] = {splat(1e30f), splat(0), splat(0)};
   }
   void offer(Candidate now) {
-    for (Candidate& c : at) {
+    for (int i = 0; i < size; ++i) {
+      Candidate& c = at[i];
       const IntLanes better = now.score < c.score;
       const Candidate was = c;
       c = {select(better, now.score, was.score), select(better, now.step, was.step),
@@ -93,19 +125,21 @@ inline Lanes clipped(const Lanes& over) {
   return half + half + whole * whole;
 }
 
-constexpr int kMostPhases = 24;
+constexpr int kMostPhases = 26;
 
 // Offers the best offset of each of up to kMostPhases ascending steps to the list: of those with
 // the best phase the turns(i) on both sides of the one that centres the codes, each as
 // snap(offset) will store it. Steps that are 0 or equal are left out.
-template <bool kWeighted, class List, class Turns, class Snap>
+template <bool kWeighted, class Turns, class Snap>
 inline void offer_steps(const Tile& t, const Range& range, float max_code, const Lanes* steps,
-                        int count, const Turns& turns, const Snap& snap, List& list) {
+                        int count, const Turns& turns, const Snap& snap, Shortlist& list) {
   // In loops of their own, so that the steps' chains of dependent operations overlap.
   Lanes inv[kMostPhases];
   Quarters by[kMostPhases];
   for (int i = 0; i < count; ++i) inv[i] = inverse(steps[i]);
-  for (int i = 0; i < count; ++i) by[i] = quarters_at<kWeighted>(t, inv[i]);
+  PhaseTile tile;
+  make_phase_tile<kWeighted>(t, (range.high - range.low) * splat(1 / max_code), max_code, tile);
+  for (int i = 0; i < count; ++i) by[i] = quarters_at<kWeighted>(t, tile, inv[i]);
   const Lanes mean_w = t.sum_w * splat(1 / static_cast<float>(t.n));
   for (int i = 0; i < count; ++i) {
     const Phase phase = best_phase(by[i]);

@@ -76,6 +76,14 @@ inline Lanes select(const IntLanes& mask, const Lanes& yes, const Lanes& no) {
   return r;
 }
 
+inline bool any(const IntLanes& mask) {
+  IntVector all{};
+  PJ_EACH_PIECE all |= mask.p[i];
+  std::int32_t found = 0;
+  for (std::size_t k = 0; k < sizeof(IntVector) / 4; ++k) found |= all[k];
+  return found != 0;
+}
+
 inline Lanes min(const Lanes& a, const Lanes& b) {
   Lanes r;
   PJ_EACH_PIECE r.p[i] = a.p[i] < b.p[i] ? a.p[i] : b.p[i];
@@ -170,7 +178,7 @@ inline Lanes to_bf16(const Lanes& a) {
   return from_bits(bits);
 }
 
-inline Lanes to_stored(DType type, const Lanes& a) {
+__attribute__((always_inline)) inline Lanes to_stored(DType type, const Lanes& a) {
   if (type == DType::kF16) return to_f16(a);
   if (type == DType::kBF16) return to_bf16(a);
   const Lanes limit = splat(0x1.FFFFFEp127f);
@@ -194,18 +202,76 @@ inline Lanes stored_neighbour(DType type, const Lanes& a, int away) {
   return select(a < splat(0), splat(0) - moved, moved);
 }
 
-// 16 runs of `count` consecutive floats (a multiple of 4), one a lane: to[k] holds element k of
-// every run.
-inline void transpose_in(const float* from, int count, float* to) {
+// Two whole numbers of 16 bits a lane. They wrap, as phases do.
+struct PairLanes {
+  UnsignedVector p[kPieces];
+};
+typedef std::uint16_t UnsignedShorts __attribute__((vector_size(PJ_VECTOR_BYTES)));
+typedef std::int16_t SignedShorts __attribute__((vector_size(PJ_VECTOR_BYTES)));
+
+// The low 16 bits of the whole numbers nearest to a and b; for magnitudes below 2^22.
+inline PairLanes to_pairs(const Lanes& a, const Lanes& b) {
+  const Lanes magic = splat(12582912.0f);
+  const IntLanes low = as_bits(a + magic), high = as_bits(b + magic);
+  PairLanes r;
+  PJ_EACH_PIECE r.p[i] = ((UnsignedVector)low.p[i] & 0xFFFFu) | ((UnsignedVector)high.p[i] << 16);
+  return r;
+}
+
+inline PairLanes load_pairs(const std::uint32_t* from) {
+  PairLanes r;
+  __builtin_memcpy(&r, from, sizeof(r));
+  return r;
+}
+
+inline void store_pairs(std::uint32_t* to, const PairLanes& v) {
+  __builtin_memcpy(to, &v, sizeof(v));
+}
+
+inline PairLanes operator*(const PairLanes& a, const PairLanes& b) {
+  PairLanes r;
+  PJ_EACH_PIECE r.p[i] = (UnsignedVector)((UnsignedShorts)a.p[i] * (UnsignedShorts)b.p[i]);
+  return r;
+}
+
+inline PairLanes less(const PairLanes& a, std::uint16_t b) {
+  PairLanes r;
+  PJ_EACH_PIECE r.p[i] = (UnsignedVector)((UnsignedShorts)a.p[i] - b);
+  return r;
+}
+
+// How far from zero either way: 0 to 32767, as a for -a - 1.
+inline PairLanes distance(const PairLanes& a) {
+  PairLanes r;
+  PJ_EACH_PIECE r.p[i] = (UnsignedVector)((SignedShorts)a.p[i] ^ ((SignedShorts)a.p[i] >> 15));
+  return r;
+}
+
+// Adds both products of a lane's signed pairs.
+#ifndef PJ_MULTIPLY_PAIRS
+inline IntVector multiply_pairs(const UnsignedVector& a, const UnsignedVector& b) {
+  const auto x = (IntVector)a, y = (IntVector)b;
+  return ((IntVector)(a << 16) >> 16) * ((IntVector)(b << 16) >> 16) + (x >> 16) * (y >> 16);
+}
+#define PJ_MULTIPLY_PAIRS multiply_pairs
+#endif
+
+inline void add_products(IntLanes& sum, const PairLanes& a, const PairLanes& b) {
+  PJ_EACH_PIECE sum.p[i] += (IntVector)PJ_MULTIPLY_PAIRS(a.p[i], b.p[i]);
+}
+
+// 16 runs of `count` floats (a multiple of 4), one a lane and `stride` apart: to[k] holds element k
+// of every run.
+inline void transpose_in(const float* from, std::size_t stride, int count, float* to) {
   typedef float Four __attribute__((vector_size(16)));
   for (int lane = 0; lane < kLanes; lane += 4) {
-    const float* row = from + lane * count;
+    const float* row = from + static_cast<std::size_t>(lane) * stride;
     for (int k = 0; k < count; k += 4) {
       Four a, b, c, d;
       __builtin_memcpy(&a, row + k, 16);
-      __builtin_memcpy(&b, row + count + k, 16);
-      __builtin_memcpy(&c, row + 2 * count + k, 16);
-      __builtin_memcpy(&d, row + 3 * count + k, 16);
+      __builtin_memcpy(&b, row + stride + k, 16);
+      __builtin_memcpy(&c, row + 2 * stride + k, 16);
+      __builtin_memcpy(&d, row + 3 * stride + k, 16);
       const Four ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
       const Four ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
       const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);

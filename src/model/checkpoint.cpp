@@ -92,6 +92,12 @@ void Checkpoint::read_rows(const StoredTensor& tensor, std::uint64_t first, std:
   with_context(tensor.name, [&] { read_stored_rows(files_, tensor, first, count, out); });
 }
 
+ConstPlanes Checkpoint::read_rows_once(const StoredTensor& tensor, std::uint64_t first,
+                                       std::uint64_t count, PlaneBuffers& buffers) const {
+  return with_context(tensor.name,
+                      [&] { return read_stored_rows_once(files_, tensor, first, count, buffers); });
+}
+
 void Checkpoint::prefetch_rows(const StoredTensor& tensor, std::uint64_t first,
                                std::uint64_t count) const noexcept {
   prefetch_stored_rows(files_, tensor, first, count);

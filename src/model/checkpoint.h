@@ -48,7 +48,10 @@ class Checkpoint {
   // Reads rows [first, first + count) of every plane; each span of `out` must fit exactly.
   void read_rows(const StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
                  const Planes& out) const;
-  // Asks the system to start reading those rows, so that read_rows finds them in the page cache.
+  // The same for rows that are read once: the planes lie in `buffers` until those are used again.
+  ConstPlanes read_rows_once(const StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
+                             PlaneBuffers& buffers) const;
+  // Asks the system to start reading those rows, where read_rows_once goes through its page cache.
   void prefetch_rows(const StoredTensor& tensor, std::uint64_t first,
                      std::uint64_t count) const noexcept;
 

@@ -110,28 +110,64 @@ StoredTensor contiguous_tensor(TensorKey key, std::string name, const Encoding& 
   return tensor;
 }
 
+namespace {
+
+// Rows of one plane that touch one part or several.
+void read_plane(std::span<const File> files, const StoredTensor& tensor, std::size_t plane,
+                std::uint64_t first, std::uint64_t count, std::span<std::byte> out) {
+  const std::uint64_t row_bytes = tensor.encoding.plane_row_bytes(plane, tensor.shape.cols());
+  const std::uint64_t sharing = tensor.encoding.rows_sharing(plane);
+  PJ_CHECK(out.size() == count * row_bytes);
+  for_parts(tensor, first, count,
+            [&](const Part& part, std::uint64_t begin, std::uint64_t rows, std::uint64_t done) {
+              const PlaneLocation& at = part[plane];
+              const Request request{files[at.file], at, row_bytes, begin, rows};
+              const auto to = out.subspan(done * row_bytes, rows * row_bytes);
+              if (at.col_step != 0) {
+                read_scattered(request, info(tensor.encoding.dtype).block_bytes, to);
+              } else if (sharing > 1) {
+                read_shared(request, sharing, to);
+              } else if (at.row_step == row_bytes) {
+                request.file.read_at(at.offset + begin * row_bytes, to);
+              } else {
+                read_spaced(request, to);
+              }
+            });
+}
+
+// Whether a part's rows are one run of bytes.
+bool is_contiguous(const StoredTensor& tensor, std::size_t plane,
+                   const PlaneLocation& at) noexcept {
+  return at.col_step == 0 && tensor.encoding.rows_sharing(plane) == 1 &&
+         at.row_step == tensor.encoding.plane_row_bytes(plane, tensor.shape.cols());
+}
+
+}  // namespace
+
 void read_stored_rows(std::span<const File> files, const StoredTensor& tensor, std::uint64_t first,
                       std::uint64_t count, const Planes& out) {
   for (std::size_t p = 0; p < tensor.encoding.planes(); ++p) {
-    const std::uint64_t row_bytes = tensor.encoding.plane_row_bytes(p, tensor.shape.cols());
-    const std::uint64_t sharing = tensor.encoding.rows_sharing(p);
-    PJ_CHECK(out.plane[p].size() == count * row_bytes);
-    for_parts(tensor, first, count,
-              [&](const Part& part, std::uint64_t begin, std::uint64_t rows, std::uint64_t done) {
-                const PlaneLocation& at = part[p];
-                const Request request{files[at.file], at, row_bytes, begin, rows};
-                const auto to = out.plane[p].subspan(done * row_bytes, rows * row_bytes);
-                if (at.col_step != 0) {
-                  read_scattered(request, info(tensor.encoding.dtype).block_bytes, to);
-                } else if (sharing > 1) {
-                  read_shared(request, sharing, to);
-                } else if (at.row_step == row_bytes) {
-                  request.file.read_at(at.offset + begin * row_bytes, to);
-                } else {
-                  read_spaced(request, to);
-                }
-              });
+    read_plane(files, tensor, p, first, count, out.plane[p]);
   }
+}
+
+ConstPlanes read_stored_rows_once(std::span<const File> files, const StoredTensor& tensor,
+                                  std::uint64_t first, std::uint64_t count, PlaneBuffers& buffers) {
+  ConstPlanes planes;
+  const std::uint64_t size = tensor.rows_per_part();
+  for (std::size_t p = 0; p < tensor.encoding.planes(); ++p) {
+    const std::uint64_t row_bytes = tensor.encoding.plane_row_bytes(p, tensor.shape.cols());
+    const PlaneLocation& at = tensor.parts[first / size][p];
+    if (is_contiguous(tensor, p, at) && first % size + count <= size) {
+      planes.plane[p] = files[at.file].read_once(at.offset + first % size * row_bytes,
+                                                 count * row_bytes, buffers[p]);
+      continue;
+    }
+    const auto out = buffers[p].place(0, count * row_bytes);
+    read_plane(files, tensor, p, first, count, out);
+    planes.plane[p] = out;
+  }
+  return planes;
 }
 
 void prefetch_stored_rows(std::span<const File> files, const StoredTensor& tensor,
@@ -141,6 +177,7 @@ void prefetch_stored_rows(std::span<const File> files, const StoredTensor& tenso
     for_parts(tensor, first, count,
               [&](const Part& part, std::uint64_t begin, std::uint64_t rows, std::uint64_t) {
                 const PlaneLocation& at = part[p];
+                if (is_contiguous(tensor, p, at) && files[at.file].reads_directly()) return;
                 if (at.row_step < at.col_step) {
                   // Transposed: any rows touch all of it.
                   const std::uint64_t cols = tensor.shape.cols();

@@ -49,7 +49,12 @@ StoredTensor contiguous_tensor(TensorKey key, std::string name, const Encoding& 
 // threads. Throws what File::read_at throws.
 void read_stored_rows(std::span<const File> files, const StoredTensor& tensor, std::uint64_t first,
                       std::uint64_t count, const Planes& out);
-// Asks the system to start reading those rows.
+// The same for rows that are read once: the planes lie in `buffers`, one each, until those are used
+// again. Rows that lie side by side are not copied on the way (File::read_once).
+using PlaneBuffers = std::array<BlockBuffer, Encoding::kMaxPlanes>;
+ConstPlanes read_stored_rows_once(std::span<const File> files, const StoredTensor& tensor,
+                                  std::uint64_t first, std::uint64_t count, PlaneBuffers& buffers);
+// Asks the system to start reading those rows, where read_stored_rows_once goes through its cache.
 void prefetch_stored_rows(std::span<const File> files, const StoredTensor& tensor,
                           std::uint64_t first, std::uint64_t count) noexcept;
 

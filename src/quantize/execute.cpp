@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,63 +21,76 @@
 namespace pajamas::quantize {
 namespace {
 
-// Weights that one worker holds at a time: enough that reading and writing go in large pieces, few
-// enough to stay in the processor's second-level cache.
-constexpr std::uint64_t kPieceWeights = 256 * 1024;
+// Weights of a piece: enough that the disk reads and writes in large runs.
+constexpr std::uint64_t kPieceWeights = 512 * 1024;
+// Weights that are decoded and encoded at a time: as floats they stay in a second-level cache.
+constexpr std::uint64_t kChunkWeights = 64 * 1024;
+// Workers beyond the threads that compute: they read ahead and write behind.
+constexpr int kMoreWorkers = 4;
 
-// Bytes of one weight in a worker: stored (at most 4), float, and encoded (at most 4).
-constexpr std::uint64_t kWorkerBytesPerWeight = 12;
+// Bytes of one weight in a worker: stored, and encoded for an output, at most.
+constexpr std::uint64_t kBytesPerWeight = 4;
 // What reading needs where rows or columns do not lie side by side.
 constexpr std::uint64_t kSpacedBytes = 2 << 20;
 
-std::uint64_t piece_rows(std::uint64_t cols) noexcept {
-  return std::max<std::uint64_t>(1, kPieceWeights / std::max<std::uint64_t>(1, cols));
+std::uint64_t rows_of(std::uint64_t weights, std::uint64_t cols) noexcept {
+  return std::max<std::uint64_t>(1, weights / std::max<std::uint64_t>(1, cols));
 }
 
-// How far ahead of the workers the checkpoint is read, and how much is written to one file before
-// the disk is told to begin: both keep the disk busy while the processor works.
+// How far ahead of the workers the page cache is filled where they read through it, and how much is
+// written to one file before the disk is told to begin.
 constexpr std::uint64_t kReadAheadBytes = 32 << 20;
 constexpr std::uint64_t kWritebackBytes = 32 << 20;
 
-// The buffers of one worker. Reused from piece to piece.
-struct Scratch {
+using PlaneBuffers = model::PlaneBuffers;
+
+// What one worker keeps from piece to piece.
+struct Worker {
   RowReader reader;
-  std::vector<float> weights;
-  std::vector<std::byte> encoded;
+  std::vector<float> weights;         // of a chunk
+  std::vector<PlaneBuffers> encoded;  // an output
   ExecuteStats stats;
-};
 
-class ScratchPool {
- public:
-  explicit ScratchPool(RowReader reader) : reader_(std::move(reader)) {}
-
-  std::unique_ptr<Scratch> take() {
-    const std::lock_guard lock(mutex_);
-    if (free_.empty()) return std::make_unique<Scratch>(Scratch{reader_, {}, {}, {}});
-    auto scratch = std::move(free_.back());
-    free_.pop_back();
-    return scratch;
-  }
-  void give(std::unique_ptr<Scratch> scratch) {
-    const std::lock_guard lock(mutex_);
-    free_.push_back(std::move(scratch));
-  }
-  // Of all that were given back.
   void add_to(ExecuteStats& total) const {
-    for (const auto& scratch : free_) {
-      total.read += scratch->reader.read_seconds();
-      total.decode += scratch->reader.decode_seconds() + scratch->stats.decode;
-      for (std::size_t i = 0; i < scratch->stats.encode.size(); ++i) {
-        total.encode[i] += scratch->stats.encode[i];
-        total.write[i] += scratch->stats.write[i];
-      }
+    total.read += reader.read_seconds();
+    total.decode += reader.decode_seconds() + stats.decode;
+    for (std::size_t i = 0; i < stats.encode.size(); ++i) {
+      total.encode[i] += stats.encode[i];
+      total.write[i] += stats.write[i];
     }
   }
+};
+
+// Lets as many workers compute as there are threads; the others wait for the disk meanwhile.
+class ComputeSlots {
+ public:
+  explicit ComputeSlots(int count) : free_(count) {}
+
+  class Held {
+   public:
+    explicit Held(ComputeSlots& slots) : slots_(slots) {
+      std::unique_lock lock(slots_.mutex_);
+      slots_.freed_.wait(lock, [&] { return slots_.free_ > 0; });
+      --slots_.free_;
+    }
+    ~Held() {
+      {
+        const std::lock_guard lock(slots_.mutex_);
+        ++slots_.free_;
+      }
+      slots_.freed_.notify_one();
+    }
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+
+   private:
+    ComputeSlots& slots_;
+  };
 
  private:
-  RowReader reader_;  // the pattern of those handed out; never reads itself
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Scratch>> free_;
+  std::condition_variable freed_;
+  int free_;
 };
 
 // Otherwise it is a folder of named files.
@@ -156,7 +170,7 @@ std::vector<Piece> pieces_of(const model::Checkpoint& checkpoint) {
   std::vector<Piece> pieces;
   for (const model::StoredTensor* tensor : tensors) {
     const std::uint64_t rows = tensor->shape.rows();
-    const std::uint64_t step = piece_rows(tensor->shape.cols());
+    const std::uint64_t step = rows_of(kPieceWeights, tensor->shape.cols());
     for (std::uint64_t first = 0; first < rows; first += step) {
       pieces.push_back({tensor, first, std::min(step, rows - first)});
     }
@@ -209,101 +223,147 @@ class PieceQueue {
 class Execution {
  public:
   Execution(const Plan& plan, const model::Checkpoint& checkpoint,
-            const kernels::KernelTable& kernels, OutputOptions options)
+            const kernels::KernelTable& kernels, OutputOptions options, int threads)
       : checkpoint_(checkpoint),
         kernels_(kernels),
         importance_(checkpoint, kernels),
-        scratch_(RowReader(checkpoint, kernels)) {
+        slots_(threads) {
     for (const PlannedOutput& output : plan.outputs) {
       writers_.push_back(std::make_unique<Writer>(output, options));
     }
+    total_.encode.resize(writers_.size());
+    total_.write.resize(writers_.size());
   }
 
-  void process(const Piece& piece) {
-    auto scratch = scratch_.take();
-    scratch->stats.encode.resize(writers_.size());
-    scratch->stats.write.resize(writers_.size());
-    const ConstPlanes& stored = scratch->reader.fetch(*piece.tensor, piece.first, piece.rows);
+  Worker make_worker() const {
+    Worker worker{RowReader(checkpoint_, kernels_), {}, {}, {}};
+    worker.encoded.resize(writers_.size());
+    worker.stats.encode.resize(writers_.size());
+    worker.stats.write.resize(writers_.size());
+    return worker;
+  }
+
+  // Read, decode, encode, write: from the disk to the disk. Only the middle holds a slot.
+  void process(const Piece& piece, Worker& worker) {
+    const ConstPlanes& stored = worker.reader.fetch(*piece.tensor, piece.first, piece.rows);
+    std::vector<Target> targets;
     bool decoded = false;
     for (std::size_t output = 0; output < writers_.size(); ++output) {
-      const PlannedTensor* target = writers_[output]->find(piece.tensor->key);
-      if (target == nullptr) continue;
-      if (!target->repacked && !decoded) {
-        decode(piece, *scratch);
-        decoded = true;
-      }
-      encode(piece, stored, *target, *scratch, output);
+      const PlannedTensor* tensor = writers_[output]->find(piece.tensor->key);
+      if (tensor == nullptr) continue;
+      targets.push_back({tensor, output, place(piece, *tensor, worker.encoded[output])});
+      decoded |= !tensor->repacked;
     }
-    scratch_.give(std::move(scratch));
+    {
+      const ComputeSlots::Held slot(slots_);
+      for (const Target& target : targets) {
+        if (!target.tensor->repacked) continue;
+        const double began = seconds_now();
+        codec::repack_rows(piece.tensor->encoding, stored, target.tensor->encoding, target.planes);
+        worker.stats.encode[target.output] += seconds_now() - began;
+      }
+      if (decoded) encode(piece, targets, worker);
+    }
+    for (const Target& target : targets) {
+      const double began = seconds_now();
+      write(piece, target);
+      worker.stats.write[target.output] += seconds_now() - began;
+    }
+  }
+
+  void finish(const Worker& worker) {
+    const std::lock_guard lock(mutex_);
+    worker.add_to(total_);
   }
 
   void commit() {
     for (auto& writer : writers_) writer->commit();
   }
 
-  ExecuteStats stats() const {
-    ExecuteStats total;
-    total.encode.resize(writers_.size());
-    total.write.resize(writers_.size());
-    scratch_.add_to(total);
-    return total;
-  }
+  // Of all workers that have finished.
+  const ExecuteStats& stats() const noexcept { return total_; }
 
  private:
-  void decode(const Piece& piece, Scratch& scratch) {
-    const std::uint64_t cols = piece.tensor->shape.cols();
-    scratch.weights.resize(piece.rows * cols);
-    scratch.reader.decode(*piece.tensor, scratch.weights);
-    const double began = seconds_now();
-    require_finite(checkpoint_, *piece.tensor, piece.first, scratch.weights);
-    scratch.stats.decode += seconds_now() - began;
+  // A piece as one output will store it.
+  struct Target {
+    const PlannedTensor* tensor;
+    std::size_t output;
+    Planes planes;
+  };
+
+  // Memory for a piece that lies as its place in the file does, so that it can go there as it is.
+  static Planes place(const Piece& piece, const PlannedTensor& target, PlaneBuffers& buffers) {
+    Planes planes;
+    for (std::size_t plane = 0; plane < target.encoding.planes(); ++plane) {
+      const std::uint64_t row = target.encoding.plane_row_bytes(plane, piece.tensor->shape.cols());
+      planes.plane[plane] =
+          buffers[plane].place(target.planes[plane].offset + piece.first * row, piece.rows * row);
+    }
+    return planes;
   }
 
-  void encode(const Piece& piece, const ConstPlanes& stored, const PlannedTensor& target,
-              Scratch& scratch, std::size_t output) {
+  // A chunk after the other, each decoded once for all outputs.
+  void encode(const Piece& piece, const std::vector<Target>& targets, Worker& worker) {
     const std::uint64_t cols = piece.tensor->shape.cols();
-    scratch.encoded.resize(piece.rows * target.encoding.row_bytes(cols));
-    Planes planes;
-    std::span<std::byte> rest(scratch.encoded);
-    for (std::size_t plane = 0; plane < target.encoding.planes(); ++plane) {
-      const std::uint64_t bytes = piece.rows * target.encoding.plane_row_bytes(plane, cols);
-      planes.plane[plane] = rest.first(bytes);
-      rest = rest.subspan(bytes);
+    const std::uint64_t step = rows_of(kChunkWeights, cols);
+    for (std::uint64_t first = 0; first < piece.rows; first += step) {
+      const std::uint64_t rows = std::min(step, piece.rows - first);
+      worker.weights.resize(rows * cols);
+      worker.reader.decode(*piece.tensor, first, rows, worker.weights);
+      double began = seconds_now();
+      require_finite(checkpoint_, *piece.tensor, piece.first + first, worker.weights);
+      double now = seconds_now();
+      worker.stats.decode += now - began;
+      for (const Target& target : targets) {
+        if (target.tensor->repacked) continue;
+        const Encoding& encoding = target.tensor->encoding;
+        Planes planes;
+        for (std::size_t plane = 0; plane < encoding.planes(); ++plane) {
+          const std::uint64_t row = encoding.plane_row_bytes(plane, cols);
+          planes.plane[plane] = target.planes.plane[plane].subspan(first * row, rows * row);
+        }
+        began = now;
+        kernels_.encode_rows(encoding, worker.weights, importance_.of(*piece.tensor, encoding),
+                             cols, planes);
+        now = seconds_now();
+        worker.stats.encode[target.output] += now - began;
+      }
     }
-    const double began = seconds_now();
-    if (target.repacked) {
-      codec::repack_rows(piece.tensor->encoding, stored, target.encoding, planes);
-    } else {
-      kernels_.encode_rows(target.encoding, scratch.weights,
-                           importance_.of(*piece.tensor, target.encoding), cols, planes);
-    }
-    const double encoded = seconds_now();
-    for (std::size_t plane = 0; plane < target.encoding.planes(); ++plane) {
-      const std::uint64_t row = target.encoding.plane_row_bytes(plane, cols);
-      if (target.row_order == RowOrder::kSame) {
-        writers_[output]->write(target.planes[plane], piece.first * row, planes.plane[plane]);
+  }
+
+  void write(const Piece& piece, const Target& target) {
+    const PlannedTensor& tensor = *target.tensor;
+    for (std::size_t plane = 0; plane < tensor.encoding.planes(); ++plane) {
+      const std::uint64_t row = tensor.encoding.plane_row_bytes(plane, piece.tensor->shape.cols());
+      const std::span<const std::byte> bytes = target.planes.plane[plane];
+      if (tensor.row_order == RowOrder::kSame) {
+        writers_[target.output]->write(tensor.planes[plane], piece.first * row, bytes);
         continue;
       }
       for (std::uint64_t i = 0; i < piece.rows; ++i) {
-        writers_[output]->write(target.planes[plane], target.target_row(piece.first + i) * row,
-                                planes.plane[plane].subspan(i * row, row));
+        writers_[target.output]->write(tensor.planes[plane],
+                                       tensor.target_row(piece.first + i) * row,
+                                       bytes.subspan(i * row, row));
       }
     }
-    scratch.stats.encode[output] += encoded - began;
-    scratch.stats.write[output] += seconds_now() - encoded;
   }
 
   const model::Checkpoint& checkpoint_;
   const kernels::KernelTable& kernels_;
   ColumnImportance importance_;
+  ComputeSlots slots_;
   std::vector<std::unique_ptr<Writer>> writers_;
-  ScratchPool scratch_;
+  std::mutex mutex_;
+  ExecuteStats total_;
 };
 
 }  // namespace
 
-std::uint64_t worker_bytes(std::uint64_t cols) noexcept {
-  return piece_rows(cols) * cols * kWorkerBytesPerWeight + kSpacedBytes;
+std::uint64_t workers_bytes(std::uint64_t cols, int threads, std::size_t outputs) noexcept {
+  const std::uint64_t piece = rows_of(kPieceWeights, cols) * cols * kBytesPerWeight * (1 + outputs);
+  const std::uint64_t chunk = rows_of(kChunkWeights, cols) * cols * sizeof(float);
+  const auto workers = static_cast<std::uint64_t>(threads) + kMoreWorkers;
+  return workers * (piece + chunk + kSpacedBytes);
 }
 
 void check_outputs(const Plan& plan, OutputOptions options) {
@@ -342,14 +402,16 @@ void quantize_all(Execution& execution, const model::Checkpoint& checkpoint, con
   for (const model::StoredTensor& tensor : checkpoint.tensors()) total += tensor.bytes();
   progress.begin("quantizing", total, "B");
   PieceQueue queue(checkpoint, pieces_of(checkpoint));
-  const auto workers = static_cast<std::uint64_t>(pool.threads());
-  pool.for_ranges(workers, 1, [&](std::uint64_t, std::uint64_t) {
+  const TaskPool workers(std::min(pool.threads() + kMoreWorkers, TaskPool::kMaxThreads));
+  workers.for_ranges(static_cast<std::uint64_t>(workers.threads()), 1, [&](auto, auto) {
     try {
+      Worker worker = execution.make_worker();
       while (const Piece* piece = queue.next()) {
         stop.check();
-        execution.process(*piece);
+        execution.process(*piece, worker);
         progress.advance(bytes_of(*piece));
       }
+      execution.finish(worker);
     } catch (...) {
       queue.close();
       throw;
@@ -366,7 +428,7 @@ ExecuteStats execute(const Plan& plan, const model::Checkpoint& checkpoint, cons
   check_outputs(plan, options.output);
   Execution execution(plan, checkpoint,
                       options.kernels != nullptr ? *options.kernels : kernels::best_kernels(),
-                      options.output);
+                      options.output, pool.threads());
   const double began = seconds_now();
   quantize_all(execution, checkpoint, pool, progress, stop);
   const double written = seconds_now();

@@ -21,13 +21,13 @@ struct ExecuteOptions {
 // Checks that outputs may be written and fit the disk. Throws Error{kExists, kNoSpace}.
 void check_outputs(const Plan& plan, OutputOptions options);
 
-// Where the time went: seconds of all workers together for each stage, so that at most `wall` times
-// the number of threads has passed, and what is missing is waiting for other workers.
+// Where the time went: seconds of all workers together for each stage. Decoding and encoding take
+// at most `wall` times the number of threads; reading and writing go on beside them.
 struct ExecuteStats {
   double read = 0;             // waiting for the checkpoint's files
   double decode = 0;           // and looking for weights that are not finite
   std::vector<double> encode;  // one an output of the plan
-  std::vector<double> write;   // likewise; into the page cache
+  std::vector<double> write;   // likewise
   double sync = 0;             // after the last weight, by one thread
   double wall = 0;
 };
@@ -37,7 +37,7 @@ struct ExecuteStats {
 ExecuteStats execute(const Plan& plan, const model::Checkpoint& checkpoint, const TaskPool& pool,
                      Progress& progress, const StopFlag& stop, const ExecuteOptions& options);
 
-// Memory that one worker needs for its piece of a tensor with rows of `cols` weights.
-std::uint64_t worker_bytes(std::uint64_t cols) noexcept;
+// Memory that the workers need, at most, for their pieces of a tensor with rows of `cols` weights.
+std::uint64_t workers_bytes(std::uint64_t cols, int threads, std::size_t outputs) noexcept;
 
 }  // namespace pajamas::quantize

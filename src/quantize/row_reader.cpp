@@ -10,37 +10,32 @@ namespace pajamas::quantize {
 void RowReader::read(const model::StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
                      std::span<float> out) {
   fetch(tensor, first, count);
-  decode(tensor, out);
+  decode(tensor, 0, count, out);
 }
 
 const ConstPlanes& RowReader::fetch(const model::StoredTensor& tensor, std::uint64_t first,
                                     std::uint64_t count) {
   const double began = seconds_now();
-  const Encoding& encoding = tensor.encoding;
-  const std::uint64_t cols = tensor.shape.cols();
-  buffer_.resize(count * encoding.row_bytes(cols));
-  Planes planes;
-  stored_ = {};
-  std::span<std::byte> rest(buffer_);
-  for (std::size_t plane = 0; plane < encoding.planes(); ++plane) {
-    const std::uint64_t bytes = count * encoding.plane_row_bytes(plane, cols);
-    planes.plane[plane] = rest.first(bytes);
-    stored_.plane[plane] = planes.plane[plane];
-    rest = rest.subspan(bytes);
-  }
-  checkpoint_->read_rows(tensor, first, count, planes);
+  stored_ = checkpoint_->read_rows_once(tensor, first, count, buffers_);
   read_seconds_ += seconds_now() - began;
   return stored_;
 }
 
-void RowReader::decode(const model::StoredTensor& tensor, std::span<float> out) {
+void RowReader::decode(const model::StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
+                       std::span<float> out) {
   if (!codec::can_decode(tensor.encoding)) {
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("{} cannot be decoded yet", tensor.encoding.name()))
         .at(tensor.name);
   }
   const double began = seconds_now();
-  kernels_->decode_rows(tensor.encoding, stored_, tensor.shape.cols(), out);
+  const std::uint64_t cols = tensor.shape.cols();
+  ConstPlanes rows;
+  for (std::size_t plane = 0; plane < tensor.encoding.planes(); ++plane) {
+    const std::uint64_t bytes = tensor.encoding.plane_row_bytes(plane, cols);
+    rows.plane[plane] = stored_.plane[plane].subspan(first * bytes, count * bytes);
+  }
+  kernels_->decode_rows(tensor.encoding, rows, cols, out);
   decode_seconds_ += seconds_now() - began;
 }
 

@@ -1,8 +1,17 @@
 #include "base/file.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cstring>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
 #include "io/temp.h"
 
 namespace pajamas {
@@ -47,6 +56,56 @@ TEST(File, OpensRegularFilesOnly) {
   expect_error(ErrorCode::kNotFound, "absent", [&] { File::open(folder.path() / "absent"); });
   expect_error(ErrorCode::kNotFound, "no such file",
                [&] { File::open(folder.write("f", "") / "x"); });
+}
+
+// 3 MiB and a bit, so that the last block is incomplete, every 8 bytes telling where they are.
+std::string numbered_bytes() {
+  std::string text((3 << 20) + 1001, ' ');
+  for (std::uint64_t i = 0; i + 8 <= text.size(); i += 8) std::memcpy(&text[i], &i, 8);
+  return text;
+}
+
+// Drops a file's pages from the cache.
+void uncache(const std::filesystem::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY);
+  ASSERT_EQ(::fsync(fd), 0);
+  ASSERT_EQ(::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+  ::close(fd);
+}
+
+TEST(File, ReadsOncePastThePageCache) {
+  for (const char* where : {PAJAMAS_BINARY_DIR, "/dev/shm"}) {  // the latter refuses O_DIRECT
+    if (!std::filesystem::is_directory(where)) continue;
+    const auto path = std::filesystem::path(where) / fmt::format("read-once-{}", ::getpid());
+    const std::string text = numbered_bytes();
+    std::ofstream(path, std::ios::binary) << text;
+    const File file = File::open(path);
+    BlockBuffer buffer;
+    for (const bool cached : {true, false}) {
+      for (const auto& [offset, size] :
+           std::vector<std::pair<std::uint64_t, std::uint64_t>>{{0, text.size()},
+                                                                {0, 1},
+                                                                {4096, 8192},
+                                                                {4095, 2},
+                                                                {100, 1 << 20},
+                                                                {5000, 0},
+                                                                {text.size() - 1500, 1500},
+                                                                {text.size() - 1, 1},
+                                                                {text.size(), 0}}) {
+        if (!cached) uncache(path);
+        const auto got = file.read_once(offset, size, buffer);
+        EXPECT_EQ(as_text(got) == text.substr(offset, size), true) << offset << " " << size;
+      }
+    }
+    expect_error(ErrorCode::kCorruptFile, "truncated",
+                 [&] { file.read_once(text.size() - 1, 2, buffer); });
+    std::filesystem::resize_file(path, 1 << 20);  // after it was opened
+    for (const std::uint64_t offset : {std::uint64_t{1 << 20}, std::uint64_t{(1 << 20) - 5}}) {
+      expect_error(ErrorCode::kCorruptFile, "ends at byte 1048576",
+                   [&] { file.read_once(offset, 4096, buffer); });
+    }
+    std::filesystem::remove(path);
+  }
 }
 
 TEST(MappedFile, HoldsTheWholeFile) {

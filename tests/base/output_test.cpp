@@ -1,5 +1,6 @@
 #include "base/output.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -7,11 +8,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <thread>
 #include <vector>
 
+#include "base/block_buffer.h"
 #include "base/bytes.h"
+#include "base/parallel.h"
 #include "io/temp.h"
 
 namespace pajamas {
@@ -44,6 +48,31 @@ TEST(OutputFile, AppearsWithCommitOnly) {
   moved.commit();
   EXPECT_EQ(slurp(path), "abcdef");
   EXPECT_EQ(names_in(path.parent_path()), Names{"out.bin"});
+}
+
+// Pieces that do not begin or end at blocks, in any order and from several threads: the blocks that
+// two of them share go through the page cache, the others past it.
+TEST(OutputFile, TakesLargePiecesFromSeveralThreads) {
+  for (const char* where : {PAJAMAS_BINARY_DIR, "/dev/shm"}) {  // the latter refuses O_DIRECT
+    if (!fs::is_directory(where)) continue;
+    const fs::path path = fs::path(where) / fmt::format("large-pieces-{}", ::getpid());
+    std::string text((8 << 20) + 77, ' ');
+    for (std::uint64_t i = 0; i + 8 <= text.size(); i += 8) std::memcpy(&text[i], &i, 8);
+    OutputFile file(path, text.size(), {});
+    constexpr std::uint64_t kPiece = 150'001;
+    const std::uint64_t pieces = (text.size() + kPiece - 1) / kPiece;
+    TaskPool(4).for_ranges(pieces, 1, [&](std::uint64_t i, std::uint64_t) {
+      const std::uint64_t offset = (i * 17 % pieces) * kPiece;
+      const std::string_view piece = std::string_view(text).substr(offset, kPiece);
+      BlockBuffer buffer;
+      const auto placed = buffer.place(offset, piece.size());
+      std::memcpy(placed.data(), piece.data(), piece.size());
+      file.write_at(offset, placed);
+    });
+    file.commit();
+    EXPECT_EQ(slurp(path) == text, true) << where;
+    fs::remove(path);
+  }
 }
 
 TEST(OutputFile, WithoutCommitNothingIsLeft) {

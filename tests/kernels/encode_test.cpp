@@ -1,6 +1,8 @@
 // Every kernel table must write the bytes of the scalar reference, and read its floats.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <utility>
@@ -56,6 +58,33 @@ TEST(EncodeKernels, WriteTheSameBytesForHardWeights) {
     for (float& w : importance) w = static_cast<float>(std::exp(30 * uniform.next() - 15));
     expect_same_bytes(weights, importance, cols);
     expect_same_bytes(weights, std::vector<float>(cols, 0.0f), cols);
+  }
+}
+
+// Rows are encoded 16 at a time where they share an importance; one alone must come out the same.
+TEST(EncodeKernels, WriteTheSameBytesForRowsTogetherAndAlone) {
+  constexpr std::uint64_t kCols = 256, kRows = 37;
+  std::vector<float> weights = test::hard_weights(kCols);
+  const std::vector<float> ordinary = test::sample_weights("heavy");
+  weights.insert(weights.begin(), ordinary.begin(), ordinary.begin() + 24 * kCols);
+  ASSERT_GE(weights.size(), kRows * kCols);
+  std::vector<float> importance(kCols);
+  test::Uniform uniform(6);
+  for (float& w : importance) w = static_cast<float>(std::exp(3 * uniform.next()));
+  const std::span<const float> all = std::span(weights).first(kRows * kCols);
+  for (const Encoding& encoding : test::block_encodings()) {
+    test::Stored together(encoding, kRows, kCols);
+    best_kernels().encode_rows(encoding, all, importance, kCols, together.planes());
+    for (std::uint64_t row = 0; row < kRows; ++row) {
+      test::Stored alone(encoding, 1, kCols);
+      best_kernels().encode_rows(encoding, all.subspan(row * kCols, kCols), importance, kCols,
+                                 alone.planes());
+      for (std::size_t plane = 0; plane < encoding.planes(); ++plane) {
+        const auto part = alone.planes().plane[plane];
+        const auto whole = together.planes().plane[plane].subspan(row * part.size(), part.size());
+        EXPECT_TRUE(std::ranges::equal(part, whole)) << test::full_name(encoding) << " row " << row;
+      }
+    }
   }
 }
 

@@ -2,6 +2,8 @@
 // baseline code; everything after it has internal linkage, so the linker can never give another
 // translation unit a copy that its processor cannot run.
 #if defined(__x86_64__)
+#include <immintrin.h>
+
 #include "codec/isa_includes.h"
 #include "kernels/int8_tables.h"
 #include "kernels/math_tables.h"
@@ -14,6 +16,7 @@
 #pragma GCC push_options
 #pragma GCC target("avx2,f16c")
 #endif
+#define PJ_MULTIPLY_PAIRS(a, b) _mm256_madd_epi16((__m256i)(a), (__m256i)(b))
 #define PJ_VECTOR_BYTES 32
 
 namespace pajamas::codec::avx2 {

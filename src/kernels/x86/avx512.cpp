@@ -2,6 +2,8 @@
 // baseline code; everything after it has internal linkage, so the linker can never give another
 // translation unit a copy that its processor cannot run.
 #if defined(__x86_64__)
+#include <immintrin.h>
+
 #include "codec/isa_includes.h"
 #include "kernels/int8_tables.h"
 #include "kernels/math_tables.h"
@@ -16,6 +18,7 @@
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,f16c")
 #endif
+#define PJ_MULTIPLY_PAIRS(a, b) _mm512_madd_epi16((__m512i)(a), (__m512i)(b))
 #define PJ_VECTOR_BYTES 64
 
 namespace pajamas::codec::avx512 {
