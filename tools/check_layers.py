@@ -19,6 +19,7 @@ HEADER_RULES = [
     ("operating-system header", re.compile(r"(unistd|fcntl|signal|sched|termios|dlfcn)\.h|(sys|linux|asm)/.*"),
      {"base", "cli"}),
     ("JSON library", re.compile(r"nlohmann/.*"), {"io", "text", "model", "quantize", "eval", "cli"}),
+    ("TOML library", re.compile(r"toml\+\+/.*"), {"cli"}),
     ("x86 intrinsics", re.compile(r"\w*intrin\.h"), {"kernels/x86"}),
     ("ARM intrinsics", re.compile(r"arm_\w+\.h"), {"kernels/arm"}),
 ]

@@ -12,7 +12,7 @@ export PATH="/usr/lib/ccache:$PATH"
 
 sysroot=build/aarch64-sysroot
 libraries="libfmt-dev libfmt9 libtbb-dev libtbb12 libtbbmalloc2 libtbbbind-2-5 libpcre2-dev libpcre2-8-0
-  libutf8proc-dev libutf8proc2 libgtest-dev nlohmann-json3-dev libcli11-dev"
+  libutf8proc-dev libutf8proc2 libgtest-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev"
 
 # arm64 packages unpacked into a folder: installed, they would stand in the way of the host's own.
 # Lists and downloads are apt's, signatures and all, but in a folder of their own.

@@ -12,7 +12,9 @@
 
 #include "base/error.h"
 #include "base/output.h"
+#include "base/suggest.h"
 #include "cli/command.h"
+#include "cli/open_engine.h"
 #include "cli/terminal.h"
 #include "model/checkpoint.h"
 #include "model/rope_config.h"
@@ -234,10 +236,12 @@ const model::StoredTensor& find_tensor(const model::Checkpoint& checkpoint,
   for (const model::StoredTensor& tensor : checkpoint.tensors()) {
     if (tensor.name == name) return tensor;
   }
+  std::vector<std::string_view> names;
+  for (const model::StoredTensor& tensor : checkpoint.tensors()) names.push_back(tensor.name);
   throw Error(
       ErrorCode::kNotFound, fmt::format("there is no tensor \"{}\"", printable(name, 80)),
       fmt::format(
-          "names are like {}; `inspect --json` lists them",
+          "{}names are like {}; `inspect --json` lists them", did_you_mean(name, names),
           checkpoint.tensors()[std::min<std::size_t>(1, checkpoint.tensors().size() - 1)].name))
       .at(printable(checkpoint.path().native(), 300));
 }
@@ -294,6 +298,7 @@ void print_tensor(const ordered_json& d) {
 
 void run_inspect(const Options& options, const Context& context) {
   const model::Checkpoint checkpoint = model::Checkpoint::open(options.model);
+  log_opened(checkpoint);
   ordered_json description;
   if (options.tensor.empty()) {
     description = describe(checkpoint, options.model);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "cli/log.h"
 #include "cli/terminal.h"
 #include "quantize/row_reader.h"
 #include "runtime/native/cpu_engine.h"
@@ -28,6 +29,7 @@ void add_backend_option(CLI::App& command, std::string& name) {
 std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const TaskPool& pool,
                                              const kernels::KernelTable& kernels,
                                              std::uint64_t positions, runtime::KvType kv_type) {
+  log_opened(checkpoint);
   const std::uint64_t needed =
       runtime::CpuEngine::memory_for(checkpoint.config(), positions, kv_type);
   const std::uint64_t limit = memory_limit_bytes();
@@ -41,6 +43,13 @@ std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const
   }
   return std::make_unique<runtime::CpuEngine>(
       std::make_unique<runtime::MappedWeights>(std::move(checkpoint)), pool, kernels, kv_type);
+}
+
+void log_opened(const model::Checkpoint& checkpoint) {
+  for (const File& file : checkpoint.files()) {
+    log_detail(fmt::format("opened {} ({})", printable(file.path().native(), 300),
+                           readable_bytes(file.size())));
+  }
 }
 
 void throw_bad_weight(const std::vector<std::string>& models, const TaskPool& pool,

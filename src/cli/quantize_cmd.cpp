@@ -3,9 +3,12 @@
 
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/system.h"
+#include "cli/log.h"
+#include "cli/open_engine.h"
 #include "cli/quantize_options.h"
 #include "cli/terminal.h"
 #include "quantize/execute.h"
@@ -39,6 +42,7 @@ void run_quantize(const Options& options, Context& context) {
   const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
   std::optional<model::Checkpoint> checkpoint;
   quantize::PlanInput input = quantize::load_plan_input(options.model, &checkpoint);
+  log_opened(*checkpoint);
   const quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
   input = {};  // the tokenizer is in the plan now
   for (const std::string& note : recipes.notes) context.progress->note(note);
@@ -58,10 +62,13 @@ void run_quantize(const Options& options, Context& context) {
   print_summary(plan);
   const std::uint64_t parameters = model::parameter_count(checkpoint->config());
   const double seconds = seconds_now() - started;
-  fmt::print(stderr, "{} weights in {} ({:.0f} million/s), peak memory {}\n",
-             with_thousands(parameters), readable_seconds(seconds),
-             static_cast<double>(parameters) / seconds / 1e6,
-             readable_bytes(peak_resident_bytes()));
+  log_info(
+      fmt::format("{} weights in {} ({:.0f} million/s), peak memory {}", with_thousands(parameters),
+                  readable_seconds(seconds), static_cast<double>(parameters) / seconds / 1e6,
+                  readable_bytes(peak_resident_bytes())),
+      {{"weights", parameters},
+       {"seconds", seconds},
+       {"peak_memory_bytes", peak_resident_bytes()}});
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "cli/answer_printer.h"
 #include "cli/command.h"
 #include "cli/kv_option.h"
+#include "cli/log.h"
 #include "cli/open_engine.h"
 #include "cli/sampling_defaults.h"
 #include "cli/terminal.h"
@@ -158,12 +159,12 @@ struct CacheCost {
 };
 
 void report(const runtime::GenerateResult& result, double load_seconds, const CacheCost& cache) {
-  fmt::print(stderr,
-             "{}; prompt: {} tokens, {:.2f} tokens/s; generation: {} tokens, {:.2f} tokens/s; "
-             "load: {:.2f} s; KV cache: {}; peak memory: {}\n",
-             reason_text(result.reason), result.prompt_tokens, result.prompt_tokens_per_second(),
-             result.generated_tokens, result.generation_tokens_per_second(), load_seconds,
-             cache.text, readable_bytes(peak_resident_bytes()));
+  log_info(fmt::format(
+      "{}; prompt: {} tokens, {:.2f} tokens/s; generation: {} tokens, {:.2f} tokens/s; "
+      "load: {:.2f} s; KV cache: {}; peak memory: {}",
+      reason_text(result.reason), result.prompt_tokens, result.prompt_tokens_per_second(),
+      result.generated_tokens, result.generation_tokens_per_second(), load_seconds, cache.text,
+      readable_bytes(peak_resident_bytes())));
 }
 
 void write_stats(const std::string& path, const runtime::GenerateResult& result,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,10 +13,12 @@ namespace pajamas::cli {
 
 enum class Colour { kRed, kBold, kDim };
 
-// `text` in that colour where standard error is a terminal and NO_COLOR is not set.
-std::string paint(std::string_view text, Colour colour);
+// `text` in that colour as the log style says; by itself only where `stream` is a terminal that has
+// colours.
+std::string paint(std::string_view text, Colour colour, std::FILE* stream = stderr);
 
-// A bar with rate and time left where standard error is a terminal, plain lines otherwise.
+// As the log style says: nothing, JSON lines, a bar with rate and time left where standard error is
+// a terminal, or plain lines.
 std::unique_ptr<Progress> make_progress();
 
 std::string readable_bytes(std::uint64_t bytes);   // "4.68 GB", powers of ten
