@@ -30,6 +30,7 @@ void add_validate(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);
 void add_tokenize(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);
+void add_doctor(CLI::App& app, Context& context);
 void add_man(CLI::App& app, Context& context);
 
 // The options that several commands have, spelt the same everywhere.

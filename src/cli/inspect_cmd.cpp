@@ -14,6 +14,7 @@
 #include "base/output.h"
 #include "base/suggest.h"
 #include "cli/command.h"
+#include "cli/expectation.h"
 #include "cli/open_engine.h"
 #include "cli/terminal.h"
 #include "model/checkpoint.h"
@@ -76,17 +77,11 @@ std::string attention_summary(const ordered_json& kinds) {
 }
 
 // What a token makes the processor read of the weights, keys and values aside.
-std::uint64_t bytes_per_token(const model::Checkpoint& checkpoint) {
+std::uint64_t read_for_token(const model::Checkpoint& checkpoint) {
   const model::ModelConfig& config = checkpoint.config();
   std::uint64_t bytes = 0;
   for (const model::StoredTensor& tensor : checkpoint.tensors()) {
-    if (tensor.key.role == model::Role::kTokenEmbedding && !config.tied_output) {
-      bytes += tensor.bytes() / tensor.shape.rows();
-    } else if (tensor.shape.rank() == 3) {
-      bytes += tensor.bytes() / config.experts * config.experts_used;
-    } else {
-      bytes += tensor.bytes();
-    }
+    bytes += bytes_per_token(config, tensor.key.role, tensor.shape, tensor.bytes());
   }
   return bytes;
 }
@@ -162,7 +157,7 @@ ordered_json describe(const model::Checkpoint& checkpoint, const std::string& pa
           {"architecture", checkpoint.config().architecture->name()},
           {"parameters", parameters},
           {"active_parameters", model::active_parameter_count(checkpoint.config())},
-          {"bytes_per_token", bytes_per_token(checkpoint)},
+          {"bytes_per_token", read_for_token(checkpoint)},
           {"file_bytes", file_bytes},
           {"tensor_bytes", bytes},
           {"bits_per_weight", static_cast<double>(bytes) * 8 / static_cast<double>(parameters)},

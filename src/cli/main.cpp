@@ -91,6 +91,7 @@ int run(int argc, char** argv) {
   cli::add_validate(app, context);
   cli::add_inspect(app, context);
   cli::add_tokenize(app, context);
+  cli::add_doctor(app, context);
   cli::add_completion(app, context);
   cli::add_man(app, context);
   cli::add_common_options(app, options);
