@@ -72,11 +72,15 @@ LogStyle chosen_log_style(CLI::App& app, const CommonOptions& options, const Set
   return style;
 }
 
-void apply_settings(CLI::App& command, const Settings& settings) {
+void apply_settings(CLI::App& command, Settings& settings) {
   const auto fill = [&](const char* option_name, SettingKey key) {
     CLI::Option* option = command.get_option_no_throw(option_name);
-    if (option == nullptr || option->count() > 0 || !settings.is_set(key)) return;
-    give(*option, settings.get(key).value);
+    if (option == nullptr) return;
+    if (option->count() > 0) {
+      settings.override_by_flag(key, option->results().back(), option_name);
+    } else if (settings.is_set(key)) {
+      give(*option, settings.get(key).value);
+    }
   };
   fill("--threads", SettingKey::kThreads);
   fill("--kernels", SettingKey::kKernels);

@@ -28,8 +28,9 @@ LogStyle scan_log_style(int argc, const char* const* argv, ColourMode colour);
 // is also the command's own. Throws Error{kUsage} for options that contradict each other.
 LogStyle chosen_log_style(CLI::App& app, const CommonOptions& options, const Settings& settings);
 
-// Gives options that were left out the values of settings; `--text` is one of validate alone.
-void apply_settings(CLI::App& command, const Settings& settings);
+// Gives options that were left out the values of settings, and settings the values of options that
+// were given. `--text` is one of validate alone.
+void apply_settings(CLI::App& command, Settings& settings);
 
 // The command that was given; null where none was.
 CLI::App* parsed_command(const CLI::App& app);

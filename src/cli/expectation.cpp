@@ -97,7 +97,10 @@ std::string ways_to_fit_context(const model::ModelConfig& config, std::uint64_t 
     ways.push_back(fmt::format("--kv-cache {} ({})", type.name, readable_bytes(needed)));
     break;
   }
-  if (const std::uint64_t longest = longest_context(config, kv_type, limit); longest > 0) {
+  // No more than the model was made for, even where there is room for more.
+  const std::uint64_t longest =
+      std::min(longest_context(config, kv_type, limit), config.context_length);
+  if (longest > 0 && longest < positions) {
     ways.push_back(fmt::format("--ctx {} ({})", longest, readable_bytes(bytes(longest, kv_type))));
   }
   if (ways.empty()) return "close other programs, or use a smaller model";

@@ -57,6 +57,9 @@ void prepare(CLI::App& app, const cli::CommonOptions& options, cli::Context& con
   const bool explains = name == "doctor" || name == "man" || name == "completion";
   if (context.settings.fault() && !explains) throw Error(*context.settings.fault());
   cli::apply_settings(*command, context.settings);
+  if (!options.colour.empty()) {
+    context.settings.override_by_flag(cli::SettingKey::kColour, options.colour, "--colour");
+  }
   for (const cli::SettingInfo& setting : cli::kSettings) {
     const cli::Setting& chosen = context.settings.get(setting.key);
     if (chosen.value.empty()) continue;
@@ -103,9 +106,8 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return report(cli::usage_error(app, error));
   }
-  cli::log_detail(fmt::format("all in {}, peak memory {}",
-                              cli::readable_seconds(seconds_now() - began),
-                              cli::readable_bytes(peak_resident_bytes())));
+  cli::log_detail(fmt::format("all in {}, peak memory {}", readable_seconds(seconds_now() - began),
+                              readable_bytes(peak_resident_bytes())));
   return 0;
 }
 

@@ -185,6 +185,10 @@ ColourMode Settings::colour() const {
                                      : ColourMode::kAuto;
 }
 
+void Settings::override_by_flag(SettingKey key, std::string value, std::string flag) {
+  set(key, std::move(value), std::move(flag));
+}
+
 void Settings::read_file(const Environment& environment) {
   std::error_code code;
   if (file_.empty() || (!environment(kConfigVariable) && !fs::exists(file_, code))) return;

@@ -67,6 +67,8 @@ class Settings {
   // The folder in which models from the hub are kept, as huggingface_hub lays it out.
   std::filesystem::path cache() const { return get(SettingKey::kCache).value; }
   ColourMode colour() const;
+  // What a flag said, which is stronger than all of it.
+  void override_by_flag(SettingKey key, std::string value, std::string flag);
 
   // Where config.toml is looked for; empty where the environment says that there is none.
   const std::filesystem::path& file() const noexcept { return file_; }

@@ -1,4 +1,4 @@
-// What goes to the person at the terminal: colours, progress, sizes in readable form.
+// What goes to the person at the terminal: colours and progress.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/progress.h"
+#include "base/readable.h"
 
 namespace pajamas::cli {
 
@@ -20,9 +21,5 @@ std::string paint(std::string_view text, Colour colour, std::FILE* stream = stde
 // As the log style says: nothing, JSON lines, a bar with rate and time left where standard error is
 // a terminal, or plain lines.
 std::unique_ptr<Progress> make_progress();
-
-std::string readable_bytes(std::uint64_t bytes);   // "4.68 GB", powers of ten
-std::string readable_seconds(double seconds);      // "1:05", "0.3 s"
-std::string with_thousands(std::uint64_t number);  // "7,615,616,512"
 
 }  // namespace pajamas::cli
