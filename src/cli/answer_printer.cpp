@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "cli/exit_status.h"
 #include "cli/log.h"
 #include "cli/terminal.h"
 
@@ -17,7 +18,7 @@ using text::AnswerPart;
 void print_text(std::string_view text) {
   if (text.empty()) return;
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw Error(ErrorCode::kIo, "cannot write to standard output");
+    throw output_error();
   }
 }
 

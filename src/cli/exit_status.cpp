@@ -26,6 +26,31 @@ int exit_status(ErrorCode code) noexcept {
   return kStatus[static_cast<std::size_t>(code)];
 }
 
+Error output_error() {
+  return Error(ErrorCode::kIo, "cannot write to standard output",
+               "see whether its disk is full or its reader is gone");
+}
+
+Error with_hint(const Error& error) {
+  static constexpr std::array<std::string_view, static_cast<std::size_t>(ErrorCode::kCount)> kHints{
+      "see `llama-pajamas COMMAND --help`",
+      "check the spelling",
+      "the file is damaged or incomplete: download or copy it again",
+      "use another model, or another form of this one",
+      "give another name",
+      "free some space",
+      "check the disk and the permissions",
+      "close other programs, or use a smaller model or --ctx",
+      "",  // nobody needs to be told what to do after stopping it
+      "this is a bug in llama-pajamas, please report it",
+  };
+  if (!error.hint().empty()) return error;
+  Error complete(error.code(), error.problem(),
+                 std::string(kHints[static_cast<std::size_t>(error.code())]));
+  if (!error.place().empty()) complete.at(error.place());
+  return complete;
+}
+
 namespace {
 
 // The start of a hint: the option that was mistyped, or of another command.

@@ -42,7 +42,7 @@ void install_signal_handlers(StopFlag& stop) {
 }
 
 int report(const Error& error) {
-  cli::log_error(error);
+  cli::log_error(cli::with_hint(error));
   return cli::exit_status(error.code());
 }
 
@@ -117,20 +117,18 @@ int main(int argc, char** argv) {
   try {
     const int status = run(argc, argv);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-      return report(Error(ErrorCode::kIo, "cannot write to standard output"));
+      return report(cli::output_error());
     }
     return status;
   } catch (const Error& error) {
     (void)std::fflush(stdout);
     return report(error);
   } catch (const std::bad_alloc&) {
-    return report(Error(ErrorCode::kOutOfMemory, "not enough memory",
-                        "close other programs, or use a smaller model or --ctx"));
+    return report(Error(ErrorCode::kOutOfMemory, "not enough memory"));
   } catch (const std::filesystem::filesystem_error& error) {
     return report(
         Error(ErrorCode::kIo, error.code().message()).at(printable(error.path1().native(), 300)));
   } catch (const std::exception& error) {
-    return report(Error(ErrorCode::kInternal, printable(error.what(), 200),
-                        "this is a bug in llama-pajamas, please report it"));
+    return report(Error(ErrorCode::kInternal, printable(error.what(), 200)));
   }
 }
