@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
@@ -143,6 +144,11 @@ int usable_cpus() noexcept {
   CPU_ZERO(&set);
   if (::sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
   return std::max(1, std::min(CPU_COUNT(&set), cgroup_cpus()));
+}
+
+double load_average() noexcept {
+  double minute = 0;
+  return ::getloadavg(&minute, 1) == 1 ? minute : -1;
 }
 
 double seconds_now() noexcept {

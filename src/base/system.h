@@ -18,6 +18,8 @@ std::uint64_t available_memory_bytes() noexcept;
 std::uint64_t free_disk_bytes(const std::filesystem::path& path);
 // Processors this process may use; at least 1.
 int usable_cpus() noexcept;
+// Processes that wanted to run, on average over the last minute; negative where nothing tells.
+double load_average() noexcept;
 // Monotonic seconds since some fixed moment.
 double seconds_now() noexcept;
 

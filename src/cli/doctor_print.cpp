@@ -58,6 +58,13 @@ void print_machine(const ordered_json& report) {
            : fmt::format("{} (measured: {} threads, {} at a time)",
                          rate_of(memory["read_bytes_per_second"]), text_of(cpu["threads"]),
                          bytes_of(memory["buffer_bytes"])));
+  // What others read meanwhile is missing from the measured rates.
+  const ordered_json& load = cpu["load_average"];
+  if (!memory["read_bytes_per_second"].is_null() && !load.is_null() &&
+      load.get<double>() > cpu["usable_processors"].get<double>() / 2) {
+    line("", fmt::format("the machine is busy (load {:.1f}): measured rates are lower than its own",
+                         load.get<double>()));
+  }
   for (const auto& gpu : report["gpus"]) {
     line("GPU", fmt::format("{}, memory {}; not used by this program yet", text_of(gpu["name"]),
                             bytes_of(gpu["memory_bytes"])));

@@ -72,7 +72,8 @@ ordered_json processor_json(const Processor& cpu, const TaskPool& pool,
           {"features", feature_names()},
           {"kernels", kernels.name},
           {"supported_kernels", tables},
-          {"threads", pool.threads()}};
+          {"threads", pool.threads()},
+          {"load_average", load_average() < 0 ? ordered_json() : ordered_json(load_average())}};
 }
 
 // A buffer that caches cannot hold, of memory that is there; 0 where it is not.
