@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/suggest.h"
 #include "base/file.h"
+#include "base/suggest.h"
 #include "model/hparams.h"
 #include "model/json_file.h"
 
