@@ -12,12 +12,13 @@ export PATH="/usr/lib/ccache:$PATH"
 
 sysroot=build/aarch64-sysroot
 libraries="libfmt-dev libfmt9 libtbb-dev libtbb12 libtbbmalloc2 libtbbbind-2-5 libpcre2-dev libpcre2-8-0
-  libutf8proc-dev libutf8proc2 libgtest-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev"
+  libutf8proc-dev libutf8proc2 libedit-dev libedit2 libbsd0 libmd0 libtinfo6 libgtest-dev
+  nlohmann-json3-dev libcli11-dev libtomlplusplus-dev"
 
 # arm64 packages unpacked into a folder: installed, they would stand in the way of the host's own.
 # Lists and downloads are apt's, signatures and all, but in a folder of their own.
 fetch_libraries() {
-  [ -f "$sysroot/complete" ] && return 0
+  [ "$(cat "$sysroot/complete" 2>/dev/null)" = "$libraries" ] && return 0
   local apt=$PWD/build/aarch64-apt package
   rm -rf "$sysroot" "$apt"
   mkdir -p "$sysroot" "$apt/lists/partial" "$apt/archives/partial" "$apt/packages"
@@ -30,7 +31,7 @@ fetch_libraries() {
   (cd "$apt/packages" && apt-get "${options[@]}" download $libraries)
   for package in "$apt"/packages/*.deb; do dpkg-deb -x "$package" "$sysroot"; done
   rm -rf "$apt"
-  touch "$sysroot/complete"
+  echo "$libraries" >"$sysroot/complete"
 }
 
 folders=(tensor codec kernels "$@")

@@ -68,7 +68,8 @@ void tell_of_little_memory(const model::Checkpoint& checkpoint, std::uint64_t po
 
 std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const TaskPool& pool,
                                              const kernels::KernelTable& kernels,
-                                             std::uint64_t positions, runtime::KvType kv_type) {
+                                             std::uint64_t positions, runtime::KvType kv_type,
+                                             runtime::Activations activations) {
   log_opened(checkpoint);
   const std::uint64_t needed =
       runtime::CpuEngine::memory_for(checkpoint.config(), positions, kv_type);
@@ -84,7 +85,8 @@ std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const
   }
   tell_of_little_memory(checkpoint, positions, kv_type, needed);
   return std::make_unique<runtime::CpuEngine>(
-      std::make_unique<runtime::MappedWeights>(std::move(checkpoint)), pool, kernels, kv_type);
+      std::make_unique<runtime::MappedWeights>(std::move(checkpoint)), pool, kernels, kv_type,
+      activations);
 }
 
 void log_opened(const model::Checkpoint& checkpoint) {

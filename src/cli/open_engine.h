@@ -12,6 +12,7 @@
 #include "model/checkpoint.h"
 #include "runtime/engine.h"
 #include "runtime/native/kv_type.h"
+#include "runtime/native/linear.h"
 
 namespace pajamas::cli {
 
@@ -23,7 +24,8 @@ void add_backend_option(CLI::App& command, std::string& name);
 // `positions` would not fit into the memory of this machine.
 std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const TaskPool& pool,
                                              const kernels::KernelTable& kernels,
-                                             std::uint64_t positions, runtime::KvType kv_type);
+                                             std::uint64_t positions, runtime::KvType kv_type,
+                                             runtime::Activations activations);
 
 // For --verbose: the files that were opened.
 void log_opened(const model::Checkpoint& checkpoint);

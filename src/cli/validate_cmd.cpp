@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/output.h"
 #include "base/suggest.h"
+#include "cli/activations_option.h"
 #include "cli/command.h"
 #include "cli/kv_option.h"
 #include "cli/open_engine.h"
@@ -44,6 +45,7 @@ struct Options {
   std::string backend = "cpu";
   std::string kernels;
   std::string kv_cache = "f32";
+  std::string activations;
   bool json = false;
 };
 
@@ -89,7 +91,8 @@ Subject open_subject(const std::string& path, std::string_view text, const std::
     progress.note(fmt::format("--ctx {} is more than the {} positions {} was made for", context,
                               checkpoint.config().context_length, printable(path, 200)));
   }
-  subject.engine = open_engine(std::move(checkpoint), pool, kernels, context, kv_type);
+  subject.engine = open_engine(std::move(checkpoint), pool, kernels, context, kv_type,
+                               activations_of(options.activations));
   const model::TextAssets assets = model::load_text_assets(path);
   if (assets.add_bos) subject.bos = assets.special.bos;
   const text::Tokenizer tokenizer = make_tokenizer(assets);
@@ -278,6 +281,7 @@ void add_validate(CLI::App& app, Context& context) {
   add_backend_option(*command, options->backend);
   add_kernels_option(*command, options->kernels);
   add_kv_cache_option(*command, options->kv_cache);
+  add_activations_option(*command, options->activations, "float");
   command->add_flag("--json", options->json, "Print JSON");
   command
       ->add_option("--dump-logits", options->dump_logits,

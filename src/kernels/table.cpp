@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
+#include "kernels/int8_tables.h"
 #include "kernels/tables.h"
 
 namespace pajamas::kernels {
@@ -13,10 +14,13 @@ namespace {
 
 #if defined(__x86_64__)
 constexpr std::array kTables{&kAvx512Table, &kAvx2Table, &kRefTable};
+constexpr std::array kInt8Sets{&kAvx512VnniInt8, &kAvx2Int8, &kRefInt8};
 #elif defined(__aarch64__)
 constexpr std::array kTables{&kNeonTable, &kRefTable};
+constexpr std::array kInt8Sets{&kNeonDotInt8, &kNeonInt8, &kRefInt8};
 #else
 constexpr std::array kTables{&kRefTable};
+constexpr std::array kInt8Sets{&kRefInt8};
 #endif
 
 std::string runnable_names() {
@@ -32,6 +36,7 @@ std::string runnable_names() {
 }  // namespace
 
 std::span<const KernelTable* const> all_kernels() noexcept { return kTables; }
+std::span<const Int8Kernels* const> all_int8_kernels() noexcept { return kInt8Sets; }
 
 const KernelTable& best_kernels() noexcept {
   for (const KernelTable* table : kTables) {

@@ -7,6 +7,7 @@
 
 #include "base/cpu.h"
 #include "codec/codec.h"
+#include "kernels/int8.h"
 #include "kernels/math.h"
 
 namespace pajamas::kernels {
@@ -20,6 +21,9 @@ struct KernelTable {
   void (*encode_rows)(const Encoding&, std::span<const float> weights,
                       std::span<const float> importance, std::uint64_t cols, const Planes&);
   const MathKernels* math;  // kernels/math.h
+  // The best whole-number products for this instruction set and its additions; all tables' give the
+  // same floats.
+  const Int8Kernels& (*int8)(const CpuFeatures&) noexcept;
 };
 
 // Every table compiled in, best first.

@@ -1,6 +1,7 @@
 // The codecs compiled for NEON, which every 64-bit ARM processor has.
 #if defined(__aarch64__)
 #include "codec/isa_includes.h"
+#include "kernels/int8_tables.h"
 #include "kernels/math_tables.h"
 #include "kernels/tables.h"
 
@@ -15,6 +16,9 @@ namespace {
 namespace pajamas::kernels {
 namespace {
 bool supported(const CpuFeatures& cpu) { return cpu.neon; }
+const Int8Kernels& int8(const CpuFeatures& cpu) noexcept {
+  return cpu.neon_dotprod ? kNeonDotInt8 : kNeonInt8;
+}
 }  // namespace
 
 const KernelTable kNeonTable = {
@@ -23,6 +27,7 @@ const KernelTable kNeonTable = {
     .decode_rows = codec::neon::decode_rows_isa,
     .encode_rows = codec::neon::encode_rows_isa,
     .math = &kNeonMath,
+    .int8 = int8,
 };
 
 }  // namespace pajamas::kernels

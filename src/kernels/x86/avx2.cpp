@@ -3,6 +3,7 @@
 // translation unit a copy that its processor cannot run.
 #if defined(__x86_64__)
 #include "codec/isa_includes.h"
+#include "kernels/int8_tables.h"
 #include "kernels/math_tables.h"
 #include "kernels/tables.h"
 
@@ -30,6 +31,7 @@ namespace {
 namespace pajamas::kernels {
 namespace {
 bool supported(const CpuFeatures& cpu) { return cpu.avx2 && cpu.f16c && cpu.fma; }
+const Int8Kernels& int8(const CpuFeatures&) noexcept { return kAvx2Int8; }
 }  // namespace
 
 const KernelTable kAvx2Table = {
@@ -38,6 +40,7 @@ const KernelTable kAvx2Table = {
     .decode_rows = codec::avx2::decode_rows_isa,
     .encode_rows = codec::avx2::encode_rows_isa,
     .math = &kAvx2Math,
+    .int8 = int8,
 };
 
 }  // namespace pajamas::kernels

@@ -3,6 +3,7 @@
 // translation unit a copy that its processor cannot run.
 #if defined(__x86_64__)
 #include "codec/isa_includes.h"
+#include "kernels/int8_tables.h"
 #include "kernels/math_tables.h"
 #include "kernels/tables.h"
 
@@ -32,6 +33,9 @@ namespace {
 namespace pajamas::kernels {
 namespace {
 bool supported(const CpuFeatures& cpu) { return cpu.avx512 && cpu.avx2 && cpu.f16c && cpu.fma; }
+const Int8Kernels& int8(const CpuFeatures& cpu) noexcept {
+  return cpu.avx512_vnni ? kAvx512VnniInt8 : kAvx2Int8;
+}
 }  // namespace
 
 const KernelTable kAvx512Table = {
@@ -40,6 +44,7 @@ const KernelTable kAvx512Table = {
     .decode_rows = codec::avx512::decode_rows_isa,
     .encode_rows = codec::avx512::encode_rows_isa,
     .math = &kAvx512Math,
+    .int8 = int8,
 };
 
 }  // namespace pajamas::kernels

@@ -1,4 +1,5 @@
 // The attention half of a layer on the CPU engine.
+#include <array>
 #include <vector>
 
 #include "kernels/math.h"
@@ -25,9 +26,9 @@ void CpuEngine::rotate(const CpuHidden& hidden, std::span<float> rows, std::uint
 void CpuEngine::attention(int layer, CpuHidden& hidden, Batch batch) {
   const FloatBuffer x = normed({Role::kAttnNorm, layer}, hidden.values);
   const Rows rows{x, hidden.count};
-  FloatBuffer queries = project({Role::kAttnQ, layer}, rows);
-  FloatBuffer keys = project({Role::kAttnK, layer}, rows);
-  FloatBuffer values = project({Role::kAttnV, layer}, rows);
+  constexpr std::array kRoles{Role::kAttnQ, Role::kAttnK, Role::kAttnV};
+  std::vector<FloatBuffer> projected = project(kRoles, layer, rows);
+  FloatBuffer &queries = projected[0], &keys = projected[1], &values = projected[2];
   add_bias({Role::kAttnQBias, layer}, queries);
   add_bias({Role::kAttnKBias, layer}, keys);
   add_bias({Role::kAttnVBias, layer}, values);

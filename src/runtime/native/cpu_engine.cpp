@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -16,9 +17,10 @@ using model::Role;
 using model::TensorKey;
 
 CpuEngine::CpuEngine(std::unique_ptr<const WeightStore> weights, const TaskPool& pool,
-                     const kernels::KernelTable& table, KvType kv_type)
+                     const kernels::KernelTable& table, KvType kv_type, Activations activations)
     : weights_(std::move(weights)),
-      device_{table, pool},
+      device_{table, pool,
+              activations == Activations::kInt8 ? &table.int8(cpu_features()) : nullptr},
       rope_(model::rope_table(weights_->config())),
       kv_type_(kv_type) {}
 
@@ -125,11 +127,21 @@ FloatBuffer CpuEngine::normed(TensorKey norm, std::span<const float> rows) const
   return out;
 }
 
-FloatBuffer CpuEngine::project(TensorKey key, Rows x) const {
-  const WeightLease lease = weights_->acquire(key);
-  FloatBuffer out(x.count * lease.view().rows);
-  linear(device_, lease.view(), x, out);
+std::vector<FloatBuffer> CpuEngine::project(std::span<const Role> roles, int layer, Rows x) const {
+  std::vector<WeightLease> leases;
+  std::vector<FloatBuffer> out;
+  std::vector<LinearJob> jobs;
+  for (const Role role : roles) {
+    leases.push_back(weights_->acquire({role, layer}));
+    out.emplace_back(x.count * leases.back().view().rows);
+  }
+  for (std::size_t i = 0; i < roles.size(); ++i) jobs.push_back({leases[i].view(), x, out[i]});
+  linear(device_, jobs);
   return out;
+}
+
+FloatBuffer CpuEngine::project(TensorKey key, Rows x) const {
+  return std::move(project(std::span(&key.role, 1), key.layer, x).front());
 }
 
 void CpuEngine::add_bias(TensorKey key, std::span<float> rows) const {
@@ -148,9 +160,10 @@ void CpuEngine::feed_forward(int layer, CpuHidden& hidden) const {
     hidden.add(mixed);
     return;
   }
-  FloatBuffer gate = project({Role::kFfnGate, layer}, {x, hidden.count});
-  const FloatBuffer up = project({Role::kFfnUp, layer}, {x, hidden.count});
-  activate(device_, config(), gate, up);
+  constexpr std::array kRoles{Role::kFfnGate, Role::kFfnUp};
+  std::vector<FloatBuffer> gate_up = project(kRoles, layer, {x, hidden.count});
+  FloatBuffer& gate = gate_up[0];
+  activate(device_, config(), gate, gate_up[1]);
   hidden.add(project({Role::kFfnDown, layer}, {gate, hidden.count}));
 }
 

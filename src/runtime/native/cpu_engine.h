@@ -1,4 +1,4 @@
-// The engine that runs on this machine's processors, in float32.
+// The engine that runs on this machine's processors, in float32 but for what `Activations` rounds.
 #pragma once
 
 #include <map>
@@ -21,7 +21,8 @@ class CpuEngine final : public Engine {
 
   // `pool` and `table` must outlive the engine.
   CpuEngine(std::unique_ptr<const WeightStore> weights, const TaskPool& pool,
-            const kernels::KernelTable& table, KvType kv_type = KvType::kF32);
+            const kernels::KernelTable& table, KvType kv_type = KvType::kF32,
+            Activations activations = Activations::kFloat);
 
   // Bytes that a session of `positions` and the work on one batch take, beside the weights.
   static std::uint64_t memory_for(const model::ModelConfig& config, std::uint64_t positions,
@@ -48,6 +49,8 @@ class CpuEngine final : public Engine {
   void admit(Batch batch);
   FloatBuffer vector_of(model::TensorKey key) const;
   FloatBuffer normed(model::TensorKey norm, std::span<const float> rows) const;
+  // Products of the same rows with the matrices of several roles, side by side.
+  std::vector<FloatBuffer> project(std::span<const model::Role> roles, int layer, Rows x) const;
   FloatBuffer project(model::TensorKey key, Rows x) const;
   void add_bias(model::TensorKey key, std::span<float> rows) const;
   void attention(int layer, CpuHidden& hidden, Batch batch);

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "runtime/native/buffer.h"
+#include "runtime/native/rounded_rows.h"
 
 namespace pajamas::runtime {
 namespace {
@@ -80,10 +83,86 @@ void decoded_rows(const kernels::KernelTable& kernels, const WeightView& w, Rows
   }
 }
 
+bool is_transposed(const WeightView& w) {
+  return std::ranges::any_of(w.planes, [](const WeightPlane& p) { return p.col_step != 0; });
+}
+
+// The form of a product of whole numbers, group 0 where there is none.
+kernels::Int8Form int8_form(const Device& device, const WeightView& w) {
+  if (device.int8 == nullptr || is_transposed(w)) return {.group = 0};
+  return device.int8->form(w.encoding, w.cols);
+}
+
+kernels::Int8Weights rows_at(const WeightView& w, std::uint64_t first, std::uint64_t last) {
+  kernels::Int8Weights rows{w.encoding, {}, {}, last - first, w.cols};
+  for (std::size_t p = 0; p < w.encoding.planes(); ++p) {
+    rows.row_step[p] = w.planes[p].row_step;
+    rows.plane[p] = w.planes[p].bytes.data() + first * rows.row_step[p];
+  }
+  return rows;
+}
+
+void int8_rows(const kernels::Int8Kernels& kernels, const WeightView& w, const RoundedRows& x,
+               std::uint64_t first, std::uint64_t last, std::span<float> out) {
+  const auto out_at = [&](std::size_t tile, std::uint64_t row) {
+    return kernels::Int8Out{out.data() + x.first_row(tile) * w.rows + row, w.rows};
+  };
+  if (x.is_direct()) {
+    for (std::size_t t = 0; t < x.tiles(); ++t) {
+      kernels.multiply(rows_at(w, first, last), x.tile(t), out_at(t, first));
+    }
+    return;
+  }
+  thread_local ByteBuffer panel;
+  panel.resize(kernels.panel_bytes(x.form(), w.cols));
+  for (std::uint64_t row = first; row < last; row += kernels.panel_rows) {
+    const std::uint64_t end = std::min<std::uint64_t>(row + kernels.panel_rows, last);
+    kernels.unpack(rows_at(w, row, end), panel.data());
+    for (std::size_t t = 0; t < x.tiles(); ++t) {
+      kernels.multiply_panel(x.form(), panel.data(), end - row, w.cols, x.tile(t), out_at(t, row));
+    }
+  }
+}
+
+// A product and, where it is one of whole numbers, its activations.
+struct Product {
+  const LinearJob* job;
+  const RoundedRows* rounded = nullptr;
+};
+
+// Rounds what the products need, each input once. A deque does not move what it holds.
+std::vector<Product> prepare(const Device& device, std::span<const LinearJob> jobs,
+                             std::deque<RoundedRows>& rounded) {
+  std::vector<Product> products;
+  for (const LinearJob& job : jobs) {
+    Product& product = products.emplace_back(Product{&job});
+    const kernels::Int8Form form = int8_form(device, job.w);
+    if (form.group == 0 || job.x.count == 0) continue;
+    const float* x = job.x.values.data();
+    const auto same = std::ranges::find_if(
+        rounded, [&](const RoundedRows& r) { return r.is_of(x, job.x.count, form); });
+    product.rounded = same != rounded.end()
+                          ? &*same
+                          : &rounded.emplace_back(*device.int8, form, x, job.x.count, job.w.cols);
+  }
+  std::vector<std::pair<RoundedRows*, std::size_t>> tiles;
+  for (RoundedRows& rows : rounded) {
+    for (std::size_t t = 0; t < rows.tiles(); ++t) tiles.emplace_back(&rows, t);
+  }
+  device.pool.for_ranges(tiles.size(), 4, [&](std::uint64_t first, std::uint64_t last) {
+    for (std::uint64_t t = first; t < last; ++t) tiles[t].first->round_tile(tiles[t].second);
+  });
+  return products;
+}
+
 // Rows [first, last) of one product; `last - first` is at most kTaskRows.
-void linear_rows(const Device& device, const LinearJob& job, std::uint64_t first,
+void linear_rows(const Device& device, const Product& product, std::uint64_t first,
                  std::uint64_t last) {
+  const LinearJob& job = *product.job;
   const WeightView& w = job.w;
+  if (product.rounded != nullptr) {
+    return int8_rows(*device.int8, w, *product.rounded, first, last, job.out);
+  }
   const kernels::PackedDot fused = job.x.count <= kFusedRows && w.planes[0].col_step == 0
                                        ? device.kernels.math->packed_dot(w.encoding, w.cols)
                                        : nullptr;
@@ -105,13 +184,15 @@ void linear(const Device& device, std::span<const LinearJob> jobs) {
     tasks += (job.w.rows + kTaskRows - 1) / kTaskRows;
     ends.push_back(tasks);
   }
+  std::deque<RoundedRows> rounded;
+  const std::vector<Product> products = prepare(device, jobs, rounded);
   device.pool.for_ranges(tasks, 1, [&](std::uint64_t first, std::uint64_t last) {
     auto j =
         static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), first) - ends.begin());
     for (std::uint64_t task = first; task < last; ++task) {
       while (task >= ends[j]) ++j;
       const std::uint64_t row = (task - (j == 0 ? 0 : ends[j - 1])) * kTaskRows;
-      linear_rows(device, jobs[j], row, std::min(row + kTaskRows, jobs[j].w.rows));
+      linear_rows(device, products[j], row, std::min(row + kTaskRows, jobs[j].w.rows));
     }
   });
 }

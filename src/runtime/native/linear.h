@@ -10,10 +10,19 @@
 
 namespace pajamas::runtime {
 
+// How activations enter products with quantized weights.
+enum class Activations : std::uint8_t {
+  kFloat,  // as they are: what comes out is what the weights say
+  kInt8,   // rounded to eight bits, 32 columns to a scale (kernels/int8.h): several times faster
+};
+
 // What native operations run on.
 struct Device {
   const kernels::KernelTable& kernels;
   const TaskPool& pool;
+  // Products with activations rounded to eight bits, where a matrix is stored quantized; without
+  // them all products are those of floats.
+  const kernels::Int8Kernels* int8 = nullptr;
 };
 
 // Activations, row after row without gaps: [rows][cols].

@@ -1,0 +1,135 @@
+#include "cli/chat.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <new>
+#include <string>
+
+#include "base/error.h"
+#include "cli/chat_commands.h"
+#include "cli/chat_session.h"
+#include "cli/chat_signals.h"
+#include "cli/line_source.h"
+#include "cli/message_lines.h"
+#include "cli/terminal.h"
+
+namespace pajamas::cli {
+namespace {
+
+class Chat {
+ public:
+  Chat(RunModel& model, Context& context)
+      : terminal_(::isatty(STDIN_FILENO) != 0),
+        signals_(context.stop, !terminal_),
+        session_(model, context),
+        lines_(open_lines(signals_)) {}
+
+  void run(const std::optional<std::string>& first) {
+    if (terminal_) hint("/help lists the commands, Ctrl-D leaves");
+    bool going = true;
+    if (first) {
+      if (terminal_) fmt::print(stderr, "{}{}\n", prompt(), printable(*first, 1000));
+      going = handle({*first, false, *first});
+    }
+    while (going) going = read();
+    session_.write_stats();
+    if (signals_.ended()) throw Error(ErrorCode::kInterrupted, "stopped");
+  }
+
+ private:
+  static void hint(std::string_view text) {
+    fmt::print(stderr, "{}\n", paint(fmt::format("({})", text), Colour::kDim));
+  }
+
+  std::string prompt() const {
+    return paint(fmt::format("[{}]", session_.fill()), Colour::kDim) + " > ";
+  }
+
+  // One line and what follows from it; false: the chat ends.
+  bool read() {
+    const Line line = lines_->read(message_.begun() ? "... " : prompt());
+    switch (line.end) {
+      case Line::End::kEnded:
+        return false;
+      case Line::End::kEof:
+        return at_end();
+      case Line::End::kInterrupt:
+        return at_interrupt(line.text.empty());
+      case Line::End::kLine:
+        break;
+    }
+    interrupted_ = false;
+    if (!message_.push(line.text)) return true;
+    const Message message = message_.take();
+    if (message.text.find_first_not_of(" \t\r\n") == std::string::npos) return true;
+    lines_->remember(message.entry);
+    return handle(message);
+  }
+
+  bool at_end() {
+    if (!message_.begun()) return false;
+    if (terminal_) {  // as the end of a text in several lines: of this one, not of the chat
+      message_.take();
+      return true;
+    }
+    if (message_.in_block()) {
+      throw Error(ErrorCode::kUsage, "the message that begins with \"\"\" has no end");
+    }
+    handle(message_.take());
+    return false;
+  }
+
+  bool at_interrupt(bool empty) {
+    if (!empty || message_.begun()) {
+      message_.take();
+      interrupted_ = false;
+      return true;
+    }
+    if (interrupted_) return false;
+    interrupted_ = true;
+    hint("Ctrl-C again, Ctrl-D or /quit leaves");
+    return true;
+  }
+
+  bool handle(const Message& message) {
+    bool going = true;
+    try {
+      if (message.command) {
+        going = run_chat_command(session_, message.text);
+      } else {
+        session_.say(message.text);
+      }
+    } catch (const Error& error) {
+      if (!terminal_) throw;
+      show(error.what());
+    } catch (const std::bad_alloc&) {
+      if (!terminal_) throw;
+      show("not enough memory; close other programs, or use a smaller model or --ctx");
+    }
+    signals_.clear_interrupt();
+    return going && !signals_.ended();
+  }
+
+  static void show(std::string_view error) {
+    fmt::print(stderr, "{} {}\n", paint("error:", Colour::kRed), error);
+  }
+
+  const bool terminal_;
+  ChatSignals signals_;
+  ChatSession session_;
+  std::unique_ptr<LineSource> lines_;
+  MessageLines message_;
+  bool interrupted_ = false;  // by Ctrl-C at an empty line, just before
+};
+
+}  // namespace
+
+void chat(RunModel& model, Context& context) {
+  Chat chat(model, context);
+  context.stop.check();  // Ctrl-C while the model was loaded ends the program
+  chat.run(model.options().prompt);
+}
+
+}  // namespace pajamas::cli

@@ -1,0 +1,132 @@
+#include "cli/chat_commands.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/suggest.h"
+#include "cli/terminal.h"
+
+namespace pajamas::cli {
+namespace {
+
+void show(std::string_view text) { fmt::print(stderr, "{}", text); }
+
+// Line by line, without what would act on the terminal: it may be from a file.
+void show_lines(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    show(printable(text.substr(0, end), 4000) + "\n");
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
+std::filesystem::path path_of(std::string_view command, std::string_view argument) {
+  if (argument.empty()) {
+    throw Error(ErrorCode::kUsage, fmt::format("/{} needs a file", command),
+                fmt::format("/{} chat.json", command));
+  }
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && argument.starts_with("~/")) {
+    return std::filesystem::path(home) / argument.substr(2);
+  }
+  return argument;
+}
+
+void help(ChatSession&, std::string_view);
+
+bool is_quoted_nothing(std::string_view text) { return text == "\"\"" || text == "''"; }
+
+struct Command {
+  std::string_view name;
+  std::string_view argument;  // for the help; empty: takes none
+  std::string_view what;
+  void (*run)(ChatSession& chat, std::string_view argument);  // null: ends the chat
+};
+
+constexpr std::array kCommands{
+    Command{"help", "", "what there is", help},
+    Command{"reset", "", "forget all turns; the system message stays",
+            [](ChatSession& chat, std::string_view) { chat.reset(); }},
+    Command{"system", "[TEXT]", "show the system message or set it (\"\" for none)",
+            [](ChatSession& chat, std::string_view text) {
+              if (text.empty()) {
+                show_lines(chat.system().empty() ? "there is no system message" : chat.system());
+              } else {
+                chat.set_system(is_quoted_nothing(text) ? std::string() : std::string(text));
+              }
+            }},
+    Command{
+        "save", "FILE", "write the conversation as JSON; /save! replaces a file",
+        [](ChatSession& chat, std::string_view path) { chat.save(path_of("save", path), false); }},
+    Command{
+        "save!", "FILE", "",
+        [](ChatSession& chat, std::string_view path) { chat.save(path_of("save!", path), true); }},
+    Command{"load", "FILE", "go on with a saved conversation",
+            [](ChatSession& chat, std::string_view path) { chat.load(path_of("load", path)); }},
+    Command{"regenerate", "", "answer the last message again",
+            [](ChatSession& chat, std::string_view) { chat.regenerate(); }},
+    Command{"stats", "", "tokens, rates, the context's fill, memory",
+            [](ChatSession& chat, std::string_view) { show(chat.stats()); }},
+    Command{"quit", "", "leave (/exit, /q and Ctrl-D too)", nullptr},
+};
+
+struct Alias {
+  std::string_view name, means;
+};
+constexpr std::array<Alias, 4> kAliases{
+    {{"exit", "quit"}, {"q", "quit"}, {"?", "help"}, {"h", "help"}}};
+
+void help(ChatSession&, std::string_view) {
+  for (const Command& command : kCommands) {
+    if (command.what.empty()) continue;
+    show(fmt::format("  {:<16} {}\n", fmt::format("/{} {}", command.name, command.argument),
+                     command.what));
+  }
+  show(
+      "A line that ends in \\ goes on in the next one; \"\"\" begins and ends several lines.\n"
+      "A message that begins with a slash is written with two.\n"
+      "Ctrl-C stops an answer, Ctrl-D leaves.\n");
+}
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
+}
+
+}  // namespace
+
+bool run_chat_command(ChatSession& chat, std::string_view line) {
+  const std::size_t space = std::min(line.find_first_of(" \t"), line.size());
+  std::string_view name = line.substr(1, space - 1);
+  const std::string_view argument = trimmed(line.substr(space));
+  for (const Alias& alias : kAliases) {
+    if (name == alias.name) name = alias.means;
+  }
+  const auto* command = std::find_if(kCommands.begin(), kCommands.end(),
+                                     [&](const Command& each) { return each.name == name; });
+  if (command == kCommands.end()) {
+    std::vector<std::string_view> names;
+    for (const Command& each : kCommands) names.push_back(each.name);
+    throw Error(ErrorCode::kUsage, fmt::format("there is no command /{}", printable(name, 40)),
+                fmt::format("did you mean /{}? /help lists them; a message that begins with a "
+                            "slash is written with two",
+                            closest_name(name, names)));
+  }
+  if (command->argument.empty() && !argument.empty()) {
+    throw Error(ErrorCode::kUsage, fmt::format("/{} takes no argument", name));
+  }
+  if (command->run == nullptr) return false;
+  command->run(chat, argument);
+  return true;
+}
+
+}  // namespace pajamas::cli

@@ -1,0 +1,169 @@
+#include "cli/run_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/output.h"
+#include "base/system.h"
+#include "cli/activations_option.h"
+#include "cli/answer_printer.h"
+#include "cli/kv_option.h"
+#include "cli/open_engine.h"
+#include "model/chat.h"
+#include "runtime/native/kv_cache.h"
+#include "text/utf8.h"
+
+namespace pajamas::cli {
+namespace {
+
+constexpr std::uint64_t kMaxContext = std::uint64_t{1} << 31;
+
+const RunOptions& checked(const RunOptions& options) {
+  if (options.max_tokens && *options.max_tokens < 1) {
+    throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", *options.max_tokens),
+                "give 1 or more")
+        .at("--max-tokens");
+  }
+  if (options.context < 0 || static_cast<std::uint64_t>(options.context) > kMaxContext) {
+    throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", options.context),
+                "give the number of tokens that prompt and answer may take together")
+        .at("--ctx");
+  }
+  require_backend(options.backend);
+  text::require_utf8(options.system, "the text of --system");
+  return options;
+}
+
+std::uint64_t context_of(const RunOptions& options, const model::ModelConfig& config,
+                         Progress& progress) {
+  if (options.context == 0) return default_context(config);
+  const auto context = static_cast<std::uint64_t>(options.context);
+  if (context > config.context_length) {
+    progress.note(fmt::format("--ctx {} is more than the {} positions this model was made for",
+                              context, config.context_length));
+  }
+  return context;
+}
+
+}  // namespace
+
+RunModel::RunModel(const RunOptions& options, Context& context)
+    : options_(checked(options)),
+      context_(context),
+      kv_type_(kv_type_of(options.kv_cache)),
+      kernels_(chosen_kernels(options.kernels)),
+      pool_(options.threads) {
+  const double start = seconds_now();
+  model::Checkpoint checkpoint = model::Checkpoint::open(options_.model);
+  assets_ = model::load_text_assets(options_.model);
+  // Models pad their vocabulary; an id of the padding is a token without text.
+  auto& tokens = assets_.tokenizer.tokens;
+  tokens.resize(std::max<std::size_t>(tokens.size(), checkpoint.config().vocab));
+  sampling_ = sampler_options(options_.sampling, checkpoint);
+  tokenizer_ = make_tokenizer(assets_);
+  positions_ = context_of(options_, checkpoint.config(), *context_.progress);
+  engine_ = open_engine(std::move(checkpoint), pool_, kernels_, positions_, kv_type_,
+                        activations_of(options.activations));
+  load_seconds_ = seconds_now() - start;
+}
+
+model::Conversation RunModel::conversation() const {
+  const std::time_t now = std::time(nullptr);
+  model::ConversationOptions how;
+  ::localtime_r(&now, &how.now);
+  how.raw = !has_template();
+  Progress& progress = *context_.progress;
+  if (how.raw) {
+    if (!options_.raw) {
+      progress.note("this model has no chat template: the prompt is continued as it is");
+    }
+    if (!options_.system.empty()) {
+      progress.note("--system is ignored: it needs the model's chat template");
+    }
+    if (!options_.reasoning.empty()) {
+      progress.note("--reasoning is ignored: it needs the model's chat template");
+    }
+  } else if (!options_.reasoning.empty()) {
+    model::ReasoningOptions reasoning = model::reasoning_options(assets_, options_.reasoning);
+    if (!reasoning.note.empty()) progress.note(reasoning.note);
+    how.variables = std::move(reasoning.variables);
+  }
+  model::Conversation made(assets_, *tokenizer_, std::move(how));
+  made.set_system(options_.system);
+  return made;
+}
+
+Reply RunModel::answer(runtime::TextSession& session, runtime::Sampler& sampler,
+                       std::span<const std::int32_t> prompt, std::uint64_t max_tokens,
+                       bool keep_prompt) {
+  // What is continued as it is has no parts.
+  const text::AnswerFormat format =
+      has_template() ? text::find_answer_format(*tokenizer_, &*assets_.chat_template)
+                     : text::AnswerFormat{};
+  text::AnswerSplitter splitter(*tokenizer_, format, prompt);
+  AnswerPrinter printer(!options_.hide_reasoning);
+  const auto on_text = [&](text::AnswerPart part, std::string_view bytes) {
+    printer.print(part, bytes, splitter.answer());
+  };
+  const runtime::GenerateOptions generate{max_tokens, positions_, assets_.stop, keep_prompt};
+  // Shorter prompts are over before a bar could tell anything.
+  Progress& progress = *context_.progress;
+  bool shown = false;
+  const auto on_prompt = [&](std::uint64_t rows, std::uint64_t left) {
+    if (rows == 0) {
+      shown = left > engine_->max_batch();
+      if (shown) progress.begin("reading the prompt", left, "tokens");
+    } else if (shown) {
+      progress.advance(rows);
+      if (left == 0) progress.end();
+    }
+  };
+  bool begun = false;
+  const auto on_token = [&](std::int32_t token) {
+    begun = true;
+    splitter.push(token, on_text);
+  };
+  Reply reply;
+  try {
+    reply.result = naming_bad_weights({options_.model}, pool_, kernels_, [&] {
+      return session.generate(sampler, prompt, generate, context_.stop, on_prompt, on_token);
+    });
+  } catch (...) {
+    if (begun) printer.finish();
+    throw;
+  }
+  splitter.finish(on_text);
+  printer.finish();
+  reply.answer = splitter.answer();
+  reply.reasoning_tokens = splitter.reasoning_tokens();
+  return reply;
+}
+
+void RunModel::write_stats(const runtime::GenerateResult& result,
+                           std::uint64_t reasoning_tokens) const {
+  if (options_.stats.empty()) return;
+  const std::uint64_t cache_bytes =
+      runtime::KvCache::bytes_for(engine_->config(), positions_, kv_type_);
+  const nlohmann::ordered_json stats = {
+      {"reused_tokens", result.reused_tokens},
+      {"prompt_tokens", result.prompt_tokens},
+      {"prompt_tokens_per_second", result.prompt_tokens_per_second()},
+      {"generated_tokens", result.generated_tokens},
+      {"reasoning_tokens", reasoning_tokens},
+      {"generation_tokens_per_second", result.generation_tokens_per_second()},
+      {"load_seconds", load_seconds_},
+      {"kv_cache", runtime::info(kv_type_).name},
+      {"kv_cache_bytes", cache_bytes},
+      {"peak_memory_bytes", peak_resident_bytes()}};
+  const std::string text = stats.dump(2) + "\n";
+  OutputFile file(options_.stats, text.size(), {.replace = true});
+  file.write_at(0, as_byte_span(text));
+  file.commit();
+}
+
+}  // namespace pajamas::cli

@@ -1,0 +1,85 @@
+// What `run` does in one turn, be it the only one or one of many.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/command.h"
+#include "cli/sampling_defaults.h"
+#include "model/conversation.h"
+#include "runtime/generate.h"
+#include "runtime/native/kv_type.h"
+#include "text/answer.h"
+
+namespace pajamas::cli {
+
+inline constexpr std::int64_t kDefaultMaxTokens = 512;
+
+struct RunOptions {
+  std::string model;
+  std::optional<std::string> prompt;
+  bool interactive = false;
+  std::string system;
+  bool raw = false;
+  std::string reasoning;  // a level; empty: the template's own
+  bool hide_reasoning = false;
+  std::optional<std::int64_t> max_tokens;
+  SamplingFlags sampling;
+  std::int64_t context = 0;
+  int threads = 0;
+  std::string backend = "cpu";
+  std::string kernels;
+  std::string kv_cache = "f32";
+  std::string activations;
+  std::string stats;
+};
+
+struct Reply {
+  runtime::GenerateResult result;
+  text::Answer answer;
+  std::uint64_t reasoning_tokens = 0;
+};
+
+// A model that is ready to answer as the options say. Refers to both arguments.
+class RunModel {
+ public:
+  // Loads it. Throws Error for options that make no sense, and what loading throws.
+  RunModel(const RunOptions& options, Context& context);
+
+  const RunOptions& options() const noexcept { return options_; }
+  runtime::Engine& engine() noexcept { return *engine_; }
+  std::uint64_t positions() const noexcept { return positions_; }
+  runtime::KvType kv_type() const noexcept { return kv_type_; }
+  const runtime::SamplerOptions& sampling() const noexcept { return sampling_; }
+  double load_seconds() const noexcept { return load_seconds_; }
+  // Without template (or with --raw) texts are continued as they are.
+  bool has_template() const noexcept { return !options_.raw && assets_.chat_template.has_value(); }
+
+  // One without turns. Notes what of the options it cannot heed.
+  model::Conversation conversation() const;
+
+  // Prints the answer as it comes. Throws as TextSession::generate does; what came before an error
+  // has been printed.
+  Reply answer(runtime::TextSession& session, runtime::Sampler& sampler,
+               std::span<const std::int32_t> prompt, std::uint64_t max_tokens, bool keep_prompt);
+
+  // `result` summed up over all answers, as the JSON of --stats.
+  void write_stats(const runtime::GenerateResult& result, std::uint64_t reasoning_tokens) const;
+
+ private:
+  const RunOptions& options_;
+  Context& context_;
+  const runtime::KvType kv_type_;
+  const kernels::KernelTable& kernels_;
+  const TaskPool pool_;
+  model::TextAssets assets_;
+  runtime::SamplerOptions sampling_;
+  std::optional<text::Tokenizer> tokenizer_;
+  std::uint64_t positions_ = 0;
+  std::unique_ptr<runtime::Engine> engine_;
+  double load_seconds_ = 0;
+};
+
+}  // namespace pajamas::cli

@@ -1,0 +1,378 @@
+// The products of int8.h over the formats of int8_formats.inl. The including file also defines
+//   dot<kWide>(sum, codes, q)   adds the products of every lane's four codes with the four q
+//   kWideShift                  what `dot` takes off wide codes to make them signed
+//   fused(a, b, c), real(x), zero_words, words_at (one word to all lanes), store_lanes
+//   kPanelTile                  activation rows that multiply_panel keeps in registers
+#pragma once
+
+template <class F>
+inline constexpr int kBiasOf = F::kBias - (F::kWide ? kWideShift : 0);
+
+template <class F>
+inline constexpr Int8Form kFormOf{F::kOrder, F::kGroup, kBiasOf<F>, F::kOffset, F::kWide};
+
+// Where a tile's numbers for one group of 32 begin.
+struct TileAt {
+  std::size_t rows;  // of the tile: the distance from one word of columns to the next
+  const std::int8_t* q;
+  const float* scales;
+  const std::int32_t* base;
+  const float* sums;
+
+  static TileAt first(const Int8Tile& tile, std::size_t m) noexcept {
+    return {tile.rows, tile.q + 4 * m, tile.scales + m, tile.base + m, tile.sums + m};
+  }
+  // Columns are counted in groups of 32; `parts` steps to each.
+  TileAt group(std::size_t g, std::size_t parts) const noexcept {
+    return {rows, q + g * kInt8Group * rows, scales + g * rows, base + g * parts * rows,
+            sums + g * parts * rows};
+  }
+};
+
+// Adds one group of 32 columns of kLanes rows times kT activation rows.
+template <bool kWide, int kParts, bool kBase, bool kOffset, int kT>
+[[gnu::always_inline]] inline void add_group(const Word* codes, const Real* step,
+                                             const Real* offset, const TileAt& x,
+                                             Real (&sums)[kT]) noexcept {
+  const std::int8_t* q = x.q;
+#pragma GCC unroll 2
+  for (int part = 0; part < kParts; ++part) {
+    const std::size_t at = static_cast<std::size_t>(part) * x.rows;
+    Word whole[kT];
+#pragma GCC unroll 16
+    for (int m = 0; m < kT; ++m) whole[m] = kBase ? words_at(x.base + at + m) : zero_words();
+#pragma GCC unroll 8
+    for (int i = 0; i < 8 / kParts; ++i) {
+      const Word code = codes[part * (8 / kParts) + i];
+#pragma GCC unroll 16
+      for (int m = 0; m < kT; ++m) whole[m] = dot<kWide>(whole[m], code, q + 4 * m);
+      q += 4 * x.rows;
+    }
+#pragma GCC unroll 16
+    for (int m = 0; m < kT; ++m) {
+      sums[m] = fused(to_real(whole[m]), multiply(step[part], real_at(x.scales + m)), sums[m]);
+      if constexpr (kOffset) sums[m] = fused(offset[part], real_at(x.sums + at + m), sums[m]);
+    }
+  }
+}
+
+[[gnu::always_inline]] inline void set_rows(const Int8Weights& w, std::size_t row,
+                                            LaneRows& rows) noexcept {
+  for (std::size_t p = 0; p < w.encoding.planes(); ++p) {
+    rows.bytes[p] = w.encoding.plane_row_bytes(p, w.cols);
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const std::size_t r = row + lane < w.rows ? row + lane : w.rows - 1;
+      rows.at[p][lane] = w.plane[p] + r * w.row_step[p];
+    }
+  }
+}
+
+// The extras of kT activation rows that are still to come, and their sums.
+template <int kT>
+struct Extras {
+  const Int8Extra* next[kT];
+  const Int8Extra* end[kT];
+  Real sums[kT];
+
+  Extras(const Int8Tile& tile, std::size_t m, std::size_t cols) noexcept {
+    for (std::size_t i = 0; i < kT; ++i) {
+      next[i] = tile.extras + (m + i) * (cols / kInt8Group);
+      end[i] = next[i] + tile.extra_counts[m + i];
+      sums[i] = real(0);
+    }
+  }
+};
+
+// Adds one extra, whose group's codes and steps are at hand.
+template <bool kWide, int kParts>
+inline Real with_extra(const Int8Extra& extra, const Word* codes, const Real* steps,
+                       Real sum) noexcept {
+  const Word whole = dot<kWide>(words_at(&extra.base), codes[extra.word], extra.q);
+  const Real step = steps[kParts == 1 ? 0 : extra.word / 4];
+  return fused(to_real(whole), multiply(step, real_at(&extra.scale)), sum);
+}
+
+template <class F, int kT>
+[[gnu::noinline]] void add_extras(std::size_t group, const Word* codes, const Real* steps,
+                                  Extras<kT>& extras) noexcept {
+  for (int m = 0; m < kT; ++m) {
+    if (extras.next[m] == extras.end[m] || extras.next[m]->group != group) continue;
+    extras.sums[m] = with_extra<F::kWide, static_cast<int>(kInt8Group / F::kGroup)>(
+        *extras.next[m], codes, steps, extras.sums[m]);
+    ++extras.next[m];
+  }
+}
+
+template <class F, int kT, int g>
+[[gnu::always_inline]] inline void add_groups(const typename F::Raw& raw, std::size_t first,
+                                              std::size_t groups, const TileAt& x, Real (&sums)[kT],
+                                              Extras<kT>& extras) noexcept {
+  constexpr std::size_t kParts = kInt8Group / F::kGroup;
+  if (static_cast<std::size_t>(g) >= groups) return;
+  Word codes[8];
+  F::template codes<g>(raw, codes);
+  constexpr int kAt = g * static_cast<int>(kParts);
+  add_group<F::kWide, static_cast<int>(kParts), kBiasOf<F> != 0, F::kOffset>(
+      codes, raw.step + kAt, raw.offset + (F::kOffset ? kAt : 0), x.group(g, kParts), sums);
+  bool has_extra = false;
+  for (int m = 0; m < kT; ++m) {
+    has_extra |= extras.next[m] != extras.end[m] && extras.next[m]->group == first + g;
+  }
+  if (has_extra) {
+    Word kept[8];
+    for (int i = 0; i < 8; ++i) kept[i] = codes[i];
+    add_extras<F, kT>(first + g, kept, raw.step + kAt, extras);
+  }
+  if constexpr (static_cast<std::size_t>(g + 1) < F::kBlock / kInt8Group) {
+    add_groups<F, kT, g + 1>(raw, first, groups, x, sums, extras);
+  }
+}
+
+template <int kT>
+[[gnu::always_inline]] inline void store_sums(const Real (&sums)[kT], std::size_t rows,
+                                              std::size_t m, const Int8Out& out,
+                                              std::size_t row) noexcept {
+#pragma GCC unroll 16
+  for (int i = 0; i < kT; ++i) {
+    store_lanes(out.out + (m + static_cast<std::size_t>(i)) * out.out_stride + row, sums[i], rows);
+  }
+}
+
+inline std::size_t least(std::size_t a, std::size_t b) noexcept { return a < b ? a : b; }
+
+// Asks for what the next panel of rows has in this block's place.
+[[gnu::always_inline]] inline void prefetch_block(const Int8Weights& w, const LaneRows& rows,
+                                                  std::size_t col, std::size_t cols) noexcept {
+  const std::size_t from = w.encoding.plane_row_bytes(0, col);
+  const std::size_t bytes = w.encoding.plane_row_bytes(0, cols);
+  const std::size_t ahead = kLanes * w.row_step[0] + from;
+  for (std::size_t lane = 0; lane < kLanes; ++lane) {
+    for (std::size_t at = 0; at < bytes; at += 64) {
+      __builtin_prefetch(rows.at[0][lane] + ahead + at, 0, 2);
+    }
+  }
+}
+
+template <class F, int kT>
+inline void direct_rows(const Int8Weights& w, std::size_t row, const Int8Tile& tile, std::size_t m,
+                        const Int8Out& out) noexcept {
+  constexpr std::size_t kParts = kInt8Group / F::kGroup;
+  LaneRows rows;
+  set_rows(w, row, rows);
+  const TileAt x = TileAt::first(tile, m);
+  Real sums[kT];
+  for (int i = 0; i < kT; ++i) sums[i] = real(0);
+  Extras<kT> extras(tile, m, w.cols);
+  for (std::size_t col = 0; col < w.cols; col += F::kBlock) {
+    const std::size_t cols = least(F::kBlock, w.cols - col);
+    typename F::Raw raw;
+    if (m == 0) prefetch_block(w, rows, col, cols);
+    F::load(rows, w.encoding, col, cols, raw);
+    const std::size_t group = col / kInt8Group;
+    add_groups<F, kT, 0>(raw, group, cols / kInt8Group, x.group(group, kParts), sums, extras);
+  }
+  for (int i = 0; i < kT; ++i) sums[i] = plus(sums[i], extras.sums[i]);
+  store_sums(sums, least(kLanes, w.rows - row), m, out, row);
+}
+
+template <class F>
+struct Direct {
+  static void run(const Int8Weights& w, const Int8Tile& tile, const Int8Out& out) noexcept {
+    for (std::size_t row = 0; row < w.rows; row += kLanes) {
+      std::size_t m = 0;
+      for (; m + 4 <= tile.rows; m += 4) direct_rows<F, 4>(w, row, tile, m, out);
+      for (; m + 2 <= tile.rows; m += 2) direct_rows<F, 2>(w, row, tile, m, out);
+      if (m < tile.rows) direct_rows<F, 1>(w, row, tile, m, out);
+    }
+  }
+};
+
+// A panel: for every group of 32 columns eight words of codes, the steps, the offsets.
+inline std::size_t group_words(const Int8Form& form) noexcept {
+  const std::size_t parts = kInt8Group / form.group;
+  return 8 + parts * (form.has_offset ? 2 : 1);
+}
+inline std::size_t panel_bytes(const Int8Form& form, std::size_t cols) noexcept {
+  return cols / kInt8Group * group_words(form) * sizeof(Word);
+}
+
+template <class F, int g>
+[[gnu::always_inline]] inline void unpack_groups(const typename F::Raw& raw, std::size_t groups,
+                                                 std::byte* panel) noexcept {
+  constexpr std::size_t kParts = kInt8Group / F::kGroup;
+  constexpr std::size_t kWords = 8 + kParts * (F::kOffset ? 2 : 1);
+  if (static_cast<std::size_t>(g) >= groups) return;
+  Word codes[8];
+  F::template codes<g>(raw, codes);
+  std::byte* to = panel + g * kWords * sizeof(Word);
+  for (std::size_t i = 0; i < 8; ++i) store_words(to + i * sizeof(Word), codes[i]);
+  to += 8 * sizeof(Word);
+  for (std::size_t p = 0; p < kParts; ++p, to += sizeof(Word)) {
+    store_reals(to, raw.step[g * kParts + p]);
+  }
+  if constexpr (F::kOffset) {
+    for (std::size_t p = 0; p < kParts; ++p, to += sizeof(Word)) {
+      store_reals(to, raw.offset[g * kParts + p]);
+    }
+  }
+  if constexpr (static_cast<std::size_t>(g + 1) < F::kBlock / kInt8Group) {
+    unpack_groups<F, g + 1>(raw, groups, panel);
+  }
+}
+
+template <class F>
+struct Unpack {
+  static void run(const Int8Weights& w, std::byte* panel) noexcept {
+    constexpr std::size_t kParts = kInt8Group / F::kGroup;
+    constexpr std::size_t kWords = 8 + kParts * (F::kOffset ? 2 : 1);
+    LaneRows rows;
+    set_rows(w, 0, rows);
+    for (std::size_t col = 0; col < w.cols; col += F::kBlock) {
+      const std::size_t cols = least(F::kBlock, w.cols - col);
+      typename F::Raw raw;
+      F::load(rows, w.encoding, col, cols, raw);
+      unpack_groups<F, 0>(raw, cols / kInt8Group, panel + col / kInt8Group * kWords * sizeof(Word));
+    }
+  }
+};
+
+template <std::size_t kWords>
+[[gnu::always_inline]] inline const Word* group_of(const std::byte* panel, std::size_t g) noexcept {
+  return reinterpret_cast<const Word*>(panel + g * kWords * sizeof(Word));
+}
+
+template <bool kWide, int kParts, bool kBase, bool kOffset, int kT>
+inline void panel_rows(const std::byte* panel, std::size_t rows, std::size_t cols,
+                       const Int8Tile& tile, std::size_t m, const Int8Out& out) noexcept {
+  constexpr std::size_t kWords = 8 + kParts * (kOffset ? 2 : 1);
+  Real sums[kT];
+#pragma GCC unroll 16
+  for (int i = 0; i < kT; ++i) sums[i] = real(0);
+  TileAt x = TileAt::first(tile, m);
+  for (std::size_t g = 0; g < cols / kInt8Group; ++g) {
+    const Word* codes = group_of<kWords>(panel, g);
+    const auto* steps = reinterpret_cast<const Real*>(codes + 8);
+    add_group<kWide, kParts, kBase, kOffset>(codes, steps, steps + kParts, x, sums);
+    x = x.group(1, kParts);
+  }
+  for (std::size_t i = 0; i < kT; ++i) {
+    const Int8Extra* extra = tile.extras + (m + i) * (cols / kInt8Group);
+    const Int8Extra* end = extra + tile.extra_counts[m + i];
+    Real sum = real(0);
+    for (; extra != end; ++extra) {
+      const Word* codes = group_of<kWords>(panel, extra->group);
+      const auto* steps = reinterpret_cast<const Real*>(codes + 8);
+      sum = with_extra<kWide, kParts>(*extra, codes, steps, sum);
+    }
+    sums[i] = plus(sums[i], sum);
+  }
+  store_sums(sums, rows, m, out, 0);
+}
+
+template <bool kWide, int kParts, bool kBase, bool kOffset>
+inline void panel_tile(const std::byte* panel, std::size_t rows, std::size_t cols,
+                       const Int8Tile& tile, const Int8Out& out) noexcept {
+  std::size_t m = 0;
+  for (; m + kPanelTile <= tile.rows; m += kPanelTile) {
+    panel_rows<kWide, kParts, kBase, kOffset, kPanelTile>(panel, rows, cols, tile, m, out);
+  }
+  if constexpr (kPanelTile > 6) {
+    for (; m + 6 <= tile.rows; m += 6) {
+      panel_rows<kWide, kParts, kBase, kOffset, 6>(panel, rows, cols, tile, m, out);
+    }
+  }
+  if constexpr (kPanelTile > 3) {
+    for (; m + 3 <= tile.rows; m += 3) {
+      panel_rows<kWide, kParts, kBase, kOffset, 3>(panel, rows, cols, tile, m, out);
+    }
+  }
+  for (; m < tile.rows; ++m) {
+    panel_rows<kWide, kParts, kBase, kOffset, 1>(panel, rows, cols, tile, m, out);
+  }
+}
+
+inline void multiply_panel(const Int8Form& form, const std::byte* panel, std::size_t rows,
+                           std::size_t cols, const Int8Tile& tile, const Int8Out& out) noexcept {
+  if (form.wide) {
+    if (form.has_offset) {
+      return panel_tile<true, 1, kWideShift != 0, true>(panel, rows, cols, tile, out);
+    }
+    return panel_tile<true, 1, kWideShift == 0, false>(panel, rows, cols, tile, out);
+  }
+  if (form.group == 16) {
+    if (form.has_offset) return panel_tile<false, 2, false, true>(panel, rows, cols, tile, out);
+    return panel_tile<false, 2, true, false>(panel, rows, cols, tile, out);
+  }
+  if (form.has_offset) return panel_tile<false, 1, false, true>(panel, rows, cols, tile, out);
+  return panel_tile<false, 1, true, false>(panel, rows, cols, tile, out);
+}
+
+// Calls Action<F>::run with the format of an encoding; `form` has said that there is one.
+template <template <class> class Action, class... Arguments>
+inline void with_format(const Encoding& e, const Arguments&... arguments) noexcept {
+  if (e.is_affine()) {
+    switch (e.bits) {
+      case 2:
+        return Action<FormatAffine<2>>::run(arguments...);
+      case 3:
+        return Action<FormatAffine<3>>::run(arguments...);
+      case 4:
+        return Action<FormatAffine<4>>::run(arguments...);
+      case 5:
+        return Action<FormatAffine<5>>::run(arguments...);
+      case 6:
+        return Action<FormatAffine<6>>::run(arguments...);
+      case 8:
+        return Action<FormatAffine<8>>::run(arguments...);
+      default:
+        return;
+    }
+  }
+  if (e.layout == Layout::kMxfp4) return Action<FormatMxfp4Planes>::run(arguments...);
+  if (e.layout != Layout::kStream) return;
+  switch (e.dtype) {
+    case DType::kQ4_0:
+      return Action<FormatLegacy<codec::BlockQ4_0, false, false>>::run(arguments...);
+    case DType::kQ4_1:
+      return Action<FormatLegacy<codec::BlockQ4_1, false, true>>::run(arguments...);
+    case DType::kQ5_0:
+      return Action<FormatLegacy<codec::BlockQ5_0, true, false>>::run(arguments...);
+    case DType::kQ5_1:
+      return Action<FormatLegacy<codec::BlockQ5_1, true, true>>::run(arguments...);
+    case DType::kQ8_0:
+      return Action<FormatQ8_0>::run(arguments...);
+    case DType::kMXFP4:
+      return Action<FormatMxfp4>::run(arguments...);
+    case DType::kQ2_K:
+      return Action<FormatQ2_K>::run(arguments...);
+    case DType::kQ3_K:
+      return Action<FormatQ3_K>::run(arguments...);
+    case DType::kQ4_K:
+      return Action<FormatQ4_K>::run(arguments...);
+    case DType::kQ5_K:
+      return Action<FormatQ5_K>::run(arguments...);
+    case DType::kQ6_K:
+      return Action<FormatQ6_K>::run(arguments...);
+    default:
+      return;
+  }
+}
+
+template <class F>
+struct FormGetter {
+  static void run(Int8Form* const& out) noexcept { *out = kFormOf<F>; }
+};
+inline Int8Form form_of(const Encoding& encoding, std::size_t cols) noexcept {
+  Int8Form form;
+  form.group = 0;
+  if (cols % kInt8Group == 0) with_format<FormGetter>(encoding, &form);
+  return form;
+}
+
+inline void multiply_direct(const Int8Weights& w, const Int8Tile& tile,
+                            const Int8Out& out) noexcept {
+  with_format<Direct>(w.encoding, w, tile, out);
+}
+inline void unpack_panel(const Int8Weights& w, std::byte* panel) noexcept {
+  with_format<Unpack>(w.encoding, w, panel);
+}

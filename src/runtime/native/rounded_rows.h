@@ -1,0 +1,52 @@
+// Activations rounded to eight bits for kernels/int8.h, once for all products that use them.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/parallel.h"
+#include "kernels/int8.h"
+#include "runtime/native/buffer.h"
+
+namespace pajamas::runtime {
+
+// Rows of activations in tiles. Owns its memory.
+class RoundedRows {
+ public:
+  // `x` is [count][cols], `cols` a multiple of 32.
+  RoundedRows(const kernels::Int8Kernels& kernels, const kernels::Int8Form& form, const float* x,
+              std::size_t count, std::size_t cols);
+
+  bool is_of(const float* x, std::size_t count, const kernels::Int8Form& form) const noexcept {
+    return x == x_ && count == count_ && form == form_;
+  }
+  std::size_t tiles() const noexcept { return (count_ + tile_rows_ - 1) / tile_rows_; }
+  kernels::Int8Tile tile(std::size_t index) const noexcept;
+  std::size_t first_row(std::size_t tile) const noexcept { return tile * tile_rows_; }
+  const kernels::Int8Form& form() const noexcept { return form_; }
+  // Few enough for the product straight from storage.
+  bool is_direct() const noexcept { return direct_; }
+
+  // Rounds one tile; different tiles may be rounded on different threads.
+  void round_tile(std::size_t index);
+
+ private:
+  // Parts of a tile's memory, in bytes from its start.
+  struct Layout {
+    std::size_t scales, base, sums, extras, counts, end;
+  };
+  Layout layout(std::size_t rows) const noexcept;
+  std::size_t rows_of(std::size_t tile) const noexcept;
+
+  const kernels::Int8Kernels* kernels_;
+  kernels::Int8Form form_;
+  const float* x_;
+  std::size_t count_;
+  std::size_t cols_;
+  bool direct_;
+  std::size_t tile_rows_;
+  std::size_t tile_bytes_;
+  ByteBuffer memory_;
+};
+
+}  // namespace pajamas::runtime
