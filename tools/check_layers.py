@@ -20,6 +20,7 @@ HEADER_RULES = [
      {"base", "cli"}),
     ("JSON library", re.compile(r"nlohmann/.*"), {"io", "text", "hub", "model", "quantize", "eval", "cli"}),
     ("network and checksum library", re.compile(r"(curl|openssl)/.*"), {"hub"}),
+    ("TOML library", re.compile(r"toml\+\+/.*"), {"cli"}),
     ("x86 intrinsics", re.compile(r"\w*intrin\.h"), {"kernels/x86"}),
     ("ARM intrinsics", re.compile(r"arm_\w+\.h"), {"kernels/arm"}),
 ]

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/suggest.h"
 
 namespace pajamas {
 namespace {
@@ -20,7 +21,8 @@ namespace {
 [[noreturn]] void throw_open_error(const std::filesystem::path& path, int code) {
   const std::string place = printable(path.native(), 300);
   if (code == ENOENT || code == ENOTDIR) {
-    throw Error(ErrorCode::kNotFound, "no such file", "check the path").at(place);
+    throw Error(ErrorCode::kNotFound, "no such file", did_you_mean_path(path) + "check the path")
+        .at(place);
   }
   throw Error(ErrorCode::kIo, fmt::format("cannot open: {}", std::strerror(code)),
               "check its permissions")

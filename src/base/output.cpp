@@ -13,6 +13,7 @@
 #include "base/block_buffer.h"
 #include "base/error.h"
 #include "base/partial.h"
+#include "base/readable.h"
 #include "base/system.h"
 
 namespace pajamas {
@@ -74,8 +75,7 @@ void require_free_space(const fs::path& path, std::uint64_t bytes) {
   const std::uint64_t free = free_disk_bytes(path);
   if (free >= bytes) return;
   throw Error(ErrorCode::kNoSpace,
-              fmt::format("needs {:.2f} GB, {:.2f} GB are free", static_cast<double>(bytes) / 1e9,
-                          static_cast<double>(free) / 1e9),
+              fmt::format("needs {}, {} are free", readable_bytes(bytes), readable_bytes(free)),
               "free some space, choose another --output or a smaller --method")
       .at(place_of(path));
 }

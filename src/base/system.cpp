@@ -8,25 +8,31 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 
 namespace pajamas {
 namespace {
 
-// The value in KiB of a `Key:   123 kB` line of /proc/self/status, in bytes; 0 without one.
-std::uint64_t status_bytes(std::string_view key) noexcept {
+// The value in KiB of a `Key:   123 kB` line of a file, in bytes; 0 without one.
+std::uint64_t bytes_of_line(const char* path, std::string_view key) noexcept {
   try {
-    std::ifstream status("/proc/self/status");
+    std::ifstream status(path);
     for (std::string line; std::getline(status, line);) {
       if (line.starts_with(key)) return std::stoull(line.substr(key.size() + 1)) * 1024;
     }
   } catch (const std::exception&) {
   }
   return 0;
+}
+
+std::uint64_t status_bytes(std::string_view key) noexcept {
+  return bytes_of_line("/proc/self/status", key);
 }
 
 // Calls visit(file) with the file called `name` of this process's control group and of every group
@@ -53,6 +59,34 @@ std::uint64_t cgroup_memory() noexcept {
     std::uint64_t bytes = 0;
     if (file >> bytes) lowest = std::min(lowest, bytes);  // "max" does not parse
   });
+  return lowest;
+}
+
+// What the tightest group around this process leaves of its limit. Cached file pages give way.
+std::uint64_t cgroup_available() noexcept {
+  std::vector<std::uint64_t> limits, used, cached;
+  for_each_cgroup("memory.max", [&](std::istream& file) {
+    std::uint64_t bytes = UINT64_MAX;
+    if (!(file >> bytes)) bytes = UINT64_MAX;
+    limits.push_back(bytes);
+  });
+  for_each_cgroup("memory.current", [&](std::istream& file) {
+    std::uint64_t bytes = 0;
+    used.push_back(file >> bytes ? bytes : 0);
+  });
+  for_each_cgroup("memory.stat", [&](std::istream& file) {
+    std::uint64_t value = 0, pages = 0;
+    for (std::string key; file >> key >> value;) {
+      if (key == "inactive_file" || key == "active_file") pages += value;
+    }
+    cached.push_back(pages);
+  });
+  std::uint64_t lowest = UINT64_MAX;
+  for (std::size_t i = 0; i < std::min({limits.size(), used.size(), cached.size()}); ++i) {
+    if (limits[i] == UINT64_MAX) continue;
+    const std::uint64_t taken = used[i] - std::min(used[i], cached[i]);
+    lowest = std::min(lowest, limits[i] - std::min(limits[i], taken));
+  }
   return lowest;
 }
 
@@ -86,6 +120,11 @@ std::uint64_t memory_limit_bytes() noexcept {
   return std::min(pages * page, cgroup_memory());
 }
 
+std::uint64_t available_memory_bytes() noexcept {
+  const std::uint64_t machine = bytes_of_line("/proc/meminfo", "MemAvailable:");
+  return machine == 0 ? 0 : std::min(machine, cgroup_available());
+}
+
 std::uint64_t free_disk_bytes(const std::filesystem::path& path) {
   std::error_code ignored;
   std::filesystem::path folder = std::filesystem::absolute(path, ignored);
@@ -105,6 +144,11 @@ int usable_cpus() noexcept {
   CPU_ZERO(&set);
   if (::sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
   return std::max(1, std::min(CPU_COUNT(&set), cgroup_cpus()));
+}
+
+double load_average() noexcept {
+  double minute = 0;
+  return ::getloadavg(&minute, 1) == 1 ? minute : -1;
 }
 
 double seconds_now() noexcept {

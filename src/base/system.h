@@ -12,10 +12,14 @@ std::uint64_t peak_resident_bytes() noexcept;
 std::uint64_t anonymous_bytes() noexcept;
 // Physical memory of the machine, or the cgroup's limit where that is lower.
 std::uint64_t memory_limit_bytes() noexcept;
+// Memory that can be had without swapping, within the cgroup's limit; 0 where nothing tells.
+std::uint64_t available_memory_bytes() noexcept;
 // Bytes an unprivileged user can still write beside `path` (its nearest existing parent).
 std::uint64_t free_disk_bytes(const std::filesystem::path& path);
 // Processors this process may use; at least 1.
 int usable_cpus() noexcept;
+// Processes that wanted to run, on average over the last minute; negative where nothing tells.
+double load_average() noexcept;
 // Monotonic seconds since some fixed moment.
 double seconds_now() noexcept;
 

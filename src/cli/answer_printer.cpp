@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
+#include "cli/exit_status.h"
+#include "cli/log.h"
 #include "cli/terminal.h"
 
 namespace pajamas::cli {
@@ -14,7 +18,7 @@ using text::AnswerPart;
 void print_text(std::string_view text) {
   if (text.empty()) return;
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw Error(ErrorCode::kIo, "cannot write to standard output");
+    throw output_error();
   }
 }
 
@@ -25,7 +29,7 @@ void AnswerPrinter::print(AnswerPart part, std::string_view bytes, const text::A
 
 void AnswerPrinter::finish() {
   write(stream_.finish());
-  if (reasons() && show_reasoning_) fmt::print(stderr, "\n");
+  if (reasons()) end_reasoning("\n");
   print_text("\n");
 }
 
@@ -34,18 +38,17 @@ void AnswerPrinter::change_to(AnswerPart part, const text::Answer& answer) {
   if (begun_) {
     if (!reasons()) {
       print_text("\n");
-    } else if (show_reasoning_) {
-      fmt::print(stderr, "\n\n");
+    } else {
+      end_reasoning("\n\n");
     }
   }
   begun_ = true;
   part_ = part;
   calls_ = answer.calls.size();
-  if (part == AnswerPart::kReasoning && show_reasoning_) {
-    fmt::print(stderr, "{}\n", paint("[reasoning]", Colour::kDim));
+  if (part == AnswerPart::kReasoning && show_reasoning_ && !log_style().json) {
+    show_reasoning("[reasoning]\n");
   } else if (part == AnswerPart::kToolCall) {
-    fmt::print(stderr, "{}\n",
-               paint("[call of " + printable(answer.calls.back().recipient) + "]", Colour::kDim));
+    log_info(paint("[call of " + printable(answer.calls.back().recipient) + "]", Colour::kDim));
   }
 }
 
@@ -54,8 +57,26 @@ void AnswerPrinter::write(std::string_view text) {
   if (!reasons()) {
     print_text(text);
   } else if (show_reasoning_) {
-    fmt::print(stderr, "{}", paint(text, Colour::kDim));
-    (void)std::fflush(stderr);
+    show_reasoning(text);
+  }
+}
+
+void AnswerPrinter::show_reasoning(std::string_view text) {
+  if (log_style().json) {
+    reasoning_ += text;
+    return;
+  }
+  if (log_style().quiet) return;
+  fmt::print(stderr, "{}", paint(text, Colour::kDim));
+  (void)std::fflush(stderr);
+}
+
+void AnswerPrinter::end_reasoning(std::string_view line_ends) {
+  if (!show_reasoning_) return;
+  if (log_style().json) {
+    log_info(std::exchange(reasoning_, {}), {{"part", "reasoning"}});
+  } else if (!log_style().quiet) {
+    fmt::print(stderr, "{}", line_ends);
   }
 }
 

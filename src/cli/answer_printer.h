@@ -23,6 +23,8 @@ class AnswerPrinter {
  private:
   void change_to(text::AnswerPart part, const text::Answer& answer);
   void write(std::string_view text);
+  void show_reasoning(std::string_view text);
+  void end_reasoning(std::string_view line_ends);
   bool reasons() const { return begun_ && part_ == text::AnswerPart::kReasoning; }
 
   const bool show_reasoning_;
@@ -30,6 +32,7 @@ class AnswerPrinter {
   text::AnswerPart part_ = text::AnswerPart::kContent;
   std::size_t calls_ = 0;
   runtime::Utf8Stream stream_;
+  std::string reasoning_;  // for the log as JSON, which has one line for all of it
 };
 
 // To standard output, at once. Throws Error{kIo}.

@@ -116,10 +116,10 @@ bool run_chat_command(ChatSession& chat, std::string_view line) {
   if (command == kCommands.end()) {
     std::vector<std::string_view> names;
     for (const Command& each : kCommands) names.push_back(each.name);
+    const auto meant = closest_name(name, names);
     throw Error(ErrorCode::kUsage, fmt::format("there is no command /{}", printable(name, 40)),
-                fmt::format("did you mean /{}? /help lists them; a message that begins with a "
-                            "slash is written with two",
-                            closest_name(name, names)));
+                (meant ? fmt::format("did you mean /{}? ", *meant) : std::string()) +
+                    "/help lists them; a message that begins with a slash is written with two");
   }
   if (command->argument.empty() && !argument.empty()) {
     throw Error(ErrorCode::kUsage, fmt::format("/{} takes no argument", name));

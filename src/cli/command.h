@@ -9,6 +9,7 @@
 #include "base/append_file.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "cli/settings.h"
 #include "kernels/table.h"
 #include "model/text_assets.h"
 #include "text/tokenizer.h"
@@ -18,7 +19,8 @@ namespace pajamas::cli {
 // Lives as long as the program. Commands read it when they run, not when they are registered.
 struct Context {
   StopFlag stop;                           // set by Ctrl-C and SIGTERM
-  std::unique_ptr<Progress> progress;      // bars on a terminal, plain lines otherwise
+  std::unique_ptr<Progress> progress;      // bars on a terminal, plain or JSON lines otherwise
+  Settings settings;                       // of config.toml and the environment
   std::vector<TemporaryFolder> temporary;  // removed at the end
 };
 
@@ -31,10 +33,12 @@ void add_validate(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);
 void add_tokenize(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);
+void add_doctor(CLI::App& app, Context& context);
+void add_man(CLI::App& app, Context& context);
 
 // The options that several commands have, spelt the same everywhere.
-void add_threads_option(CLI::App& command, int& threads);  // default: all usable processors
-// `--kernels NAME`, else the environment's LLAMA_PAJAMAS_KERNELS, else the best of this machine.
+void add_threads_option(CLI::App& command, int& threads);
+// `--kernels NAME`, else the setting `kernels`, else the best of this machine.
 void add_kernels_option(CLI::App& command, std::string& name);
 const kernels::KernelTable& chosen_kernels(const std::string& name);
 

@@ -3,22 +3,25 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "base/suggest.h"
 #include "cli/command.h"
+#include "cli/manual.h"
 
 namespace pajamas::cli {
 namespace {
 
+constexpr std::array<std::string_view, 2> kShells{"bash", "zsh"};
+
 std::vector<std::string> long_options(const CLI::App& command) {
   std::vector<std::string> names;
-  for (const CLI::Option* option : command.get_options()) {
-    for (const std::string& name : option->get_lnames()) {
-      if (!option->get_group().empty()) names.push_back("--" + name);
-    }
+  for (const CLI::Option* option : visible_options(command)) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
   }
   return names;
 }
@@ -26,7 +29,7 @@ std::vector<std::string> long_options(const CLI::App& command) {
 std::string bash_script(const CLI::App& app) {
   std::vector<std::string> commands;
   std::string cases;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+  for (const CLI::App* command : visible_commands(app)) {
     commands.push_back(command->get_name());
     cases += fmt::format("    {}) words=\"{}\" ;;\n", command->get_name(),
                          fmt::join(long_options(*command), " "));
@@ -35,7 +38,7 @@ std::string bash_script(const CLI::App& app) {
       "_llama_pajamas() {{\n"
       "  local current=\"${{COMP_WORDS[COMP_CWORD]}}\" words=\"\"\n"
       "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-      "    COMPREPLY=($(compgen -W \"{} --help --version\" -- \"$current\"))\n"
+      "    COMPREPLY=($(compgen -W \"{} {}\" -- \"$current\"))\n"
       "    return\n"
       "  fi\n"
       "  case \"${{COMP_WORDS[1]}}\" in\n{}  esac\n"
@@ -45,7 +48,7 @@ std::string bash_script(const CLI::App& app) {
       "  esac\n"
       "}}\n"
       "complete -F _llama_pajamas llama-pajamas\n",
-      fmt::join(commands, " "), cases);
+      fmt::join(commands, " "), fmt::join(long_options(app), " "), cases);
 }
 
 // zsh reads bash's completions through its own compatibility layer.
@@ -65,7 +68,7 @@ void add_completion(CLI::App& app, Context&) {
   command->callback([shell, &app] {
     if (*shell != "bash" && *shell != "zsh") {
       throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no known shell", printable(*shell, 40)),
-                  "give bash or zsh")
+                  did_you_mean(*shell, kShells) + "give bash or zsh")
           .at("completion");
     }
     fmt::print("{}", *shell == "bash" ? bash_script(app) : zsh_script(app));

@@ -27,6 +27,46 @@ int exit_status(ErrorCode code) noexcept {
   return kStatus[static_cast<std::size_t>(code)];
 }
 
+Error output_error() {
+  return Error(ErrorCode::kIo, "cannot write to standard output",
+               "see whether its disk is full or its reader is gone");
+}
+
+Error with_hint(const Error& error) {
+  static constexpr std::array<std::string_view, static_cast<std::size_t>(ErrorCode::kCount)> kHints{
+      "see `llama-pajamas COMMAND --help`",
+      "check the spelling",
+      "the file is damaged or incomplete: download or copy it again",
+      "use another model, or another form of this one",
+      "give another name",
+      "free some space",
+      "check the disk and the permissions",
+      "close other programs, or use a smaller model or --ctx",
+      "",  // nobody needs to be told what to do after stopping it
+      "this is a bug in llama-pajamas, please report it",
+  };
+  if (!error.hint().empty()) return error;
+  Error complete(error.code(), error.problem(),
+                 std::string(kHints[static_cast<std::size_t>(error.code())]));
+  if (!error.place().empty()) complete.at(error.place());
+  return complete;
+}
+
+namespace {
+
+// The start of a hint: the option that was mistyped, or of another command.
+std::string suggested_option(const CLI::App& command, std::string_view given) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_group().empty()) continue;
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  const std::vector<std::string_view> views(names.begin(), names.end());
+  return did_you_mean(given.substr(0, given.find('=')), views);
+}
+
+}  // namespace
+
 Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App* command = &app;
   for (const CLI::App* parsed : app.get_subcommands()) command = parsed;
@@ -42,7 +82,12 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
     const std::vector<std::string_view> views(names.begin(), names.end());
     return Error(ErrorCode::kUsage,
                  fmt::format("\"{}\" is no command", printable(rest.front(), 40)),
-                 fmt::format("did you mean {}? {}", closest_name(rest.front(), views), help));
+                 did_you_mean(rest.front(), views) + help);
+  }
+  for (const std::string& argument : app.remaining(true)) {
+    if (argument.size() < 2 || !argument.starts_with('-')) continue;
+    return Error(ErrorCode::kUsage, fmt::format("there is no option {}", printable(argument, 60)),
+                 suggested_option(*command, argument) + help);
   }
   return Error(ErrorCode::kUsage, printable(error.what(), 200), help);
 }

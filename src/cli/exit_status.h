@@ -11,6 +11,12 @@ namespace pajamas::cli {
 // 9 out of memory, 10 internal, 130 interrupted.
 int exit_status(ErrorCode code) noexcept;
 
+// Standard output does not take what is written.
+Error output_error();
+
+// The same error; where it says nothing of what to do next, with what its kind suggests.
+Error with_hint(const Error& error);
+
 // What CLI11 found wrong, in this program's form, with the nearest command where one was mistyped.
 Error usage_error(const CLI::App& app, const CLI::ParseError& error);
 

@@ -12,8 +12,11 @@
 
 #include "base/error.h"
 #include "base/output.h"
+#include "base/suggest.h"
 #include "cli/command.h"
+#include "cli/expectation.h"
 #include "cli/model_argument.h"
+#include "cli/open_engine.h"
 #include "cli/terminal.h"
 #include "model/checkpoint.h"
 #include "model/rope_config.h"
@@ -76,17 +79,11 @@ std::string attention_summary(const ordered_json& kinds) {
 }
 
 // What a token makes the processor read of the weights, keys and values aside.
-std::uint64_t bytes_per_token(const model::Checkpoint& checkpoint) {
+std::uint64_t read_for_token(const model::Checkpoint& checkpoint) {
   const model::ModelConfig& config = checkpoint.config();
   std::uint64_t bytes = 0;
   for (const model::StoredTensor& tensor : checkpoint.tensors()) {
-    if (tensor.key.role == model::Role::kTokenEmbedding && !config.tied_output) {
-      bytes += tensor.bytes() / tensor.shape.rows();
-    } else if (tensor.shape.rank() == 3) {
-      bytes += tensor.bytes() / config.experts * config.experts_used;
-    } else {
-      bytes += tensor.bytes();
-    }
+    bytes += bytes_per_token(config, tensor.key.role, tensor.shape, tensor.bytes());
   }
   return bytes;
 }
@@ -162,7 +159,7 @@ ordered_json describe(const model::Checkpoint& checkpoint, const std::string& pa
           {"architecture", checkpoint.config().architecture->name()},
           {"parameters", parameters},
           {"active_parameters", model::active_parameter_count(checkpoint.config())},
-          {"bytes_per_token", bytes_per_token(checkpoint)},
+          {"bytes_per_token", read_for_token(checkpoint)},
           {"file_bytes", file_bytes},
           {"tensor_bytes", bytes},
           {"bits_per_weight", static_cast<double>(bytes) * 8 / static_cast<double>(parameters)},
@@ -236,10 +233,12 @@ const model::StoredTensor& find_tensor(const model::Checkpoint& checkpoint,
   for (const model::StoredTensor& tensor : checkpoint.tensors()) {
     if (tensor.name == name) return tensor;
   }
+  std::vector<std::string_view> names;
+  for (const model::StoredTensor& tensor : checkpoint.tensors()) names.push_back(tensor.name);
   throw Error(
       ErrorCode::kNotFound, fmt::format("there is no tensor \"{}\"", printable(name, 80)),
       fmt::format(
-          "names are like {}; `inspect --json` lists them",
+          "{}names are like {}; `inspect --json` lists them", did_you_mean(name, names),
           checkpoint.tensors()[std::min<std::size_t>(1, checkpoint.tensors().size() - 1)].name))
       .at(printable(checkpoint.path().native(), 300));
 }
@@ -296,6 +295,7 @@ void print_tensor(const ordered_json& d) {
 
 void run_inspect(const Options& options, const Context& context) {
   const model::Checkpoint checkpoint = model::Checkpoint::open(options.model);
+  log_opened(checkpoint);
   ordered_json description;
   if (options.tensor.empty()) {
     description = describe(checkpoint, options.model);

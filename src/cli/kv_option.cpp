@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "base/error.h"
+#include "base/suggest.h"
 #include "cli/terminal.h"
 #include "runtime/native/kv_cache.h"
 
@@ -32,8 +34,10 @@ void add_kv_cache_option(CLI::App& command, std::string& name) {
 
 runtime::KvType kv_type_of(const std::string& name) {
   if (const auto type = runtime::kv_type_by_name(name)) return *type;
+  std::vector<std::string_view> names;
+  for (const runtime::KvTypeInfo& type : runtime::kKvTypes) names.push_back(type.name);
   throw Error(ErrorCode::kUsage, fmt::format("there is no cache type \"{}\"", printable(name, 40)),
-              fmt::format("give one of {}", all_types()))
+              fmt::format("{}give one of {}", did_you_mean(name, names), all_types()))
       .at("--kv-cache");
 }
 

@@ -11,8 +11,12 @@
 #include <new>
 
 #include "base/error.h"
+#include "base/system.h"
 #include "cli/command.h"
+#include "cli/common_options.h"
 #include "cli/exit_status.h"
+#include "cli/log.h"
+#include "cli/settings.h"
 #include "cli/terminal.h"
 
 namespace {
@@ -38,14 +42,40 @@ void install_signal_handlers(StopFlag& stop) {
 }
 
 int report(const Error& error) {
-  fmt::print(stderr, "{} {}\n", cli::paint("error:", cli::Colour::kRed), error.what());
+  cli::log_error(cli::with_hint(error));
   return cli::exit_status(error.code());
 }
 
+// Between parsing and the command: how it talks, and what was left to settings.
+void prepare(CLI::App& app, const cli::CommonOptions& options, cli::Context& context) {
+  cli::set_log_style(cli::chosen_log_style(app, options, context.settings));
+  context.progress = cli::make_progress();
+  CLI::App* command = cli::parsed_command(app);
+  if (command == nullptr) return;
+  // What explains settings must work with wrong ones.
+  const std::string name = command->get_name();
+  const bool explains = name == "doctor" || name == "man" || name == "completion";
+  if (context.settings.fault() && !explains) throw Error(*context.settings.fault());
+  cli::apply_settings(*command, context.settings);
+  if (!options.colour.empty()) {
+    context.settings.override_by_flag(cli::SettingKey::kColour, options.colour, "--colour");
+  }
+  for (const cli::SettingInfo& setting : cli::kSettings) {
+    const cli::Setting& chosen = context.settings.get(setting.key);
+    if (chosen.value.empty()) continue;
+    cli::log_detail(fmt::format("setting {}: {} ({})", setting.name, printable(chosen.value, 200),
+                                chosen.source));
+  }
+}
+
 int run(int argc, char** argv) {
+  const double began = seconds_now();
   cli::Context context;
   install_signal_handlers(context.stop);
+  context.settings = cli::Settings::load(cli::process_environment());
+  cli::set_log_style(cli::scan_log_style(argc, argv, context.settings.colour()));
   context.progress = cli::make_progress();
+  cli::CommonOptions options;
   CLI::App app(
       "Quantize a language model to GGUF and MLX in one pass, run it, and measure what was lost.",
       "llama-pajamas");
@@ -64,7 +94,11 @@ int run(int argc, char** argv) {
   cli::add_validate(app, context);
   cli::add_inspect(app, context);
   cli::add_tokenize(app, context);
+  cli::add_doctor(app, context);
   cli::add_completion(app, context);
+  cli::add_man(app, context);
+  cli::add_common_options(app, options);
+  app.parse_complete_callback([&] { prepare(app, options, context); });
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version
@@ -72,6 +106,8 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return report(cli::usage_error(app, error));
   }
+  cli::log_detail(fmt::format("all in {}, peak memory {}", readable_seconds(seconds_now() - began),
+                              readable_bytes(peak_resident_bytes())));
   return 0;
 }
 
@@ -81,20 +117,18 @@ int main(int argc, char** argv) {
   try {
     const int status = run(argc, argv);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-      return report(Error(ErrorCode::kIo, "cannot write to standard output"));
+      return report(cli::output_error());
     }
     return status;
   } catch (const Error& error) {
     (void)std::fflush(stdout);
     return report(error);
   } catch (const std::bad_alloc&) {
-    return report(Error(ErrorCode::kOutOfMemory, "not enough memory",
-                        "close other programs, or use a smaller model or --ctx"));
+    return report(Error(ErrorCode::kOutOfMemory, "not enough memory"));
   } catch (const std::filesystem::filesystem_error& error) {
     return report(
         Error(ErrorCode::kIo, error.code().message()).at(printable(error.path1().native(), 300)));
   } catch (const std::exception& error) {
-    return report(Error(ErrorCode::kInternal, printable(error.what(), 200),
-                        "this is a bug in llama-pajamas, please report it"));
+    return report(Error(ErrorCode::kInternal, printable(error.what(), 200)));
   }
 }

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/suggest.h"
 #include "io/gguf.h"
 
 namespace pajamas::cli {
@@ -84,12 +85,12 @@ double timeout_of(const std::string& text, double otherwise) {
   return whole && seconds > 0 ? seconds : otherwise;
 }
 
-hub::Settings settings_of(bool no_download) {
+hub::Settings settings_of(bool no_download, const Settings& ours) {
   hub::Settings settings;
   const fs::path user_cache =
       path_of({"XDG_CACHE_HOME"}, fs::path(environment({"HOME"})) / ".cache");
   const fs::path home = path_of({"HF_HOME"}, user_cache / "huggingface");
-  settings.cache = path_of({"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}, home / "hub");
+  settings.cache = ours.cache();
   if (const std::string endpoint = environment({"HF_ENDPOINT"}); !endpoint.empty()) {
     settings.endpoint = endpoint.substr(0, endpoint.find_last_not_of('/') + 1);
     if (!endpoint.starts_with("https://") && !endpoint.starts_with("http://")) {
@@ -139,10 +140,11 @@ std::string local_model(const std::string& model, hub::Need need, bool no_downlo
   const auto id = hub::parse_model_id(model);
   if (!id) {
     throw Error(ErrorCode::kNotFound, "no such file or directory",
-                "give a GGUF file, a model's directory, or a model of the hub as owner/name")
+                did_you_mean_path(model) +
+                    "give a GGUF file, a model's directory, or a model of the hub as owner/name")
         .at(printable(model, 300));
   }
-  const hub::Settings settings = settings_of(no_download);
+  const hub::Settings settings = settings_of(no_download, context.settings);
   try {
     hub::Fetched fetched =
         hub::fetch(settings, *id, need, header_is_complete, {context.stop, *context.progress});
@@ -152,7 +154,7 @@ std::string local_model(const std::string& model, hub::Need need, bool no_downlo
     if (error.code() != ErrorCode::kNetwork) throw;
     // It may have been meant as a path.
     throw Error(error.code(), error.problem(),
-                "no file or folder here has this name; " + error.hint())
+                did_you_mean_path(model) + "no file or folder here has this name; " + error.hint())
         .at(error.place());
   }
 }

@@ -27,6 +27,9 @@ std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const
                                              std::uint64_t positions, runtime::KvType kv_type,
                                              runtime::Activations activations);
 
+// For --verbose: the files that were opened.
+void log_opened(const model::Checkpoint& checkpoint);
+
 // Looks through the weights of models that computed something that is not finite and throws the
 // Error that names the one at fault, if there is one.
 void throw_bad_weight(const std::vector<std::string>& models, const TaskPool& pool,

@@ -1,31 +1,36 @@
-#include <cstdlib>
+#include <fmt/format.h>
+
 #include <vector>
 
 #include "base/error.h"
 #include "base/system.h"
 #include "cli/command.h"
+#include "cli/log.h"
 #include "model/chat.h"
 
 namespace pajamas::cli {
 
 void add_threads_option(CLI::App& command, int& threads) {
   threads = usable_cpus();
-  command.add_option("--threads", threads, "Number of threads (default: all processors)")
+  command
+      .add_option("--threads", threads,
+                  "Number of threads (default: the setting threads, else all processors)")
       ->type_name("N");
 }
 
 void add_kernels_option(CLI::App& command, std::string& name) {
   command
-      .add_option("--kernels", name,
-                  "Instruction set to use: ref, avx2, avx512 (default: the best of this machine)")
+      .add_option(
+          "--kernels", name,
+          "Instruction set to use (default: the setting kernels, else the best of this machine)")
       ->type_name("NAME");
 }
 
 const kernels::KernelTable& chosen_kernels(const std::string& name) {
-  if (!name.empty()) return kernels::kernels_by_name(name);
-  const char* forced = std::getenv("LLAMA_PAJAMAS_KERNELS");
-  if (forced != nullptr && *forced != '\0') return kernels::kernels_by_name(forced);
-  return kernels::best_kernels();
+  const kernels::KernelTable& table =
+      name.empty() ? kernels::best_kernels() : kernels::kernels_by_name(name);
+  log_detail(fmt::format("kernels: {}", table.name));
+  return table;
 }
 
 void add_reasoning_option(CLI::App& command, std::string& level) {

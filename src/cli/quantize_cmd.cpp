@@ -3,11 +3,15 @@
 
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/output.h"
 #include "base/system.h"
+#include "cli/expectation.h"
+#include "cli/log.h"
 #include "cli/model_argument.h"
+#include "cli/open_engine.h"
 #include "cli/quantize_options.h"
 #include "cli/terminal.h"
 #include "quantize/execute.h"
@@ -37,6 +41,22 @@ void check_output(const Options& options, const quantize::Recipe& recipe) {
       .at(fmt::format("--output {}", printable(options.output, 200)));
 }
 
+// As quantize::check_outputs; where the disk is too small, with the methods that would fit.
+void check_outputs(const quantize::Plan& plan, OutputOptions output,
+                   const quantize::PlanInput& input, const std::vector<quantize::Recipe>& recipes) {
+  try {
+    quantize::check_outputs(plan, output);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNoSpace) throw;
+    const std::string fitting =
+        methods_that_fit(input, recipes, free_disk_bytes(plan.outputs.front().path));
+    if (fitting.empty()) throw;
+    throw Error(error.code(), error.problem(),
+                fmt::format("try {}, another --output, or free some space", fitting))
+        .at(error.place());
+  }
+}
+
 void run_quantize(const Options& options, Context& context) {
   const Recipes recipes = recipes_of(options);
   for (const quantize::Recipe& recipe : recipes.recipes) check_output(options, recipe);
@@ -46,13 +66,14 @@ void run_quantize(const Options& options, Context& context) {
   const std::string model = local_model(options.model, need, options.no_download, context);
   std::optional<model::Checkpoint> checkpoint;
   quantize::PlanInput input = quantize::load_plan_input(model, &checkpoint);
+  log_opened(*checkpoint);
   const quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
-  input = {};  // the tokenizer is in the plan now
   for (const std::string& note : recipes.notes) context.progress->note(note);
   for (const std::string& note : plan.notes) context.progress->note(note);
   const OutputOptions output{.replace = options.force};
+  check_outputs(plan, output, input, recipes.recipes);
+  input = {};  // the tokenizer is in the plan now
   if (options.dry_run) {
-    quantize::check_outputs(plan, output);
     print_tensors(plan);
     print_summary(plan);
     fmt::print("peak memory: at most {}; nothing was written\n",
@@ -65,10 +86,13 @@ void run_quantize(const Options& options, Context& context) {
   print_summary(plan);
   const std::uint64_t parameters = model::parameter_count(checkpoint->config());
   const double seconds = seconds_now() - started;
-  fmt::print(stderr, "{} weights in {} ({:.0f} million/s), peak memory {}\n",
-             with_thousands(parameters), readable_seconds(seconds),
-             static_cast<double>(parameters) / seconds / 1e6,
-             readable_bytes(peak_resident_bytes()));
+  log_info(
+      fmt::format("{} weights in {} ({:.0f} million/s), peak memory {}", with_thousands(parameters),
+                  readable_seconds(seconds), static_cast<double>(parameters) / seconds / 1e6,
+                  readable_bytes(peak_resident_bytes())),
+      {{"weights", parameters},
+       {"seconds", seconds},
+       {"peak_memory_bytes", peak_resident_bytes()}});
 }
 
 }  // namespace

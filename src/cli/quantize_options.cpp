@@ -21,7 +21,7 @@ std::vector<Format> parse_formats(std::string_view text) {
     const auto comma = text.find(',');
     const Format format = quantize::parse_format(text.substr(0, comma));
     if (std::find(formats.begin(), formats.end(), format) != formats.end()) {
-      throw Error(ErrorCode::kUsage, "names a format twice").at("--format");
+      throw Error(ErrorCode::kUsage, "names a format twice", "name each once").at("--format");
     }
     formats.push_back(format);
     if (comma == std::string_view::npos) return formats;

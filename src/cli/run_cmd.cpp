@@ -13,6 +13,7 @@
 #include "cli/chat.h"
 #include "cli/command.h"
 #include "cli/kv_option.h"
+#include "cli/log.h"
 #include "cli/model_argument.h"
 #include "cli/open_engine.h"
 #include "cli/run_model.h"
@@ -63,13 +64,13 @@ void answer_once(RunModel& model) {
       session, sampler, conversation.tokens(),
       static_cast<std::uint64_t>(model.options().max_tokens.value_or(kDefaultMaxTokens)), false);
   const runtime::GenerateResult& result = reply.result;
-  fmt::print(stderr,
-             "{}; prompt: {} tokens, {:.2f} tokens/s; generation: {} tokens, {:.2f} tokens/s; "
-             "load: {:.2f} s; KV cache: {}; peak memory: {}\n",
-             reason_text(result.reason), result.prompt_tokens, result.prompt_tokens_per_second(),
-             result.generated_tokens, result.generation_tokens_per_second(), model.load_seconds(),
-             kv_cache_text(model.engine().config(), model.positions(), model.kv_type()),
-             readable_bytes(peak_resident_bytes()));
+  log_info(fmt::format(
+      "{}; prompt: {} tokens, {:.2f} tokens/s; generation: {} tokens, {:.2f} tokens/s; "
+      "load: {:.2f} s; KV cache: {}; peak memory: {}",
+      reason_text(result.reason), result.prompt_tokens, result.prompt_tokens_per_second(),
+      result.generated_tokens, result.generation_tokens_per_second(), model.load_seconds(),
+      kv_cache_text(model.engine().config(), model.positions(), model.kv_type()),
+      readable_bytes(peak_resident_bytes())));
   model.write_stats(result, reply.reasoning_tokens);
 }
 

@@ -8,17 +8,24 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <nlohmann/json.hpp>
 
 #include "base/system.h"
+#include "cli/log.h"
 
 namespace pajamas::cli {
 namespace {
 
-bool error_is_terminal() { return ::isatty(STDERR_FILENO) != 0; }
+// A terminal that understands escape sequences, as far as TERM tells.
+bool is_capable_terminal(std::FILE* stream) {
+  const char* term = std::getenv("TERM");
+  return ::isatty(::fileno(stream)) != 0 && (term == nullptr || std::string_view(term) != "dumb");
+}
 
-bool use_colour() {
-  const char* no_colour = std::getenv("NO_COLOR");
-  return error_is_terminal() && (no_colour == nullptr || *no_colour == '\0');
+bool use_colour(std::FILE* stream) {
+  const ColourMode mode = log_style().colour;
+  if (mode == ColourMode::kAuto) return is_capable_terminal(stream);
+  return mode == ColourMode::kAlways;
 }
 
 std::string amount(double value, std::string_view unit) {
@@ -29,7 +36,8 @@ std::string amount(double value, std::string_view unit) {
 // One step at a time, its counter shared by all threads.
 class TerminalProgress final : public Progress {
  public:
-  explicit TerminalProgress(bool bar) : bar_(bar) {}
+  enum class Form { kBar, kLines, kJson };
+  explicit TerminalProgress(Form form) : bar_(form == Form::kBar), json_(form == Form::kJson) {}
 
   void begin(std::string_view step, std::uint64_t total, std::string_view unit) override {
     const std::lock_guard lock(mutex_);
@@ -46,10 +54,12 @@ class TerminalProgress final : public Progress {
     const std::lock_guard lock(mutex_);
     done_ += by;
     const double now = seconds_now();
-    if (now - last_shown_ < (bar_ ? kBarSeconds : kLineSeconds)) return;
+    if (now - last_shown_ < (bar_ ? kBarSeconds : json_ ? kJsonSeconds : kLineSeconds)) return;
     last_shown_ = now;
     if (bar_) {
       draw();
+    } else if (json_) {
+      fmt::print(stderr, "{}\n", json_line("progress", step_, figures(now)));
     } else {
       fmt::print(stderr, "{}\n", line());
     }
@@ -60,19 +70,20 @@ class TerminalProgress final : public Progress {
     if (!running_) return;
     running_ = false;
     clear();
-    const double seconds = seconds_now() - started_;
-    if (seconds < kQuietSeconds) return;
+    const double now = seconds_now();
+    const double seconds = now - started_;
+    if (seconds < kQuietSeconds && !log_style().verbose) return;
     const std::string rate =
         total_ == 0 || unit_.empty()
             ? ""
             : fmt::format(", {}/s", amount(static_cast<double>(done_) / seconds, unit_));
-    fmt::print(stderr, "{}: done in {}{}\n", step_, readable_seconds(seconds), rate);
+    log_info(fmt::format("{}: done in {}{}", step_, readable_seconds(seconds), rate), figures(now));
   }
 
   void note(std::string_view text) override {
     const std::lock_guard lock(mutex_);
     clear();
-    fmt::print(stderr, "note: {}\n", text);
+    log_note(text);
   }
 
   ~TerminalProgress() override {
@@ -82,6 +93,7 @@ class TerminalProgress final : public Progress {
  private:
   static constexpr double kBarSeconds = 0.1;
   static constexpr double kLineSeconds = 5;
+  static constexpr double kJsonSeconds = 1;
   static constexpr double kQuietSeconds = 0.5;  // what is over sooner needs no line
 
   std::string line() const {
@@ -93,6 +105,15 @@ class TerminalProgress final : public Progress {
     return fmt::format("{}: {:3.0f} % of {}, {}/s, {}", step_, 100 * share,
                        amount(static_cast<double>(total_), unit_),
                        amount(static_cast<double>(done_) / elapsed, unit_), left);
+  }
+
+  // The fields of a JSON line.
+  nlohmann::ordered_json figures(double now) const {
+    return {{"step", step_},
+            {"done", done_},
+            {"total", total_},
+            {"unit", unit_},
+            {"seconds", now - started_}};
   }
 
   void draw() const {
@@ -118,6 +139,7 @@ class TerminalProgress final : public Progress {
   }
 
   const bool bar_;
+  const bool json_;
   std::mutex mutex_;
   std::string step_;
   std::string unit_;
@@ -130,8 +152,8 @@ class TerminalProgress final : public Progress {
 
 }  // namespace
 
-std::string paint(std::string_view text, Colour colour) {
-  if (!use_colour()) return std::string(text);
+std::string paint(std::string_view text, Colour colour, std::FILE* stream) {
+  if (!use_colour(stream)) return std::string(text);
   const std::string_view code = colour == Colour::kRed    ? "\x1b[1;31m"
                                 : colour == Colour::kBold ? "\x1b[1m"
                                                           : "\x1b[2m";
@@ -139,32 +161,11 @@ std::string paint(std::string_view text, Colour colour) {
 }
 
 std::unique_ptr<Progress> make_progress() {
-  return std::make_unique<TerminalProgress>(error_is_terminal());
-}
-
-std::string readable_bytes(std::uint64_t bytes) {
-  const double value = static_cast<double>(bytes);
-  if (bytes >= 1'000'000'000) return fmt::format("{:.2f} GB", value / 1e9);
-  if (bytes >= 1'000'000) return fmt::format("{:.1f} MB", value / 1e6);
-  if (bytes >= 1'000) return fmt::format("{:.1f} kB", value / 1e3);
-  return fmt::format("{} B", bytes);
-}
-
-std::string readable_seconds(double seconds) {
-  if (seconds < 10) return fmt::format("{:.1f} s", seconds);
-  const auto whole = static_cast<std::uint64_t>(seconds + 0.5);
-  if (whole < 60) return fmt::format("{} s", whole);
-  if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
-  return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
-}
-
-std::string with_thousands(std::uint64_t number) {
-  std::string digits = std::to_string(number);
-  for (std::size_t at = digits.size(); at > 3;) {
-    at -= 3;
-    digits.insert(at, ",");
-  }
-  return digits;
+  using Form = TerminalProgress::Form;
+  if (log_style().quiet) return std::make_unique<NoProgress>();
+  return std::make_unique<TerminalProgress>(log_style().json              ? Form::kJson
+                                            : is_capable_terminal(stderr) ? Form::kBar
+                                                                          : Form::kLines);
 }
 
 }  // namespace pajamas::cli

@@ -1,25 +1,25 @@
-// What goes to the person at the terminal: colours, progress, sizes in readable form.
+// What goes to the person at the terminal: colours and progress.
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/progress.h"
+#include "base/readable.h"
 
 namespace pajamas::cli {
 
 enum class Colour { kRed, kBold, kDim };
 
-// `text` in that colour where standard error is a terminal and NO_COLOR is not set.
-std::string paint(std::string_view text, Colour colour);
+// `text` in that colour as the log style says; by itself only where `stream` is a terminal that has
+// colours.
+std::string paint(std::string_view text, Colour colour, std::FILE* stream = stderr);
 
-// A bar with rate and time left where standard error is a terminal, plain lines otherwise.
+// As the log style says: nothing, JSON lines, a bar with rate and time left where standard error is
+// a terminal, or plain lines.
 std::unique_ptr<Progress> make_progress();
-
-std::string readable_bytes(std::uint64_t bytes);   // "4.68 GB", powers of ten
-std::string readable_seconds(double seconds);      // "1:05", "0.3 s"
-std::string with_thousands(std::uint64_t number);  // "7,615,616,512"
 
 }  // namespace pajamas::cli

@@ -47,7 +47,8 @@ Json parse_json(const std::string& text, std::string_view what) {
   try {
     return Json::parse(text);
   } catch (const json::exception& error) {
-    throw Error(ErrorCode::kUsage, fmt::format("is not JSON: {}", printable(error.what(), 160)))
+    throw Error(ErrorCode::kUsage, fmt::format("is not JSON: {}", printable(error.what(), 160)),
+                "give JSON, in UTF-8")
         .at(what);
   }
 }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/output.h"
+#include "base/suggest.h"
 #include "cli/activations_option.h"
 #include "cli/command.h"
 #include "cli/kv_option.h"
@@ -28,6 +30,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr std::array<std::string_view, 2> kMetrics{"perplexity", "kl"};
 constexpr std::int64_t kMinContext = 4;
 constexpr std::int64_t kMaxContext = 1 << 20;
 
@@ -50,9 +53,9 @@ struct Options {
 
 void check_options(const Options& options) {
   for (const std::string& metric : options.metrics) {
-    if (metric == "perplexity" || metric == "kl") continue;
+    if (std::ranges::count(kMetrics, metric) != 0) continue;
     throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no known metric", printable(metric, 40)),
-                "give perplexity, kl or both")
+                did_you_mean(metric, kMetrics) + "give perplexity, kl or both")
         .at("--metrics");
   }
   const bool kl = std::ranges::count(options.metrics, "kl") != 0;
@@ -270,7 +273,9 @@ void add_validate(CLI::App& app, Context& context) {
       ->type_name("LIST");
   command->add_option("--reference", options->reference, "The model to compare with")
       ->type_name("MODEL");
-  command->add_option("--text", options->text, "Text to predict (default: an embedded one)")
+  command
+      ->add_option("--text", options->text,
+                   "Text to predict (default: the setting text, else an embedded one)")
       ->type_name("FILE");
   command->add_option("--ctx", options->context, "Tokens of a chunk (default: 512)")
       ->type_name("N");

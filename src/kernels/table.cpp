@@ -2,8 +2,10 @@
 
 #include <array>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
+#include "base/suggest.h"
 #include "kernels/int8_tables.h"
 #include "kernels/tables.h"
 
@@ -51,8 +53,10 @@ const KernelTable& kernels_by_name(std::string_view name) {
                 "this processor cannot run the " + std::string(name) + " kernels",
                 "choose one of: " + runnable_names());
   }
+  std::vector<std::string_view> names;
+  for (const KernelTable* table : kTables) names.push_back(table->name);
   throw Error(ErrorCode::kUsage, "there are no kernels named '" + printable(name) + "'",
-              "choose one of: " + runnable_names());
+              did_you_mean(name, names) + "choose one of: " + runnable_names());
 }
 
 }  // namespace pajamas::kernels

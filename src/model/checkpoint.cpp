@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/suggest.h"
 #include "model/rope.h"
 #include "model/shards.h"
 
@@ -107,8 +108,9 @@ Checkpoint Checkpoint::open(const fs::path& path) {
   std::error_code code;
   const fs::file_status status = fs::status(path, code);
   if (!fs::exists(status)) {
-    throw Error(ErrorCode::kNotFound, "no such file or directory",
-                "give a GGUF file, an MLX directory or a Hugging Face directory")
+    throw Error(
+        ErrorCode::kNotFound, "no such file or directory",
+        did_you_mean_path(path) + "give a GGUF file, an MLX directory or a Hugging Face directory")
         .at(place_of(path));
   }
   Checkpoint checkpoint = fs::is_directory(status) ? open_directory(path) : open_gguf(path);

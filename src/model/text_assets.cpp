@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/suggest.h"
 #include "model/hparams.h"
 #include "model/json_file.h"
 
@@ -324,7 +325,8 @@ TextAssets load_text_assets(const fs::path& path) {
   const fs::file_status status = fs::status(path, code);
   if (!fs::exists(status)) {
     throw Error(ErrorCode::kNotFound, "no such file or directory",
-                "give a GGUF file, a directory with tokenizer.json, or a tokenizer.json")
+                did_you_mean_path(path) +
+                    "give a GGUF file, a directory with tokenizer.json, or a tokenizer.json")
         .at(place_of(path));
   }
   if (fs::is_directory(status)) return load_directory(path);

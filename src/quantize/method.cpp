@@ -55,6 +55,8 @@ consteval bool methods_in_order() {
 }
 static_assert(methods_in_order(), "kGgufMethods is indexed by GgufMethod");
 
+constexpr std::array<std::string_view, 2> kFormatNames{"gguf", "mlx"};
+
 std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -75,8 +77,7 @@ std::vector<std::string_view> names_of(Format format) {
   const auto names = names_of(format);
   throw Error(ErrorCode::kUsage,
               fmt::format("\"{}\" is no {} method", printable(name, 40), format_name(format)),
-              fmt::format("did you mean {}? There are {}", closest_name(name, names),
-                          fmt::join(names, ", ")))
+              fmt::format("{}there are {}", did_you_mean(name, names), fmt::join(names, ", ")))
       .at("--method");
 }
 
@@ -113,7 +114,7 @@ Format parse_format(std::string_view name) {
   if (lower(name) == "gguf") return Format::kGguf;
   if (lower(name) == "mlx") return Format::kMlx;
   throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no format", printable(name, 40)),
-              "give gguf, mlx or gguf,mlx")
+              did_you_mean(name, kFormatNames) + "give gguf, mlx or gguf,mlx")
       .at("--format");
 }
 

@@ -92,6 +92,8 @@ PlanInput load_plan_input(const std::filesystem::path& model,
                           std::optional<model::Checkpoint>* checkpoint);
 // From a config.json alone: without the tokenizer's bytes.
 PlanInput load_plan_input_from_config(const std::filesystem::path& config_file);
+// The same of what such a file holds. `name` is the model's.
+PlanInput plan_input_of_config(nlohmann::json config, std::string name);
 
 Plan make_plan(const PlanInput& input, const std::vector<Recipe>& recipes, int threads);
 

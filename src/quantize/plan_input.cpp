@@ -50,12 +50,15 @@ std::string folder_name(const fs::path& folder) {
   return named.filename().empty() ? named.parent_path().filename() : named.filename();
 }
 
+void set_config(json config, PlanInput& input) {
+  input.config_json = std::move(config);
+  input.config = model::config_of(input.config_json);
+  input.plain = plain_type(input.config_json);
+}
+
 void load_config(const fs::path& file, PlanInput& input) {
-  input.config_json = model::read_config_file(file);
-  with_context(place_of(file), [&] {
-    input.config = model::config_of(input.config_json);
-    input.plain = plain_type(input.config_json);
-  });
+  json config = model::read_config_file(file);
+  with_context(place_of(file), [&] { set_config(std::move(config), input); });
 }
 
 bool has_weights(const fs::path& folder) {
@@ -138,11 +141,18 @@ PlanInput load_plan_input(const fs::path& folder, std::optional<model::Checkpoin
 }
 
 PlanInput load_plan_input_from_config(const fs::path& config_file) {
-  PlanInput input;
-  input.name =
+  json config = model::read_config_file(config_file);
+  std::string name =
       folder_name(config_file.parent_path().empty() ? fs::path(".") : config_file.parent_path());
-  load_config(config_file, input);
-  with_context(place_of(config_file), [&] { note_stored(input); });
+  return with_context(place_of(config_file),
+                      [&] { return plan_input_of_config(std::move(config), std::move(name)); });
+}
+
+PlanInput plan_input_of_config(json config, std::string name) {
+  PlanInput input;
+  input.name = std::move(name);
+  set_config(std::move(config), input);
+  note_stored(input);
   input.notes.push_back("planned from a configuration alone: sizes are without the tokenizer");
   return input;
 }

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "base/suggest.h"
 #include "codec/codec.h"
 
 namespace pajamas::quantize {
@@ -17,9 +18,23 @@ constexpr std::array<int, 3> kGroupSizes{128, 64, 32};
 // mlx-lm gives the router as many, unless a recipe of its own is in force.
 constexpr int kRouterBits = 8;
 
-[[noreturn]] void throw_bad_override(std::string_view text, std::string problem) {
+// The types that either format can be given.
+std::vector<std::string_view> type_names() {
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(DType::kCount); ++i) {
+    const DTypeInfo& type = info(static_cast<DType>(i));
+    if (type.gguf_id >= 0 && codec::can_encode(Encoding{.dtype = type.id})) {
+      names.push_back(type.name);
+    }
+  }
+  for (const MlxMethodInfo& method : mlx_methods()) names.push_back(method.name);
+  return names;
+}
+
+[[noreturn]] void throw_bad_override(std::string_view text, std::string problem,
+                                     const std::string& meant = {}) {
   throw Error(ErrorCode::kUsage, std::move(problem),
-              "give REGEX=TYPE, as 'ffn_down=Q6_K' for GGUF or 'down_proj=6bit' for MLX")
+              meant + "give REGEX=TYPE, as 'ffn_down=Q6_K' for GGUF or 'down_proj=6bit' for MLX")
       .at(fmt::format("--tensor-type {}", printable(text, 80)));
 }
 
@@ -89,7 +104,8 @@ TypeOverride parse_type_override(std::string_view text, std::span<const Format> 
   const bool for_gguf =
       dtype && info(*dtype).gguf_id >= 0 && codec::can_encode(Encoding{.dtype = *dtype});
   if (!for_mlx && !for_gguf) {
-    throw_bad_override(text, fmt::format("\"{}\" is no type", printable(type, 40)));
+    throw_bad_override(text, fmt::format("\"{}\" is no type", printable(type, 40)),
+                       did_you_mean(type, type_names()));
   }
   override.format = for_mlx && (wanted(Format::kMlx) || !for_gguf) ? Format::kMlx : Format::kGguf;
   if (!wanted(override.format)) {

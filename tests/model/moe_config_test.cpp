@@ -26,7 +26,7 @@ json tiny_qwen3_moe() { return read_json("/models/tiny-qwen3-moe/config.json"); 
 json tiny_gpt_oss() { return read_json("/models/tiny-gpt-oss/config.json"); }
 
 TEST(MoeConfig, CountsTheParametersOfQwen3) {
-  const ModelConfig config = config_of(read_json("/tests/quantize/data/qwen3-30b-a3b-config.json"));
+  const ModelConfig config = config_of(read_json("/models/configs/Qwen3-30B-A3B.json"));
   EXPECT_EQ(parameter_count(config), 30'532'122'624u);
   EXPECT_EQ(tensors_of(config).size(), 579u);
   const std::uint64_t attention = 2 * 2048u * 4096 + 2 * 2048u * 512 + 2 * 128 + 2 * 2048;
@@ -36,7 +36,7 @@ TEST(MoeConfig, CountsTheParametersOfQwen3) {
 }
 
 TEST(MoeConfig, CountsTheParametersOfGptOss) {
-  const ModelConfig config = config_of(read_json("/tests/quantize/data/gpt-oss-20b-config.json"));
+  const ModelConfig config = config_of(read_json("/models/configs/gpt-oss-20b.json"));
   EXPECT_EQ(parameter_count(config), 20'914'757'184u);
   EXPECT_EQ(tensors_of(config).size(), 459u);
   const std::uint64_t attention =

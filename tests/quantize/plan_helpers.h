@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 using model::Role;
 
 inline const fs::path kSource = PAJAMAS_SOURCE_DIR;
-inline const fs::path kQwen3 = kSource / "tests/quantize/data/qwen3-30b-a3b-config.json";
-inline const fs::path kGptOss = kSource / "tests/quantize/data/gpt-oss-20b-config.json";
+inline const fs::path kQwen3 = kSource / "models/configs/Qwen3-30B-A3B.json";
+inline const fs::path kGptOss = kSource / "models/configs/gpt-oss-20b.json";
 
 inline Recipe recipe(Format format, std::string method) {
   Recipe result;

@@ -14,8 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path kTiny = fs::path(PAJAMAS_SOURCE_DIR) / "models/tiny-qwen2";
-const fs::path kConfig7B =
-    fs::path(PAJAMAS_SOURCE_DIR) / "tests/quantize/data/qwen2.5-7b-config.json";
+const fs::path kConfig7B = fs::path(PAJAMAS_SOURCE_DIR) / "models/configs/Qwen2.5-7B-Instruct.json";
 
 Recipe recipe(Format format, std::string method) {
   Recipe result;

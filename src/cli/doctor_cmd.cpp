@@ -1,0 +1,67 @@
+// `doctor`: what the machine has, what is set, and what to expect of it.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/doctor_report.h"
+#include "cli/kv_option.h"
+
+namespace pajamas::cli {
+namespace {
+
+struct Options {
+  bool no_measure = false;
+  std::int64_t context = 4096;
+  std::string kv_cache = "f32";
+  int threads = 0;
+  std::string kernels;
+  bool json = false;
+};
+
+void run_doctor(const Options& options, Context& context) {
+  constexpr std::int64_t kMaxContext = std::int64_t{1} << 31;
+  if (options.context < 1 || options.context > kMaxContext) {
+    throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", options.context),
+                "give the number of tokens that a cache is to hold")
+        .at("--ctx");
+  }
+  const DoctorQuestion question{!options.no_measure, static_cast<std::uint64_t>(options.context),
+                                kv_type_of(options.kv_cache)};
+  const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
+  const TaskPool pool(options.threads);
+  const nlohmann::ordered_json report =
+      examine(question, context.settings, pool, kernels, *context.progress, context.stop);
+  if (options.json) {
+    fmt::print("{}\n", report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else {
+    print_report(report);
+  }
+  // The other commands would refuse to work with these.
+  if (context.settings.fault()) throw Error(*context.settings.fault());
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& app, Context& context) {
+  CLI::App* command =
+      app.add_subcommand("doctor", "Show the machine, the settings, and what to expect");
+  auto options = std::make_shared<Options>();
+  command->add_flag("--no-measure", options->no_measure,
+                    "Do not measure memory and disks, which takes some seconds");
+  command->add_option("--ctx", options->context, "Tokens that models are to have room for")
+      ->capture_default_str()
+      ->type_name("N");
+  add_kv_cache_option(*command, options->kv_cache);
+  add_threads_option(*command, options->threads);
+  add_kernels_option(*command, options->kernels);
+  command->add_flag("--json", options->json, "Print JSON");
+  command->footer(
+      "Disks are measured with a file of 256 MiB in the current folder, which is gone afterwards.\n"
+      "Example: with a cache as small as can be\n"
+      "  llama-pajamas doctor --ctx 32768 --kv-cache q4_0");
+  command->callback([options, &context] { run_doctor(*options, context); });
+}
+
+}  // namespace pajamas::cli

@@ -1,0 +1,153 @@
+// The report of `doctor` for people.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <string>
+#include <vector>
+
+#include "cli/doctor_report.h"
+#include "cli/terminal.h"
+
+namespace pajamas::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr const char* kUnknown = "unknown";
+
+std::string text_of(const ordered_json& value) {
+  return value.is_null() ? kUnknown : value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+std::string bytes_of(const ordered_json& value) {
+  return value.is_null() ? kUnknown : readable_bytes(value.get<std::uint64_t>());
+}
+
+std::string rate_of(const ordered_json& value) {
+  return value.is_null() ? kUnknown
+                         : readable_bytes(static_cast<std::uint64_t>(value.get<double>())) + "/s";
+}
+
+void heading(std::string_view text) { fmt::print("{}\n", paint(text, Colour::kBold, stdout)); }
+
+void line(std::string_view name, std::string_view value) {
+  fmt::print("  {:<16} {}\n", name, value);
+}
+
+std::string words(const ordered_json& array) {
+  std::vector<std::string> all;
+  for (const auto& each : array) all.push_back(each.get<std::string>());
+  return all.empty() ? "none that are used" : fmt::format("{}", fmt::join(all, " "));
+}
+
+void print_machine(const ordered_json& report) {
+  const ordered_json& cpu = report["processor"];
+  heading("Machine");
+  line("processor", text_of(cpu["model"]));
+  line("cores", fmt::format("{} ({} logical, {} usable here)", text_of(cpu["cores"]),
+                            text_of(cpu["logical_processors"]), text_of(cpu["usable_processors"])));
+  line("features", words(cpu["features"]));
+  line("kernels",
+       fmt::format("{} (of {})", text_of(cpu["kernels"]), words(cpu["supported_kernels"])));
+  const ordered_json& memory = report["memory"];
+  line("memory", fmt::format("{}, {} available", bytes_of(memory["total_bytes"]),
+                             bytes_of(memory["available_bytes"])));
+  line("memory reads",
+       memory["read_bytes_per_second"].is_null()
+           ? kUnknown
+           : fmt::format("{} (measured: {} threads, {} at a time)",
+                         rate_of(memory["read_bytes_per_second"]), text_of(cpu["threads"]),
+                         bytes_of(memory["buffer_bytes"])));
+  // What others read meanwhile is missing from the measured rates.
+  const ordered_json& load = cpu["load_average"];
+  if (!memory["read_bytes_per_second"].is_null() && !load.is_null() &&
+      load.get<double>() > cpu["usable_processors"].get<double>() / 2) {
+    line("", fmt::format("the machine is busy (load {:.1f}): measured rates are lower than its own",
+                         load.get<double>()));
+  }
+  for (const auto& gpu : report["gpus"]) {
+    line("GPU", fmt::format("{}, memory {}; not used by this program yet", text_of(gpu["name"]),
+                            bytes_of(gpu["memory_bytes"])));
+  }
+  if (report["gpus"].empty()) line("GPU", "none found (looked for NVIDIA and AMD)");
+  line("MLX", report["mlx"]["hardware"].get<bool>()
+                  ? "yes: this is Apple silicon"
+                  : "no: it needs macOS on Apple silicon; models in MLX form are written and run "
+                    "here by the CPU engine");
+}
+
+void print_disks(const ordered_json& report) {
+  heading("Disk");
+  for (const auto& disk : report["disks"]) {
+    std::string text =
+        fmt::format("{}: {} free", text_of(disk["path"]), bytes_of(disk["free_bytes"]));
+    if (!disk["problem"].is_null()) {
+      text += fmt::format("; {}", text_of(disk["problem"]));
+    } else if (!disk["direct"].is_null()) {
+      text +=
+          fmt::format(", writes {}, reads {} (measured{})", rate_of(disk["write_bytes_per_second"]),
+                      rate_of(disk["read_bytes_per_second"]),
+                      disk["direct"].get<bool>() ? "" : ", perhaps from memory");
+    } else {
+      text += ", rates unknown";
+    }
+    line(text_of(disk["what"]), text);
+  }
+  const ordered_json& cache = report["cache"];
+  line("models from hub",
+       cache["exists"].get<bool>()
+           ? fmt::format("{} in {}, {}", bytes_of(cache["bytes"]), text_of(cache["path"]),
+                         cache["models"].get<std::uint64_t>() == 1
+                             ? "1 model"
+                             : text_of(cache["models"]) + " models")
+           : fmt::format("none yet in {}", text_of(cache["path"])));
+}
+
+void print_settings(const ordered_json& report) {
+  const ordered_json& settings = report["settings"];
+  heading("Settings");
+  line("file", settings["file"].is_null()
+                   ? "none"
+                   : fmt::format("{}{}", text_of(settings["file"]),
+                                 settings["file_read"].get<bool>() ? "" : " (not read)"));
+  for (const auto& setting : settings["values"]) {
+    line(text_of(setting["name"]),
+         setting["value"].is_null()
+             ? fmt::format("default; set it in the file or by {}", text_of(setting["variable"]))
+             : fmt::format("{} ({})", text_of(setting["value"]), text_of(setting["source"])));
+  }
+}
+
+void print_models(const ordered_json& report) {
+  heading(fmt::format(
+      "Models: the most precise method that fits into the memory available, with a "
+      "context of {} ({} cache)",
+      with_thousands(report["context"].get<std::uint64_t>()), text_of(report["kv_cache"])));
+  fmt::print("  {:<22} {:<10} {:>9} {:>10} {:>15}  {}\n", "model", "method", "file", "memory",
+             "read per token", "tokens/s (predicted)");
+  for (const auto& model : report["models"]) {
+    const bool fits = model["fits"].is_boolean() && model["fits"].get<bool>();
+    const ordered_json& rate = model["predicted_tokens_per_second"];
+    const std::string predicted =
+        !fits            ? (model["fits"].is_null() ? std::string(kUnknown) : "does not fit")
+        : rate.is_null() ? std::string(kUnknown)
+                         : fmt::format("at most {:.1f}", rate.get<double>());
+    fmt::print("  {:<22} {:<10} {:>9} {:>10} {:>15}  {}\n", text_of(model["model"]),
+               text_of(model["method"]), bytes_of(model["file_bytes"]),
+               bytes_of(model["memory_bytes"]), bytes_of(model["bytes_per_token"]), predicted);
+  }
+  fmt::print(
+      "  predicted = memory reads / weights read per token (of experts only those used): "
+      "an upper bound, not a measurement\n");
+}
+
+}  // namespace
+
+void print_report(const ordered_json& report) {
+  print_machine(report);
+  print_disks(report);
+  print_settings(report);
+  print_models(report);
+}
+
+}  // namespace pajamas::cli

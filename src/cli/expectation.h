@@ -1,0 +1,63 @@
+// What running a model takes and gives, computed from its plan.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/checkpoint.h"
+#include "quantize/plan.h"
+#include "runtime/native/kv_type.h"
+
+namespace pajamas::cli {
+
+// Published models whose configurations are built in: models/configs/NAME.json.
+struct KnownModel {
+  std::string_view name;
+  std::string_view config;  // JSON
+};
+std::span<const KnownModel> known_models() noexcept;
+
+// Bytes that the weights of one tensor make the processor read for a token: a row of an embedding
+// that is not the output too, the experts that are used, otherwise all.
+std::uint64_t bytes_per_token(const model::ModelConfig& config, model::Role role,
+                              const Shape& shape, std::uint64_t bytes);
+
+// A model in one method.
+struct MethodNeeds {
+  std::string method;
+  std::uint64_t file_bytes = 0;
+  std::uint64_t bytes_per_token = 0;  // of weights
+  std::uint64_t memory_bytes = 0;     // file, keys and values of the context, and the work
+};
+
+// The GGUF methods worth a choice, largest file first; memory is for one session of `positions`.
+// Experts that are stored as MXFP4 stay so, as the only form without loss.
+std::vector<MethodNeeds> needs_by_method(const quantize::PlanInput& input, std::uint64_t positions,
+                                         runtime::KvType kv_type);
+
+// The first, which is the most precise, whose memory is at most `available`.
+std::optional<MethodNeeds> best_that_fits(std::span<const MethodNeeds> needs,
+                                          std::uint64_t available);
+
+// Tokens a second where reading weights is all that takes time: no more are possible.
+double predicted_rate(double bytes_per_second, std::uint64_t bytes_per_token);
+
+// The longest context, in whole 256s, of which a session takes at most `limit`; 0: none.
+std::uint64_t longest_context(const model::ModelConfig& config, runtime::KvType kv_type,
+                              std::uint64_t limit);
+
+// "try --kv-cache q8_0 (1.20 GB) or --ctx 2048 (1.10 GB)": what makes a session of `positions` fit.
+// A hint that says so where nothing does.
+std::string ways_to_fit_context(const model::ModelConfig& config, std::uint64_t positions,
+                                runtime::KvType kv_type, std::uint64_t limit);
+
+// "--method Q4_K_M (4.68 GB) or Q3_K_M (3.81 GB)": methods whose outputs, written as the
+// recipes say otherwise, take at most `limit` together. Empty where none does.
+std::string methods_that_fit(const quantize::PlanInput& input,
+                             std::span<const quantize::Recipe> recipes, std::uint64_t limit);
+
+}  // namespace pajamas::cli

@@ -1,0 +1,76 @@
+#include "cli/log.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/exit_status.h"
+#include "cli/terminal.h"
+
+namespace pajamas::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+LogStyle style_of_program;
+
+// One write a line, so that lines of several threads do not mix.
+void write_line(std::string line) {
+  line += '\n';
+  (void)std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+}  // namespace
+
+void set_log_style(const LogStyle& style) { style_of_program = style; }
+const LogStyle& log_style() noexcept { return style_of_program; }
+
+void log_error(const Error& error) {
+  if (style_of_program.json) return write_line(json_line(error));
+  write_line(fmt::format("{} {}", paint("error:", Colour::kRed), error.what()));
+}
+
+void log_note(std::string_view text) {
+  if (style_of_program.quiet) return;
+  write_line(style_of_program.json ? json_line("note", text, ordered_json::object())
+                                   : fmt::format("note: {}", text));
+}
+
+void log_info(std::string_view text) { log_info(text, ordered_json::object()); }
+
+void log_info(std::string_view text, const ordered_json& fields) {
+  if (style_of_program.quiet) return;
+  write_line(style_of_program.json ? json_line("info", text, fields) : std::string(text));
+}
+
+void log_detail(std::string_view text) {
+  if (!style_of_program.verbose) return;
+  write_line(style_of_program.json ? json_line("detail", text, ordered_json::object())
+                                   : paint(text, Colour::kDim));
+}
+
+std::string json_line(const Error& error) {
+  return json_line("error", error.problem(),
+                   {{"code", error_name(error.code())},
+                    {"place", error.place()},
+                    {"hint", error.hint()},
+                    {"status", exit_status(error.code())}});
+}
+
+std::string json_line(std::string_view level, std::string_view message,
+                      const ordered_json& fields) {
+  ordered_json line = {{"level", level}, {"message", message}};
+  line.update(fields);
+  return line.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+std::string_view error_name(ErrorCode code) noexcept {
+  static constexpr std::array<std::string_view, static_cast<std::size_t>(ErrorCode::kCount)> kNames{
+      "usage",    "not_found", "corrupt_file",  "unsupported", "exists",
+      "no_space", "io",        "out_of_memory", "interrupted", "internal"};
+  return kNames[static_cast<std::size_t>(code)];
+}
+
+}  // namespace pajamas::cli

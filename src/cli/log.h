@@ -1,0 +1,40 @@
+// What is said on standard error beside results: for people, or as one JSON object a line.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "cli/settings.h"
+
+namespace pajamas::cli {
+
+struct LogStyle {
+  bool quiet = false;    // errors only
+  bool verbose = false;  // more of it: settings, files, kernels, times
+  bool json = false;     // one object a line
+  ColourMode colour = ColourMode::kAuto;
+};
+
+// One for the whole program, as standard error is. Set it before threads are started.
+void set_log_style(const LogStyle& style);
+const LogStyle& log_style() noexcept;
+
+// One line each. Fields are for --json alone; the message says what matters of them.
+void log_error(const Error& error);
+void log_note(std::string_view text);  // what the user should read once
+void log_info(std::string_view text);  // what was done
+void log_info(std::string_view text, const nlohmann::ordered_json& fields);
+void log_detail(std::string_view text);  // with --verbose
+
+// The lines of --json, without the line end:
+// {"level": "error", "message": ..., "code": "not_found", "place": ..., "hint": ..., "status": 3}
+std::string json_line(const Error& error);
+// {"level": level, "message": message, ...fields}; what is not UTF-8 is replaced.
+std::string json_line(std::string_view level, std::string_view message,
+                      const nlohmann::ordered_json& fields);
+
+std::string_view error_name(ErrorCode code) noexcept;  // "not_found"
+
+}  // namespace pajamas::cli

@@ -1,0 +1,73 @@
+// `man`: manual pages, made from the same definitions as --help.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/output.h"
+#include "base/suggest.h"
+#include "cli/command.h"
+#include "cli/manual.h"
+
+namespace pajamas::cli {
+namespace {
+
+struct Options {
+  std::string command;
+  std::string output;
+};
+
+const CLI::App* find_command(const CLI::App& app, const std::string& name) {
+  if (name.empty()) return nullptr;
+  std::vector<std::string> names;
+  for (const CLI::App* command : visible_commands(app)) {
+    if (command->get_name() == name) return command;
+    names.push_back(command->get_name());
+  }
+  const std::vector<std::string_view> views(names.begin(), names.end());
+  throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no command", printable(name, 40)),
+              did_you_mean(name, views) + "`llama-pajamas --help` lists them")
+      .at("man");
+}
+
+void write_page(const std::filesystem::path& folder, const CLI::App& app, const CLI::App* command) {
+  const std::string text = manual_page(app, command);
+  OutputFile file(folder / manual_page_name(app, command), text.size(), {.replace = true});
+  file.write_at(0, as_byte_span(text));
+  file.commit();
+}
+
+void run_man(const Options& options, const CLI::App& app) {
+  const CLI::App* command = find_command(app, options.command);
+  if (options.output.empty()) {
+    fmt::print("{}", manual_page(app, command));
+    return;
+  }
+  if (command != nullptr) return write_page(options.output, app, command);
+  write_page(options.output, app, nullptr);
+  for (const CLI::App* each : visible_commands(app)) write_page(options.output, app, each);
+}
+
+}  // namespace
+
+void add_man(CLI::App& app, Context&) {
+  CLI::App* command = app.add_subcommand("man", "Print a manual page");
+  auto options = std::make_shared<Options>();
+  command
+      ->add_option("COMMAND", options->command, "The page of this command (default: the program)")
+      ->type_name("");
+  command
+      ->add_option("--output", options->output,
+                   "Write the page into this folder; without COMMAND, all of them")
+      ->type_name("DIR");
+  command->footer(
+      "Example: read how to quantize\n"
+      "  llama-pajamas man quantize | man -l -");
+  command->callback([options, &app] { run_man(*options, app); });
+}
+
+}  // namespace pajamas::cli

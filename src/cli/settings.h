@@ -1,0 +1,90 @@
+// What a person sets once instead of on every command line: flags are stronger than the
+// environment, which is stronger than config.toml.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace pajamas::cli {
+
+enum class SettingKey : std::uint8_t { kThreads, kCache, kColour, kText, kKernels };
+
+struct SettingInfo {
+  SettingKey key;
+  std::string_view name;      // in config.toml
+  std::string_view variable;  // in the environment
+  std::string_view example;   // a value as config.toml has it
+  std::string_view help;
+};
+
+// docs/settings.md, `doctor` and the man pages list these.
+inline constexpr std::array<SettingInfo, 5> kSettings{{
+    {SettingKey::kThreads, "threads", "LLAMA_PAJAMAS_THREADS", "8",
+     "number of threads (default: all processors)"},
+    {SettingKey::kCache, "cache", "LLAMA_PAJAMAS_CACHE", "\"/data/huggingface/hub\"",
+     "folder of models from the hub (default: that of Hugging Face's own tools)"},
+    {SettingKey::kColour, "colour", "LLAMA_PAJAMAS_COLOUR", "\"auto\"",
+     "auto, always or never (default: auto, which is only on terminals)"},
+    {SettingKey::kText, "text", "LLAMA_PAJAMAS_TEXT", "\"/data/wiki.test.raw\"",
+     "text that `validate` predicts (default: one that is built in)"},
+    {SettingKey::kKernels, "kernels", "LLAMA_PAJAMAS_KERNELS", "\"avx2\"",
+     "instruction set to use (default: the best of this machine)"},
+}};
+
+inline constexpr std::string_view kConfigVariable = "LLAMA_PAJAMAS_CONFIG";
+
+enum class ColourMode : std::uint8_t { kAuto, kAlways, kNever };
+// Throws Error{kUsage}.
+ColourMode parse_colour(std::string_view text);
+
+// A variable's value; nothing where it is not set.
+using Environment = std::function<std::optional<std::string>(std::string_view name)>;
+Environment process_environment();
+
+struct Setting {
+  std::string value;
+  std::string source;  // "config.toml:3", "LLAMA_PAJAMAS_THREADS"; "default"
+};
+
+class Settings {
+ public:
+  // Reads the file and the environment. What is wrong with either is kept in `fault`, so that help
+  // and `doctor` work all the same; what is right counts.
+  static Settings load(const Environment& environment);
+
+  // The value by the strongest source that has one; "" by "default" where none has. The folder of
+  // models always has a value, and takes account of Hugging Face's variables.
+  const Setting& get(SettingKey key) const { return values_[static_cast<std::size_t>(key)]; }
+  bool is_set(SettingKey key) const { return get(key).source != "default"; }
+  // The folder in which models from the hub are kept, as huggingface_hub lays it out.
+  std::filesystem::path cache() const { return get(SettingKey::kCache).value; }
+  ColourMode colour() const;
+  // What a flag said, which is stronger than all of it.
+  void override_by_flag(SettingKey key, std::string value, std::string flag);
+
+  // Where config.toml is looked for; empty where the environment says that there is none.
+  const std::filesystem::path& file() const noexcept { return file_; }
+  bool file_read() const noexcept { return file_read_; }
+  const std::optional<Error>& fault() const noexcept { return fault_; }
+
+ private:
+  void read_file(const Environment& environment);
+  void read_environment(const Environment& environment);
+  void set(SettingKey key, std::string value, std::string source);
+  void note_fault(Error error);
+
+  std::array<Setting, kSettings.size()> values_;
+  std::filesystem::path file_;
+  bool file_read_ = false;
+  std::optional<Error> fault_;
+};
+
+}  // namespace pajamas::cli

@@ -1,0 +1,64 @@
+#include "cli/exit_status.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace pajamas::cli {
+namespace {
+
+TEST(ExitStatus, IsOneEach) {
+  std::set<int> seen{0, 1};  // success, and what a crash of others looks like
+  for (int i = 0; i < static_cast<int>(ErrorCode::kCount); ++i) {
+    EXPECT_TRUE(seen.insert(exit_status(static_cast<ErrorCode>(i))).second) << i;
+  }
+}
+
+TEST(WithHint, FillsOnlyWhatIsEmpty) {
+  const Error own = Error(ErrorCode::kIo, "broken", "mend it").at("a");
+  EXPECT_STREQ(with_hint(own).what(), "broken (a); mend it");
+  const Error none = Error(ErrorCode::kCorruptFile, "broken").at("a").at("b");
+  EXPECT_STREQ(with_hint(none).what(),
+               "broken (b: a); the file is damaged or incomplete: download or copy it again");
+  EXPECT_STREQ(with_hint(Error(ErrorCode::kInterrupted, "stopped")).what(), "stopped");
+  for (int i = 0; i < static_cast<int>(ErrorCode::kCount); ++i) {
+    const auto code = static_cast<ErrorCode>(i);
+    if (code == ErrorCode::kInterrupted) continue;
+    EXPECT_FALSE(with_hint(Error(code, "x")).hint().empty()) << i;
+  }
+}
+
+// A usage error of `arguments`, parsed by a program like ours.
+Error mistake(std::vector<std::string> arguments) {
+  CLI::App app("", "program");
+  app.require_subcommand(1);
+  CLI::App* run = app.add_subcommand("run");
+  int threads = 0;
+  run->add_option("--threads", threads);
+  run->add_flag("--hidden")->group("");
+  app.add_subcommand("inspect");
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants it
+  try {
+    app.parse(arguments);
+  } catch (const CLI::ParseError& error) {
+    return usage_error(app, error);
+  }
+  return Error(ErrorCode::kInternal, "no mistake");
+}
+
+TEST(UsageError, SaysWhatWasMeant) {
+  EXPECT_STREQ(mistake({"rnu"}).what(),
+               "\"rnu\" is no command; did you mean run? see `program --help`");
+  EXPECT_STREQ(mistake({"run", "--thread=3"}).what(),
+               "there is no option --thread=3; did you mean --threads? see `program run --help`");
+  EXPECT_STREQ(mistake({"run", "--hiden"}).what(),
+               "there is no option --hiden; see `program run --help`");
+  EXPECT_EQ(mistake({"run", "--threads", "x"}).hint(), "see `program run --help`");
+  EXPECT_EQ(mistake({}).code(), ErrorCode::kUsage);
+}
+
+}  // namespace
+}  // namespace pajamas::cli
