@@ -42,6 +42,7 @@ Error with_hint(const Error& error) {
       "free some space",
       "check the disk and the permissions",
       "close other programs, or use a smaller model or --ctx",
+      "check the network, then run this again: what arrived is kept",
       "",  // nobody needs to be told what to do after stopping it
       "this is a bug in llama-pajamas, please report it",
   };

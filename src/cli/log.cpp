@@ -68,8 +68,8 @@ std::string json_line(std::string_view level, std::string_view message,
 
 std::string_view error_name(ErrorCode code) noexcept {
   static constexpr std::array<std::string_view, static_cast<std::size_t>(ErrorCode::kCount)> kNames{
-      "usage",    "not_found", "corrupt_file",  "unsupported", "exists",
-      "no_space", "io",        "out_of_memory", "interrupted", "internal"};
+      "usage", "not_found",     "corrupt_file", "unsupported", "exists",  "no_space",
+      "io",    "out_of_memory", "network",      "interrupted", "internal"};
   return kNames[static_cast<std::size_t>(code)];
 }
 

@@ -140,16 +140,12 @@ template <int kT>
 
 inline std::size_t least(std::size_t a, std::size_t b) noexcept { return a < b ? a : b; }
 
-// Asks for what the next panel of rows has in this block's place.
-[[gnu::always_inline]] inline void prefetch_block(const Int8Weights& w, const LaneRows& rows,
-                                                  std::size_t col, std::size_t cols) noexcept {
-  const std::size_t from = w.encoding.plane_row_bytes(0, col);
-  const std::size_t bytes = w.encoding.plane_row_bytes(0, cols);
-  const std::size_t ahead = kLanes * w.row_step[0] + from;
+// Asks for what the next panel of rows has in this block's place: `bytes` from `from` on.
+[[gnu::always_inline]] inline void prefetch_block(const LaneRows& rows, std::size_t panel_step,
+                                                  std::size_t from, std::size_t bytes) noexcept {
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
-    for (std::size_t at = 0; at < bytes; at += 64) {
-      __builtin_prefetch(rows.at[0][lane] + ahead + at, 0, 2);
-    }
+    const std::byte* next = rows.at[0][lane] + panel_step + from;
+    for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(next + at, 0, 2);
   }
 }
 
@@ -160,13 +156,15 @@ inline void direct_rows(const Int8Weights& w, std::size_t row, const Int8Tile& t
   LaneRows rows;
   set_rows(w, row, rows);
   const TileAt x = TileAt::first(tile, m);
+  const std::size_t block_bytes = w.encoding.plane_row_bytes(0, F::kBlock);
   Real sums[kT];
   for (int i = 0; i < kT; ++i) sums[i] = real(0);
   Extras<kT> extras(tile, m, w.cols);
   for (std::size_t col = 0; col < w.cols; col += F::kBlock) {
     const std::size_t cols = least(F::kBlock, w.cols - col);
     typename F::Raw raw;
-    if (m == 0) prefetch_block(w, rows, col, cols);
+    if (m == 0)
+      prefetch_block(rows, kLanes * w.row_step[0], col * block_bytes / F::kBlock, block_bytes);
     F::load(rows, w.encoding, col, cols, raw);
     const std::size_t group = col / kInt8Group;
     add_groups<F, kT, 0>(raw, group, cols / kInt8Group, x.group(group, kParts), sums, extras);
