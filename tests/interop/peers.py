@@ -195,7 +195,7 @@ def mlx_logits(model, chunks):
     for chunk in chunks:
         logits = model(mx.array([[int(t) for t in chunk]]))[0]
         mx.eval(logits)
-        out.append(np.array(logits, np.float32))
+        out.append(np.array(logits.astype(mx.float32)))
     return np.concatenate(out)
 
 
