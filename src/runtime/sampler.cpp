@@ -92,10 +92,12 @@ void Sampler::keep_likeliest(std::vector<Candidate>& candidates) const {
   };
   const auto k = static_cast<std::size_t>(options_.top_k);
   if (k > 0 && k < candidates.size()) {
-    std::ranges::nth_element(candidates, candidates.begin() + options_.top_k, order);
+    // Over a vocabulary nearly every token fails its one comparison with the worst of the k.
+    std::ranges::partial_sort(candidates, candidates.begin() + options_.top_k, order);
     candidates.resize(k);
+  } else {
+    std::ranges::sort(candidates, order);
   }
-  std::ranges::sort(candidates, order);
   if (options_.top_p < 1)
     candidates.resize(nucleus(relative_weights(candidates, 1), options_.top_p));
   if (options_.min_p > 0) {

@@ -131,7 +131,7 @@ void choose_experts(const model::ModelConfig& config, std::span<float> scores,
 
 void activate(const Device& device, const model::ModelConfig& config, std::span<float> gate,
               std::span<const float> up) {
-  device.pool.for_ranges(gate.size(), 8192, [&](std::uint64_t first, std::uint64_t last) {
+  device.pool.for_ranges(gate.size(), 2048, [&](std::uint64_t first, std::uint64_t last) {
     const auto g = gate.subspan(first, last - first);
     const auto u = up.subspan(first, last - first);
     if (config.activation == model::Activation::kClampedSwiGlu) {
