@@ -5,8 +5,8 @@
                           [--prompt-tokens N] [--max-tokens N] [--binary FILE] [--report FILE]
 
 CHECKPOINT is quantized into SCRATCH first (files that are there are taken as they are). Every round
-runs ours and then llama.cpp on one file after the other: a prompt, then one token at a time, the
-file mapped and in the page cache. The table has medians, and the median of the rounds' ratios with
+runs ours, started anew, and then llama.cpp, which has the file loaded: a prompt, then one token at a
+time, the file mapped and in the page cache. The table has medians, and the median of the rounds' ratios with
 the least and the greatest. MLX methods (4bit) have no peer on this machine's file. PYTHON has
 llama-cpp-python compiled for this processor (CMAKE_ARGS=-DGGML_NATIVE=ON).
 """
@@ -24,6 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "bench"))
 from full_size import machine  # noqa: E402
 
+RATES = ("prompt_tokens_per_second", "generation_tokens_per_second")
 WORDS = "the sky is blue because air scatters short waves of light more than long ones and so "
 
 
@@ -55,11 +56,22 @@ def run_ours(args, path):
     return json.loads(stats.read_text())
 
 
-def run_peer(args, path, tokens):
-    done = subprocess.run([args.peers, ROOT / "bench/peer_speed.py", path, "--prompt-tokens",
-                           str(tokens), "--max-tokens", str(args.max_tokens), "--threads",
-                           str(args.threads)], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+class Peer:
+    """llama.cpp with a file loaded: a measurement each time it is asked."""
+
+    def __init__(self, args, path, tokens):
+        self.process = subprocess.Popen(
+            [args.peers, ROOT / "bench/peer_speed.py", path, "--prompt-tokens", str(tokens),
+             "--max-tokens", str(args.max_tokens), "--threads", str(args.threads), "--serve"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self):
+        print(file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
 def ratio(ours, theirs, key):
@@ -70,16 +82,20 @@ def ratio(ours, theirs, key):
 def row(args, method):
     path = quantized(args, method)
     warm(path)
+    first = run_ours(args, path)  # tells how many tokens the prompt has
+    peer = Peer(args, path, first["prompt_tokens"]) if path.is_file() else None
     ours, theirs = [], []
     for _ in range(args.rounds):
         ours.append(run_ours(args, path))
-        if path.is_file():
-            theirs.append(run_peer(args, path, ours[-1]["prompt_tokens"]))
-        print(method, ours[-1]["prompt_tokens_per_second"],
-              ours[-1]["generation_tokens_per_second"], theirs[-1:], file=sys.stderr, flush=True)
+        if peer:
+            theirs.append(peer.run())
+        print(method, *(f"{r[k]:.2f}" for k in RATES for r in (ours[-1:] + theirs[-1:])),
+              file=sys.stderr, flush=True)
+    if peer:
+        peer.close()
     size = path.stat().st_size if path.is_file() else sum(f.stat().st_size for f in path.iterdir())
     cells = [method, f"{size / 1e9:.2f} GB", f"{ours[-1]['prompt_tokens']}"]
-    for key in ("prompt_tokens_per_second", "generation_tokens_per_second"):
+    for key in RATES:
         cells.append(f"{statistics.median(r[key] for r in ours):.2f}")
         cells.append(f"{statistics.median(r[key] for r in theirs):.2f}" if theirs else "")
         cells.append(ratio(ours, theirs, key) if theirs else "")
@@ -94,7 +110,7 @@ def main():
     parser.add_argument("scratch", type=pathlib.Path)
     parser.add_argument("--peers", required=True)
     parser.add_argument("--methods", default="Q4_K_M,Q6_K,Q8_0,Q3_K_M,4bit")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompt-tokens", type=int, default=512)
     parser.add_argument("--max-tokens", type=int, default=32)
     parser.add_argument("--threads", type=int, default=os.cpu_count())

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """llama.cpp's speed on one GGUF file, or how fast this machine reads memory; one line of JSON.
 
-    bench/peer_speed.py MODEL.gguf [--prompt-tokens N] [--max-tokens N] [--threads N]
+    bench/peer_speed.py MODEL.gguf [--prompt-tokens N] [--max-tokens N] [--threads N] [--serve]
     bench/peer_speed.py --bandwidth [--threads N]
 
 Speed: a prompt in one batch, then one token at a time, the file mapped, keys and values as llama.cpp
-has them by default (F16). Bandwidth: each thread forms the dot product of a gigabyte of its own with
+has them by default (F16). With --serve it measures again for every line of standard input, the model
+loaded once. Bandwidth: each thread forms the dot product of a gigabyte of its own with
 itself, the best of several. Needs the Python packages of tests/interop/requirements.txt.
 """
 
@@ -13,6 +14,7 @@ import argparse
 import json
 import os
 import re
+import sys
 import threading
 import time
 
@@ -36,13 +38,19 @@ def bandwidth(threads):
     return {"bytes_per_second": best}
 
 
-def speed(args):
+def load(args):
     import llama_cpp
-    model = llama_cpp.Llama(args.model, n_ctx=args.prompt_tokens + args.max_tokens + 8,
-                            n_batch=max(args.prompt_tokens, 32), n_threads=args.threads,
-                            n_threads_batch=args.threads, verbose=False)
+    return llama_cpp.Llama(args.model, n_ctx=args.prompt_tokens + args.max_tokens + 8,
+                           n_batch=max(args.prompt_tokens, 32),
+                           n_ubatch=max(args.prompt_tokens, 32), n_threads=args.threads,
+                           n_threads_batch=args.threads, verbose=False)
+
+
+def speed(args, model):
+    import llama_cpp
     rng = np.random.default_rng(1)
     prompt = [int(t) for t in rng.integers(0, min(model.n_vocab(), 100_000), args.prompt_tokens)]
+    model.reset()
     model.eval(prompt[:4])  # the first pass sets up
     model.reset()
     began = time.perf_counter()
@@ -66,10 +74,16 @@ def main():
     parser.add_argument("--prompt-tokens", type=int, default=146)
     parser.add_argument("--max-tokens", type=int, default=32)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--serve", action="store_true")
     args = parser.parse_args()
     if not args.bandwidth and not args.model:
         parser.error("give a GGUF file, or --bandwidth")
-    print(json.dumps(bandwidth(args.threads) if args.bandwidth else speed(args)))
+    if args.bandwidth:
+        print(json.dumps(bandwidth(args.threads)))
+        return
+    model = load(args)
+    for _ in sys.stdin if args.serve else [""]:
+        print(json.dumps(speed(args, model)), flush=True)
 
 
 if __name__ == "__main__":
