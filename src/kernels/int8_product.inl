@@ -140,14 +140,30 @@ template <int kT>
 
 inline std::size_t least(std::size_t a, std::size_t b) noexcept { return a < b ? a : b; }
 
-// Asks for what the next panel of rows has in this block's place: `bytes` from `from` on.
-[[gnu::always_inline]] inline void prefetch_block(const LaneRows& rows, std::size_t panel_step,
-                                                  std::size_t from, std::size_t bytes) noexcept {
-  for (std::size_t lane = 0; lane < kLanes; ++lane) {
-    const std::byte* next = rows.at[0][lane] + panel_step + from;
-    for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(next + at, 0, 2);
+// Asks for what the next panel of rows has in a block's place. The rows of the small planes
+// (scales, offsets) are neighbours, and too short to ask for one by one: each block asks for its
+// share of them together.
+template <std::size_t kBlock>
+struct Prefetch {
+  std::size_t planes, bytes[3];
+  const std::byte* next[3];
+
+  Prefetch(const Int8Weights& w, const LaneRows& rows) noexcept : planes(w.encoding.planes()) {
+    for (std::size_t p = 0; p < planes; ++p) {
+      bytes[p] = w.encoding.plane_row_bytes(p, kBlock) * (p == 0 ? 1 : kLanes);
+      next[p] = rows.at[p][0] + kLanes * w.row_step[p];
+    }
   }
-}
+  [[gnu::always_inline]] void block(std::size_t row_step, std::size_t col) const noexcept {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      ask(next[0] + lane * row_step + col * bytes[0] / kBlock, bytes[0]);
+    }
+    for (std::size_t p = 1; p < planes; ++p) ask(next[p] + col * bytes[p] / kBlock, bytes[p]);
+  }
+  [[gnu::always_inline]] static void ask(const std::byte* from, std::size_t count) noexcept {
+    for (std::size_t at = 0; at < count; at += 64) __builtin_prefetch(from + at, 0, 2);
+  }
+};
 
 template <class F, int kT>
 inline void direct_rows(const Int8Weights& w, std::size_t row, const Int8Tile& tile, std::size_t m,
@@ -156,15 +172,14 @@ inline void direct_rows(const Int8Weights& w, std::size_t row, const Int8Tile& t
   LaneRows rows;
   set_rows(w, row, rows);
   const TileAt x = TileAt::first(tile, m);
-  const std::size_t block_bytes = w.encoding.plane_row_bytes(0, F::kBlock);
+  const Prefetch<F::kBlock> ahead(w, rows);
   Real sums[kT];
   for (int i = 0; i < kT; ++i) sums[i] = real(0);
   Extras<kT> extras(tile, m, w.cols);
   for (std::size_t col = 0; col < w.cols; col += F::kBlock) {
     const std::size_t cols = least(F::kBlock, w.cols - col);
     typename F::Raw raw;
-    if (m == 0)
-      prefetch_block(rows, kLanes * w.row_step[0], col * block_bytes / F::kBlock, block_bytes);
+    if (m == 0) ahead.block(w.row_step[0], col);
     F::load(rows, w.encoding, col, cols, raw);
     const std::size_t group = col / kInt8Group;
     add_groups<F, kT, 0>(raw, group, cols / kInt8Group, x.group(group, kParts), sums, extras);
