@@ -72,6 +72,7 @@ struct NaturalFormat {
   static constexpr Int8Order kOrder = Int8Order::kNatural;
   static constexpr bool kWide = false;
   static constexpr std::size_t kGroup = 32;
+  static constexpr std::size_t kPlanes = 1;
 };
 
 // Eight blocks of 32 columns as one run of words, since their bytes begin anywhere. The last block
@@ -236,6 +237,7 @@ struct FormatMxfp4 : RunFormat<codec::BlockMXFP4> {
 
 // Two planes, the nibbles in the order of columns.
 struct FormatMxfp4Planes : NaturalFormat {
+  static constexpr std::size_t kPlanes = 2;
   static constexpr std::size_t kBlock = 256;
   static constexpr int kBias = 12;
   static constexpr bool kOffset = false;
@@ -288,6 +290,7 @@ template <int kBits, int i>
 // MLX. The last block of a row may have fewer columns, a multiple of 32.
 template <int kBits>
 struct FormatAffine : NaturalFormat {
+  static constexpr std::size_t kPlanes = 3;
   static constexpr std::size_t kBlock = 256;
   static constexpr int kBias = 0;
   static constexpr bool kOffset = true, kWide = kBits == 8;

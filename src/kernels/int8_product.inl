@@ -143,13 +143,13 @@ inline std::size_t least(std::size_t a, std::size_t b) noexcept { return a < b ?
 // Asks for what the next panel of rows has in a block's place. The rows of the small planes
 // (scales, offsets) are neighbours, and too short to ask for one by one: each block asks for its
 // share of them together.
-template <std::size_t kBlock>
+template <std::size_t kBlock, std::size_t kPlanes>
 struct Prefetch {
-  std::size_t planes, bytes[3];
-  const std::byte* next[3];
+  std::size_t bytes[kPlanes];
+  const std::byte* next[kPlanes];
 
-  Prefetch(const Int8Weights& w, const LaneRows& rows) noexcept : planes(w.encoding.planes()) {
-    for (std::size_t p = 0; p < planes; ++p) {
+  Prefetch(const Int8Weights& w, const LaneRows& rows) noexcept {
+    for (std::size_t p = 0; p < kPlanes; ++p) {
       bytes[p] = w.encoding.plane_row_bytes(p, kBlock) * (p == 0 ? 1 : kLanes);
       next[p] = rows.at[p][0] + kLanes * w.row_step[p];
     }
@@ -158,7 +158,7 @@ struct Prefetch {
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
       ask(next[0] + lane * row_step + col * bytes[0] / kBlock, bytes[0]);
     }
-    for (std::size_t p = 1; p < planes; ++p) ask(next[p] + col * bytes[p] / kBlock, bytes[p]);
+    for (std::size_t p = 1; p < kPlanes; ++p) ask(next[p] + col * bytes[p] / kBlock, bytes[p]);
   }
   [[gnu::always_inline]] static void ask(const std::byte* from, std::size_t count) noexcept {
     for (std::size_t at = 0; at < count; at += 64) __builtin_prefetch(from + at, 0, 2);
@@ -172,7 +172,7 @@ inline void direct_rows(const Int8Weights& w, std::size_t row, const Int8Tile& t
   LaneRows rows;
   set_rows(w, row, rows);
   const TileAt x = TileAt::first(tile, m);
-  const Prefetch<F::kBlock> ahead(w, rows);
+  const Prefetch<F::kBlock, F::kPlanes> ahead(w, rows);
   Real sums[kT];
   for (int i = 0; i < kT; ++i) sums[i] = real(0);
   Extras<kT> extras(tile, m, w.cols);
