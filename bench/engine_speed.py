@@ -5,9 +5,9 @@
                           [--prompt-tokens N] [--max-tokens N] [--binary FILE] [--report FILE]
 
 CHECKPOINT is quantized into SCRATCH first (files that are there are taken as they are). Every round
-runs ours, started anew, and then llama.cpp, which has the file loaded: a prompt, then one token at a
-time, the file mapped and in the page cache. The table has medians, and the median of the rounds' ratios with
-the least and the greatest. MLX methods (4bit) have no peer on this machine's file. PYTHON has
+runs ours, started anew, and then llama.cpp, which has the file loaded: a prompt, then one token at
+a time, the file mapped and in the page cache. The table has medians, and the median of the rounds'
+ratios with the least and the greatest. MLX methods (4bit) have no peer on this machine's file. PYTHON has
 llama-cpp-python compiled for this processor (CMAKE_ARGS=-DGGML_NATIVE=ON).
 """
 
@@ -67,7 +67,10 @@ class Peer:
 
     def run(self):
         print(file=self.process.stdin, flush=True)
-        return json.loads(self.process.stdout.readline())
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"error: llama.cpp stopped with status {self.process.wait()}")
+        return json.loads(line)
 
     def close(self):
         self.process.stdin.close()
@@ -82,7 +85,7 @@ def ratio(ours, theirs, key):
 def row(args, method):
     path = quantized(args, method)
     warm(path)
-    first = run_ours(args, path)  # tells how many tokens the prompt has
+    first = run_ours(args, path)  # warms up, and tells the prompt's tokens
     peer = Peer(args, path, first["prompt_tokens"]) if path.is_file() else None
     ours, theirs = [], []
     for _ in range(args.rounds):
