@@ -31,7 +31,7 @@ show() {
   "$pajamas" inspect "$path" --json >"$out/$name-inspect.json"
   local metrics=(--metrics perplexity)
   [ "$path" = "$model" ] || metrics=(--metrics perplexity,kl --reference "$model")
-  run "$pajamas" validate "$path" "${metrics[@]}" --text "$text" --ctx 256 --chunks 60 --json \
+  run "$pajamas" validate "$path" "${metrics[@]}" --text "$text" --ctx 256 --chunks 60 --json --quiet \
     >"$out/$name-score.json"
 }
 
