@@ -15,6 +15,7 @@
 
 #include "codec/sample_weights.h"
 #include "kernels/table.h"
+#include "paths.h"
 
 namespace {
 
@@ -24,7 +25,7 @@ constexpr const char* kKinds[] = {"gauss", "heavy", "outlier"};
 using StockErrors = std::map<std::tuple<std::string, int, int, std::string>, double>;
 
 StockErrors read_stock_errors() {
-  std::ifstream in(PAJAMAS_SOURCE_DIR "/tests/codec/data/stock_rmse.txt");
+  std::ifstream in(source_dir() + "/tests/codec/data/stock_rmse.txt");
   StockErrors errors;
   std::string type, kind;
   int bits = 0, group = 0;

@@ -9,6 +9,14 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports overlaps inside std::string that cannot happen (GCC bug 105651).
   target_compile_options(pajamas_flags INTERFACE -Wno-restrict)
 endif()
+# The cache of compilers serves every checkout: precompiled headers hold no times, objects no paths.
+if(PAJAMAS_PRECOMPILED)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(pajamas_flags INTERFACE -fpch-preprocess)
+  else()
+    target_compile_options(pajamas_flags INTERFACE "SHELL:-Xclang -fno-pch-timestamp")
+  endif()
+endif()
 if(PAJAMAS_SANITIZE)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # The checks that sanitizers insert make g++ see paths that do not exist.
@@ -19,9 +27,31 @@ if(PAJAMAS_SANITIZE)
   target_link_options(pajamas_flags INTERFACE -fsanitize=${PAJAMAS_SANITIZE})
 endif()
 
-# pajamas_library(FOLDER DEPENDS ...): the static library of src/FOLDER, made of every .cpp in it.
-function(pajamas_library folder)
+# pajamas_precompiled(NAME DEPENDS ...): parses cmake/precompiled/NAME.h once for every target that
+# says PRECOMPILED NAME.
+function(pajamas_precompiled name)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  if(NOT PAJAMAS_PRECOMPILED)
+    return()
+  endif()
+  set(source ${PROJECT_BINARY_DIR}/generated/precompiled_${name}.cpp)
+  file(CONFIGURE OUTPUT ${source} CONTENT "// Its header alone matters.\n" @ONLY)
+  add_library(pajamas_precompiled_${name} OBJECT ${source})
+  target_link_libraries(pajamas_precompiled_${name} PRIVATE pajamas_flags ${ARG_DEPENDS})
+  target_precompile_headers(pajamas_precompiled_${name} PRIVATE
+    ${PROJECT_SOURCE_DIR}/cmake/precompiled/${name}.h)
+endfunction()
+
+function(pajamas_use_precompiled target name)
+  if(PAJAMAS_PRECOMPILED AND name)
+    target_precompile_headers(${target} REUSE_FROM pajamas_precompiled_${name})
+  endif()
+endfunction()
+
+# pajamas_library(FOLDER DEPENDS ... [PRECOMPILED NAME] [HOT]): the static library of src/FOLDER,
+# made of every .cpp in it. HOT: optimized in debug builds too.
+function(pajamas_library folder)
+  cmake_parse_arguments(ARG "HOT" "PRECOMPILED" "DEPENDS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp)
   if(NOT sources)  # headers only
     add_library(pajamas_${folder} INTERFACE)
@@ -30,6 +60,11 @@ function(pajamas_library folder)
   endif()
   add_library(pajamas_${folder} STATIC ${sources})
   target_link_libraries(pajamas_${folder} PUBLIC pajamas_flags ${ARG_DEPENDS})
+  if(ARG_HOT AND CMAKE_BUILD_TYPE STREQUAL "Debug")
+    target_compile_options(pajamas_${folder} PRIVATE -O2)  # unoptimized they take minutes to test
+  else()
+    pajamas_use_precompiled(pajamas_${folder} "${ARG_PRECOMPILED}")
+  endif()
 endfunction()
 
 # pajamas_test(FOLDER DEPENDS ...): one test program of every tests/FOLDER/*_test.cpp, which links
@@ -42,9 +77,8 @@ function(pajamas_test folder)
   endif()
   add_executable(test_${folder} ${sources})
   target_include_directories(test_${folder} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-  target_compile_definitions(test_${folder} PRIVATE
-    PAJAMAS_SOURCE_DIR="${PROJECT_SOURCE_DIR}" PAJAMAS_BINARY_DIR="${PROJECT_BINARY_DIR}")
-  target_link_libraries(test_${folder} PRIVATE pajamas_${folder} ${ARG_DEPENDS} GTest::gtest
-    GTest::gtest_main)
+  target_link_libraries(test_${folder} PRIVATE pajamas_${folder} ${ARG_DEPENDS} test_paths
+    GTest::gtest GTest::gtest_main)
+  pajamas_use_precompiled(test_${folder} tests)
   gtest_discover_tests(test_${folder} TEST_PREFIX "${folder}/" DISCOVERY_TIMEOUT 120)
 endfunction()

@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "io/temp.h"
+#include "paths.h"
 
 namespace pajamas {
 namespace {
@@ -74,7 +75,8 @@ void uncache(const std::filesystem::path& path) {
 }
 
 TEST(File, ReadsOncePastThePageCache) {
-  for (const char* where : {PAJAMAS_BINARY_DIR, "/dev/shm"}) {  // the latter refuses O_DIRECT
+  for (const std::string& where :
+       {binary_dir(), std::string("/dev/shm")}) {  // the latter refuses O_DIRECT
     if (!std::filesystem::is_directory(where)) continue;
     const auto path = std::filesystem::path(where) / fmt::format("read-once-{}", ::getpid());
     const std::string text = numbered_bytes();

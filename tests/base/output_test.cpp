@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/parallel.h"
 #include "io/temp.h"
+#include "paths.h"
 
 namespace pajamas {
 namespace {
@@ -53,7 +54,8 @@ TEST(OutputFile, AppearsWithCommitOnly) {
 // Pieces that do not begin or end at blocks, in any order and from several threads: the blocks that
 // two of them share go through the page cache, the others past it.
 TEST(OutputFile, TakesLargePiecesFromSeveralThreads) {
-  for (const char* where : {PAJAMAS_BINARY_DIR, "/dev/shm"}) {  // the latter refuses O_DIRECT
+  for (const std::string& where :
+       {binary_dir(), std::string("/dev/shm")}) {  // the latter refuses O_DIRECT
     if (!fs::is_directory(where)) continue;
     const fs::path path = fs::path(where) / fmt::format("large-pieces-{}", ::getpid());
     std::string text((8 << 20) + 77, ' ');

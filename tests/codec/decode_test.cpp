@@ -10,6 +10,7 @@
 #include "codec/codec.h"
 #include "codec/fitted.h"
 #include "codec/sample_weights.h"
+#include "paths.h"
 
 namespace pajamas::codec {
 namespace {
@@ -22,7 +23,7 @@ struct Record {
 };
 
 std::vector<Record> read_records() {
-  std::ifstream in(PAJAMAS_SOURCE_DIR "/tests/codec/data/decode.bin", std::ios::binary);
+  std::ifstream in(source_dir() + "/tests/codec/data/decode.bin", std::ios::binary);
   std::vector<Record> records;
   std::string line;
   while (std::getline(in, line)) {

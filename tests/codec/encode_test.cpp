@@ -11,6 +11,7 @@
 #include "codec/fitted.h"
 #include "codec/gguf_blocks.h"
 #include "codec/sample_weights.h"
+#include "paths.h"
 
 namespace pajamas::codec {
 namespace {
@@ -38,7 +39,7 @@ double squared_error(std::span<const float> a, std::span<const float> b,
 TEST(Encode, ErrorIsBelowTheStockQuantizers) {
   std::map<std::string, std::vector<float>> samples;
   for (const char* kind : {"gauss", "heavy", "outlier"}) samples[kind] = test::sample_weights(kind);
-  std::ifstream in(PAJAMAS_SOURCE_DIR "/tests/codec/data/stock_rmse.txt");
+  std::ifstream in(source_dir() + "/tests/codec/data/stock_rmse.txt");
   std::string name, kind;
   int bits = 0, group = 0, lines = 0;
   double stock = 0;

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <map>
 
+#include "paths.h"
+
 namespace pajamas::codec {
 namespace {
 
@@ -17,8 +19,8 @@ constexpr int kBlocks = 1000;
 constexpr int kFirstHeldOut = 10000;
 // Of the squared weights: what a scale's own rounding to F16 costs, and a little.
 constexpr double kExact = 1e-7;
-const std::string kFile = PAJAMAS_SOURCE_DIR "/tests/codec/data/oracle_errors.txt";
-const std::string kHeldOutFile = PAJAMAS_SOURCE_DIR "/tests/codec/data/oracle_errors_held_out.txt";
+const std::string kFile = source_dir() + "/tests/codec/data/oracle_errors.txt";
+const std::string kHeldOutFile = source_dir() + "/tests/codec/data/oracle_errors_held_out.txt";
 
 std::vector<Encoding> oracle_encodings() {
   std::vector<Encoding> all;

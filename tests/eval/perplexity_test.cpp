@@ -10,6 +10,7 @@
 #include "eval/divergence.h"
 #include "model/checkpoint.h"
 #include "model/text_assets.h"
+#include "paths.h"
 #include "runtime/native/cpu_engine.h"
 #include "runtime/weights.h"
 #include "text/tokenizer.h"
@@ -17,7 +18,7 @@
 namespace pajamas::eval {
 namespace {
 
-constexpr const char* kTinyModel = PAJAMAS_SOURCE_DIR "/models/tiny-qwen2";
+const std::string kTinyModel = source_dir() + "/models/tiny-qwen2";
 
 TEST(Divergence, IsTheTextbooks) {
   // p = (1/2, 1/4, 1/4), q = (1/4, 1/4, 1/2): KL(p || q) = ln(2) / 4.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "io/temp.h"
+#include "paths.h"
 
 namespace pajamas::io {
 namespace {
@@ -13,7 +14,7 @@ using test::expect_error;
 using test::slurp;
 using test::TempFolder;
 
-const std::string kGolden = PAJAMAS_SOURCE_DIR "/tests/io/data/golden.gguf";
+const std::string kGolden = source_dir() + "/tests/io/data/golden.gguf";
 
 // What data/make_golden.py tells the peer to write.
 GgufMetadata golden_metadata() {
@@ -75,8 +76,8 @@ TEST(Gguf, ReadsWhatThePeerWrote) {
   EXPECT_EQ(last, 14.0f);
   EXPECT_EQ(file.tensors()[1].bytes, 3u * 2 * 2 * 34);
   EXPECT_TRUE(looks_like_gguf(kGolden));
-  EXPECT_FALSE(looks_like_gguf(PAJAMAS_SOURCE_DIR "/CMakeLists.txt"));
-  EXPECT_FALSE(looks_like_gguf(PAJAMAS_SOURCE_DIR));
+  EXPECT_FALSE(looks_like_gguf(source_dir() + "/CMakeLists.txt"));
+  EXPECT_FALSE(looks_like_gguf(source_dir()));
 }
 
 TEST(Gguf, LookUpsCheckTypes) {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "io/temp.h"
+#include "paths.h"
 
 namespace pajamas::io {
 namespace {
@@ -13,7 +14,7 @@ namespace {
 using test::expect_error;
 using test::TempFolder;
 
-constexpr const char* kData = PAJAMAS_SOURCE_DIR "/tests/io/data/";
+const std::string kData = source_dir() + "/tests/io/data/";
 
 std::string with_length(std::string_view json, std::uint64_t length) {
   std::string bytes(8, '\0');

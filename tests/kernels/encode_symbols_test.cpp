@@ -11,11 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "paths.h"
+
 namespace pajamas::kernels {
 namespace {
 
-constexpr const char* kObjects =
-    PAJAMAS_BINARY_DIR "/src/CMakeFiles/pajamas_kernels.dir/kernels/x86/";
+const std::string kObjects = binary_dir() + "/src/CMakeFiles/pajamas_kernels.dir/kernels/x86/";
 
 std::string output_of(const std::string& command) {
   struct Close {

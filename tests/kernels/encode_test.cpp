@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "codec/sample_weights.h"
 #include "kernels/table.h"
+#include "paths.h"
 
 namespace pajamas::kernels {
 namespace {
@@ -111,7 +112,7 @@ TEST(EncodeKernels, WriteTheBytesThatWereWrittenElsewhere) {
   const std::vector<float> hard = test::hard_weights(test::kSampleCols);
   weights.insert(weights.end(), hard.begin(), hard.end());
   const std::uint64_t rows = weights.size() / test::kSampleCols;
-  std::ifstream in(PAJAMAS_SOURCE_DIR "/tests/codec/data/encoded_hashes.txt");
+  std::ifstream in(source_dir() + "/tests/codec/data/encoded_hashes.txt");
   for (const Encoding& encoding : test::block_encodings()) {
     std::string name;
     std::uint64_t expected = 0;

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "paths.h"
 
 namespace pajamas::model {
 namespace {
@@ -13,7 +14,7 @@ namespace {
 using nlohmann::ordered_json;
 
 TextAssets assets_of(const char* name) {
-  return load_text_assets(std::filesystem::path(PAJAMAS_SOURCE_DIR) / "models" / name);
+  return load_text_assets(std::filesystem::path(source_dir()) / "models" / name);
 }
 
 std::string render(const TextAssets& assets, const ordered_json& messages,

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "io/safetensors.h"
+#include "paths.h"
 
 namespace pajamas::model {
 namespace {
@@ -18,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-const fs::path kTiny = fs::path(PAJAMAS_SOURCE_DIR) / "models/tiny-qwen2";
+const fs::path kTiny = fs::path(source_dir()) / "models/tiny-qwen2";
 
 void write_file(const fs::path& path, const std::string& content) {
   std::ofstream(path, std::ios::binary) << content;

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "model/architecture.h"
+#include "paths.h"
 
 namespace pajamas::model {
 namespace {
@@ -14,7 +15,7 @@ using nlohmann::json;
 
 json tiny_config() {
   return json::parse(
-      read_text_file(std::filesystem::path(PAJAMAS_SOURCE_DIR) / "models/tiny-qwen2/config.json"));
+      read_text_file(std::filesystem::path(source_dir()) / "models/tiny-qwen2/config.json"));
 }
 
 TEST(Config, ReadsQwen2) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "paths.h"
 
 namespace pajamas::model {
 namespace {
@@ -14,7 +15,7 @@ using nlohmann::ordered_json;
 
 struct Subject {
   explicit Subject(const char* name, ConversationOptions options = {})
-      : assets(load_text_assets(std::filesystem::path(PAJAMAS_SOURCE_DIR) / "models" / name)),
+      : assets(load_text_assets(std::filesystem::path(source_dir()) / "models" / name)),
         tokenizer(assets.tokenizer),
         conversation(assets, tokenizer, std::move(options)) {}
 

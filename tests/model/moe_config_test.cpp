@@ -8,6 +8,7 @@
 #include "io/temp.h"
 #include "model/architecture.h"
 #include "model/shards.h"
+#include "paths.h"
 
 namespace pajamas::model {
 namespace {
@@ -16,7 +17,7 @@ using nlohmann::json;
 using test::expect_error;
 using Kind = RopeScaling::Kind;
 
-const std::string kSource = PAJAMAS_SOURCE_DIR;
+const std::string kSource = source_dir();
 
 json read_json(const std::string& path) { return json::parse(read_text_file(kSource + path)); }
 // As a file would be read: numbers written here are signed, numbers read are not.

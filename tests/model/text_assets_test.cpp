@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "paths.h"
 
 namespace pajamas::model {
 namespace {
@@ -24,7 +25,7 @@ class TextFolder : public testing::Test {
     fs::create_directories(folder_);
     for (const char* name :
          {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"}) {
-      fs::copy(fs::path(PAJAMAS_SOURCE_DIR) / "models/tiny-qwen2" / name, folder_ / name);
+      fs::copy(fs::path(source_dir()) / "models/tiny-qwen2" / name, folder_ / name);
     }
   }
   void TearDown() override { fs::remove_all(folder_); }

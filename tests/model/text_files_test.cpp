@@ -10,6 +10,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "paths.h"
+
 namespace pajamas::model {
 namespace {
 
@@ -38,7 +40,7 @@ class TextFiles : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(TextFiles, MeanWhatTheyWereMadeFrom) {
-  TextAssets assets = load_text_assets(fs::path(PAJAMAS_SOURCE_DIR) / "models" / GetParam());
+  TextAssets assets = load_text_assets(fs::path(source_dir()) / "models" / GetParam());
   for (const bool add_bos : {false, true}) {
     assets.add_bos = add_bos;
     const TextAssets back = again(assets);
@@ -60,7 +62,7 @@ INSTANTIATE_TEST_SUITE_P(Models, TextFiles,
                          testing::Values("tiny-qwen2", "tiny-qwen3-moe", "tiny-gpt-oss"));
 
 TEST_F(TextFiles, KeepTheSamplingThatGgufRecommends) {
-  const TextAssets assets = load_text_assets(fs::path(PAJAMAS_SOURCE_DIR) / "models/tiny-qwen2");
+  const TextAssets assets = load_text_assets(fs::path(source_dir()) / "models/tiny-qwen2");
   io::GgufMetadata metadata;
   metadata.add("general.sampling.temp", 0.7F);
   metadata.add("general.sampling.top_k", std::int32_t{20});

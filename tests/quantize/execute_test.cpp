@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "paths.h"
 #include "quantize/row_reader.h"
 
 namespace pajamas::quantize {
@@ -16,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kTiny = fs::path(PAJAMAS_SOURCE_DIR) / "models/tiny-qwen2";
+const fs::path kTiny = fs::path(source_dir()) / "models/tiny-qwen2";
 
 class Execute : public testing::Test {
  protected:
@@ -177,7 +178,7 @@ std::array<std::string, Encoding::kMaxPlanes> stored_bytes(const model::Checkpoi
 // The checkpoint interleaves gate and up, and both formats store them apart: every nibble and every
 // scale is there again, wherever the format keeps it.
 TEST_F(Execute, Mxfp4ExpertsStayBitForBitAtAnyNumberOfThreads) {
-  const fs::path source = fs::path(PAJAMAS_SOURCE_DIR) / "models/tiny-gpt-oss";
+  const fs::path source = fs::path(source_dir()) / "models/tiny-gpt-oss";
   const auto wanted = recipes("one", "Q4_0", "4bit");
   const std::string one = quantize(source, wanted, 1);
   EXPECT_TRUE(one == quantize(source, recipes("three", "Q4_0", "4bit"), 3));

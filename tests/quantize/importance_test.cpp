@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "paths.h"
 #include "quantize/row_reader.h"
 
 namespace pajamas::quantize {
@@ -43,7 +44,7 @@ class Importance : public testing::Test {
   }
 
   model::Checkpoint checkpoint_ =
-      model::Checkpoint::open(std::filesystem::path(PAJAMAS_SOURCE_DIR) / "models/tiny-qwen2");
+      model::Checkpoint::open(std::filesystem::path(source_dir()) / "models/tiny-qwen2");
   const kernels::KernelTable& kernels_ = kernels::best_kernels();
 };
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "io/temp.h"
+#include "paths.h"
 #include "quantize/plan.h"
 
 namespace pajamas::quantize {
@@ -15,7 +16,7 @@ namespace pajamas::quantize {
 namespace fs = std::filesystem;
 using model::Role;
 
-inline const fs::path kSource = PAJAMAS_SOURCE_DIR;
+inline const fs::path kSource = source_dir();
 inline const fs::path kQwen3 = kSource / "models/configs/Qwen3-30B-A3B.json";
 inline const fs::path kGptOss = kSource / "models/configs/gpt-oss-20b.json";
 

@@ -7,14 +7,15 @@
 #include <map>
 
 #include "base/error.h"
+#include "paths.h"
 
 namespace pajamas::quantize {
 namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kTiny = fs::path(PAJAMAS_SOURCE_DIR) / "models/tiny-qwen2";
-const fs::path kConfig7B = fs::path(PAJAMAS_SOURCE_DIR) / "models/configs/Qwen2.5-7B-Instruct.json";
+const fs::path kTiny = fs::path(source_dir()) / "models/tiny-qwen2";
+const fs::path kConfig7B = fs::path(source_dir()) / "models/configs/Qwen2.5-7B-Instruct.json";
 
 Recipe recipe(Format format, std::string method) {
   Recipe result;

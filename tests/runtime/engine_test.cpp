@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "paths.h"
 #include "runtime/generate.h"
 #include "runtime/tiny_engine.h"
 
@@ -35,7 +36,7 @@ constexpr std::size_t kVocab = 2048;
 // Positions 3, 7, ... 63.
 std::vector<float> reference_rows() {
   std::vector<float> rows(16 * kVocab);
-  std::ifstream file(PAJAMAS_SOURCE_DIR "/tests/runtime/data/reference.f32", std::ios::binary);
+  std::ifstream file(source_dir() + "/tests/runtime/data/reference.f32", std::ios::binary);
   file.read(reinterpret_cast<char*>(rows.data()),
             static_cast<std::streamsize>(rows.size() * sizeof(float)));
   EXPECT_TRUE(file.good());

@@ -9,6 +9,7 @@
 
 #include "codec/codec.h"
 #include "model/model_folder.h"
+#include "paths.h"
 #include "runtime/numbers.h"
 
 namespace pajamas::runtime {
@@ -180,7 +181,7 @@ INSTANTIATE_TEST_SUITE_P(Models, MixExperts, testing::Values("tiny-qwen3-moe", "
                          });
 
 TEST_P(MixExperts, EqualsTheDefinitionHoweverItIsComputed) {
-  const std::string path = std::string(PAJAMAS_SOURCE_DIR "/models/") + GetParam();
+  const std::string path = std::string(source_dir() + "/models/") + GetParam();
   const MappedWeights weights(model::Checkpoint::open(path));
   const std::size_t hidden = weights.config().hidden;
   const TaskPool one(1), three(3);

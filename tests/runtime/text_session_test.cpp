@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "model/chat.h"
 #include "model/conversation.h"
+#include "paths.h"
 #include "runtime/generate.h"
 #include "runtime/tiny_engine.h"
 
@@ -56,7 +57,7 @@ class CountingEngine final : public Engine {
 // A model with all that a conversation needs; greedy.
 struct Chat {
   explicit Chat(const char* name)
-      : path(std::string(PAJAMAS_SOURCE_DIR "/models/") + name),
+      : path(std::string(source_dir() + "/models/") + name),
         pool(2),
         engine(std::make_unique<MappedWeights>(model::Checkpoint::open(path)), pool,
                kernels::best_kernels()),

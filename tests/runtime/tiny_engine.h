@@ -6,12 +6,13 @@
 #include <vector>
 
 #include "model/checkpoint.h"
+#include "paths.h"
 #include "runtime/native/cpu_engine.h"
 #include "runtime/weights.h"
 
 namespace pajamas::runtime {
 
-inline constexpr const char* kTinyModel = PAJAMAS_SOURCE_DIR "/models/tiny-qwen2";
+inline const std::string kTinyModel = source_dir() + "/models/tiny-qwen2";
 
 struct TinyEngine {
   explicit TinyEngine(int threads = 1, const kernels::KernelTable& table = kernels::best_kernels())

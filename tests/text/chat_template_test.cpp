@@ -9,11 +9,12 @@
 #include <string>
 
 #include "base/error.h"
+#include "paths.h"
 
 namespace pajamas::text {
 namespace {
 
-const std::string kData = std::string(PAJAMAS_SOURCE_DIR) + "/tests/text/data/templates/";
+const std::string kData = source_dir() + "/tests/text/data/templates/";
 
 std::string read_text(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

@@ -6,10 +6,12 @@
 #include <stdexcept>
 #include <string>
 
+#include "paths.h"
+
 namespace pajamas::text {
 
 inline std::string read_source_file(const std::string& path) {
-  std::ifstream file(std::string(PAJAMAS_SOURCE_DIR) + "/" + path, std::ios::binary);
+  std::ifstream file(source_dir() + "/" + path, std::ios::binary);
   if (!file) throw std::runtime_error("no " + path);
   std::ostringstream out;
   out << file.rdbuf();

@@ -1,0 +1,6 @@
+// Of the test programs.
+#pragma once
+
+#include "json.h"
+
+#include <gtest/gtest.h>
