@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes src/text/jinja_casing.cpp: what Python's str methods know of case beyond simple mappings.
+"""Writes src/jinja/casing.cpp: what Python's str methods know of case beyond simple mappings.
 
 utf8proc gives general categories and one-to-one mappings. Python's str also uses the one-to-many
 mappings (SpecialCasing.txt) and the properties Other_Lowercase, Other_Uppercase and numeric types.
-Usage: tools/make_casing_tables.py > src/text/jinja_casing.cpp
+Usage: tools/make_casing_tables.py > src/jinja/casing.cpp
 """
 import sys
 import unicodedata
@@ -56,12 +56,12 @@ def write_mapping(name, mapping):
 
 print(f"""// Case and number properties of Python's str that utf8proc does not have.
 // Made by tools/make_casing_tables.py (Unicode {unicodedata.unidata_version}); do not edit.
-#include "text/jinja_casing.h"
+#include "jinja/casing.h"
 
 #include <algorithm>
 #include <iterator>
 
-namespace pajamas::text::jinja {{
+namespace pajamas::jinja {{
 namespace {{
 
 struct Range {{
@@ -107,4 +107,4 @@ std::string_view special_upper(char32_t point) { return find_mapping(kUpper, poi
 std::string_view special_title(char32_t point) { return find_mapping(kTitle, point); }
 std::string_view special_fold(char32_t point) { return find_mapping(kFold, point); }
 
-}  // namespace pajamas::text::jinja""")
+}  // namespace pajamas::jinja""")

@@ -1,10 +1,10 @@
 #include "text/chat_template.h"
 
 #include "base/error.h"
-#include "text/jinja_ast.h"
-#include "text/jinja_interpreter.h"
-#include "text/jinja_lexer.h"
-#include "text/jinja_text.h"
+#include "jinja/ast.h"
+#include "jinja/interpreter.h"
+#include "jinja/lexer.h"
+#include "jinja/text.h"
 
 namespace pajamas::text {
 namespace {

@@ -7,13 +7,13 @@
 #include <string>
 #include <string_view>
 
+namespace pajamas::jinja {
+struct Program;
+}
+
 namespace pajamas::text {
 
 using Json = nlohmann::ordered_json;
-
-namespace jinja {
-struct Program;
-}
 
 // A parsed template: immutable, so that threads may share it. What it writes equals jinja2 in
 // transformers' immutable sandbox (trim_blocks, lstrip_blocks, loop controls, generation blocks,

@@ -1,0 +1,124 @@
+// What filters, tests, methods and global functions have in common: arguments and tables.
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "jinja/value.h"
+
+namespace pajamas::jinja {
+
+class Interpreter;
+
+struct Args {
+  std::vector<Value> positional;
+  std::vector<std::pair<std::string, Value>> named;
+};
+
+// Arguments bound to the names of parameters, as a Python call binds them.
+class Params {
+ public:
+  // Throws where an argument has no parameter, or one of the first `required` has no argument.
+  Params(std::string_view function, const Args& args, std::initializer_list<std::string_view> names,
+         std::size_t required = 0);
+
+  bool given(std::size_t i) const { return !values_[i].is(Kind::kMissing); }
+  const Value& operator[](std::size_t i) const { return values_[i]; }
+  Value get(std::size_t i, Value fallback) const { return given(i) ? values_[i] : fallback; }
+  // Throw where the argument has another type. `None` counts as not given where `none_ok`.
+  Int integer(std::size_t i, Int fallback) const;
+  bool flag(std::size_t i, bool fallback) const;
+  std::string text(std::size_t i, std::string_view fallback) const;
+  bool given_not_none(std::size_t i) const { return given(i) && !values_[i].is(Kind::kNone); }
+
+ private:
+  std::string_view function_;
+  std::vector<Value> values_;
+};
+
+using BuiltinFn = Value (*)(Interpreter&, const Value& subject, const Args& args);
+
+struct FilterDef {
+  std::string_view name;
+  BuiltinFn fn;
+};
+struct TestDef {
+  std::string_view name;
+  BuiltinFn fn;
+};
+struct MethodDef {
+  std::string_view name;
+  BuiltinFn fn;
+};
+
+// Null where there is no such filter, test or method.
+const FilterDef* find_filter(std::string_view name);
+const TestDef* find_test(std::string_view name);
+const MethodDef* find_string_method(std::string_view name);
+const MethodDef* find_container_method(const Value& subject, std::string_view name);
+// One of the names that every template sees; missing where there is none.
+Value find_global(std::string_view name);
+
+// The tables that find_filter() searches.
+template <class Def>
+struct Table {
+  const Def* begin;
+  std::size_t size;
+};
+Table<FilterDef> text_filters();
+Table<FilterDef> number_filters();
+Table<FilterDef> sequence_filters();
+Table<FilterDef> select_filters();
+
+// The item of `item` that a path such as "function.name" leads to; without a path, `item`.
+Value call_map_attribute(Interpreter& interp, const Value& item, const Value& path,
+                         const Value& fallback = {});
+// What Python calls a generator: items made when they are asked for. `next` may hold `source`.
+Value lazy(const Value& source, std::function<bool(Value&)> next);
+
+// A built-in function, or a method with the object it belongs to.
+struct Function : Object {
+  std::string name;
+  Value self;
+  BuiltinFn fn = nullptr;
+};
+Value make_function(std::string_view name, BuiltinFn fn, Value self = {});
+
+// json.dumps with the options of transformers' tojson filter.
+struct JsonStyle {
+  bool ensure_ascii = false;
+  std::optional<std::string> indent;  // of one level
+  std::string item_separator = ", ";
+  std::string key_separator = ": ";
+  bool sort_keys = false;
+};
+std::string to_json(const Value& value, const JsonStyle& style);
+
+// str % values and str.format(...).
+std::string format_percent(Interpreter& interp, const Value& format, const Value& values);
+Value format_braces(Interpreter& interp, const Value& format, const Args& args);
+// format(value, spec) of one value.
+std::string format_value(const Value& value, std::string_view spec);
+
+// Python's operators on two values; `op` is one of + - * / // % **.
+Value add(const Value& a, const Value& b);
+Value subtract(const Value& a, const Value& b);
+Value multiply(const Value& a, const Value& b);
+Value true_divide(const Value& a, const Value& b);
+Value floor_divide(const Value& a, const Value& b);
+Value modulo(Interpreter& interp, const Value& a, const Value& b);
+Value power(const Value& a, const Value& b);
+Value negate(const Value& a);
+// `item in container`.
+bool contains(Interpreter& interp, const Value& container, const Value& item);
+// object[start:stop:step]
+Value slice(const Value& object, const Value& start, const Value& stop, const Value& step);
+// A value used as an index, or throws.
+Int as_index(const Value& value);
+
+}  // namespace pajamas::jinja

@@ -1,0 +1,254 @@
+// Equality, order and printing of values, as Python defines them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "jinja/interpreter.h"
+#include "jinja/text.h"
+
+namespace pajamas::jinja {
+namespace {
+
+// -1, 0 or 1; 2 where one is NaN. Integers and floats are compared by exact value.
+int compare_numbers(const Value& a, const Value& b) {
+  if (a.is_integral() && b.is_integral()) {
+    return a.as_int() < b.as_int() ? -1 : a.as_int() > b.as_int();
+  }
+  if (!a.is_integral() && !b.is_integral()) {
+    const double x = a.as_double(), y = b.as_double();
+    return std::isnan(x) || std::isnan(y) ? 2 : x < y ? -1 : x > y;
+  }
+  if (b.is_integral()) {
+    const int reversed = compare_numbers(b, a);
+    return reversed == 2 ? 2 : -reversed;
+  }
+  const double y = b.as_double();
+  if (std::isnan(y)) return 2;
+  if (y >= 0x1p126) return -1;
+  if (y <= -0x1p126) return 1;
+  const double floor = std::floor(y);
+  const Int whole = static_cast<Int>(floor);
+  if (a.as_int() != whole) return a.as_int() < whole ? -1 : 1;
+  return y > floor ? -1 : 0;
+}
+
+bool equal_items(const std::vector<Value>& a, const std::vector<Value>& b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), equal);
+}
+
+bool equal_dicts(const Dict& a, const Dict& b) {
+  if (a.items.size() != b.items.size()) return false;
+  return std::all_of(a.items.begin(), a.items.end(), [&](const auto& item) {
+    const Value* other = b.find(item.first);
+    return other && equal(item.second, *other);
+  });
+}
+
+bool equal_views(const View& a, const View& b) {
+  if (&a == &b) return true;
+  if (a.part != b.part || a.part == View::Part::kValues) return false;
+  const Dict &x = a.dict.dict(), &y = b.dict.dict();
+  if (a.part == View::Part::kItems) return equal_dicts(x, y);
+  return x.items.size() == y.items.size() &&
+         std::all_of(x.items.begin(), x.items.end(),
+                     [&](const auto& item) { return y.find(item.first) != nullptr; });
+}
+
+bool equal_ranges(const Range& a, const Range& b) {
+  const auto n = a.size();
+  return n == b.size() && (n == 0 || (a.start == b.start && (n == 1 || a.step == b.step)));
+}
+
+bool less_items(const std::vector<Value>& a, const std::vector<Value>& b) {
+  const std::size_t n = std::min(a.size(), b.size());
+  for (std::size_t i = 0; i < n; ++i) {
+    if (!equal(a[i], b[i])) return less(a[i], b[i]);
+  }
+  return a.size() < b.size();
+}
+
+std::string join_repr(const std::vector<Value>& items, std::string_view open,
+                      std::string_view close) {
+  std::string out(open);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (i) out += ", ";
+    out += to_repr(items[i]);
+    if (out.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
+  }
+  return out.append(close);
+}
+
+std::string dict_repr(const Dict& dict) {
+  std::string out = "{";
+  for (const auto& [key, value] : dict.items) {
+    if (out.size() > 1) out += ", ";
+    out += to_repr(key) + ": " + to_repr(value);
+    if (out.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
+  }
+  return out + "}";
+}
+
+std::string view_repr(const View& view) {
+  std::vector<Value> items;
+  for (const auto& [key, value] : view.dict.dict().items) {
+    items.push_back(view.part == View::Part::kKeys     ? key
+                    : view.part == View::Part::kValues ? value
+                                                       : Value::tuple({key, value}));
+  }
+  const std::string_view open = view.part == View::Part::kKeys     ? "dict_keys(["
+                                : view.part == View::Part::kValues ? "dict_values(["
+                                                                   : "dict_items([";
+  return join_repr(items, open, "])");
+}
+
+std::string range_repr(const Range& range) {
+  const std::string ends = int_to_string(range.start) + ", " + int_to_string(range.stop);
+  return range.step == 1 ? "range(" + ends + ")"
+                         : "range(" + ends + ", " + int_to_string(range.step) + ")";
+}
+
+std::string namespace_repr(const Namespace& ns) {
+  // A namespace can hold itself; nothing else can.
+  thread_local int nesting = 0;
+  if (nesting > 20) fail_limit("namespaces are nested too deeply to print");
+  struct Guard {
+    Guard() { ++nesting; }
+    ~Guard() { --nesting; }
+  } guard;
+  std::string out = "<Namespace {";
+  bool first = true;
+  for (const auto& [name, value] : ns.attrs) {
+    if (!first) out += ", ";
+    first = false;
+    out += repr_of_text(name) + ": " + to_repr(value);
+    if (out.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
+  }
+  return out + "}>";
+}
+
+}  // namespace
+
+bool equal(const Value& a, const Value& b) {
+  if (a.is_number() && b.is_number()) return compare_numbers(a, b) == 0;
+  if (a.kind() != b.kind()) return false;
+  switch (a.kind()) {
+    case Kind::kMissing:
+    case Kind::kUndefined:
+    case Kind::kNone:
+      return true;
+    case Kind::kString:
+      return a.text() == b.text();
+    case Kind::kList:
+    case Kind::kTuple:
+      return a.ref() == b.ref() || equal_items(a.items(), b.items());
+    case Kind::kDict:
+      return a.ref() == b.ref() || equal_dicts(a.dict(), b.dict());
+    case Kind::kView:
+      return equal_views(a.get<View>(), b.get<View>());
+    case Kind::kRange:
+      return equal_ranges(a.get<Range>(), b.get<Range>());
+    default:
+      return a.ref() == b.ref();
+  }
+}
+
+bool less(const Value& a, const Value& b) {
+  if (a.is_number() && b.is_number()) return compare_numbers(a, b) == -1;
+  if (a.is(Kind::kUndefined)) fail(a.get<Undef>().hint);
+  if (b.is(Kind::kUndefined)) fail(b.get<Undef>().hint);
+  // The order of UTF-8 bytes is the order of code points.
+  if (a.is(Kind::kString) && b.is(Kind::kString)) return a.text() < b.text();
+  if (a.is_sequence() && a.kind() == b.kind()) return less_items(a.items(), b.items());
+  fail(fmt::format("'<' not supported between instances of '{}' and '{}'", type_name(a),
+                   type_name(b)));
+}
+
+std::string int_to_string(Int value) {
+  __extension__ typedef unsigned __int128 Unsigned;
+  Unsigned rest = value < 0 ? -static_cast<Unsigned>(value) : static_cast<Unsigned>(value);
+  std::string out;
+  do {
+    out += static_cast<char>('0' + static_cast<int>(rest % 10));
+    rest /= 10;
+  } while (rest != 0);
+  if (value < 0) out += '-';
+  std::reverse(out.begin(), out.end());
+  return out;
+}
+
+std::string float_to_string(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
+  char buffer[64];
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
+  std::string_view text(buffer, static_cast<std::size_t>(end - buffer));
+  std::string sign;
+  if (text.front() == '-') sign = "-", text.remove_prefix(1);
+  const auto e = text.find('e');
+  int exponent = 0;
+  const auto exponent_text = text.substr(e + (text[e + 1] == '+' ? 2 : 1));
+  std::from_chars(exponent_text.data(), exponent_text.data() + exponent_text.size(), exponent);
+  std::string digits(1, text[0]);
+  if (e > 2) digits += text.substr(2, e - 2);
+  const int n = static_cast<int>(digits.size());
+  if (exponent < -4 || exponent >= 16) {
+    const std::string mantissa = n > 1 ? digits.substr(0, 1) + "." + digits.substr(1) : digits;
+    return fmt::format("{}{}e{}{:02d}", sign, mantissa, exponent < 0 ? '-' : '+',
+                       std::abs(exponent));
+  }
+  if (exponent < 0) {
+    return sign + "0." + std::string(static_cast<std::size_t>(-exponent - 1), '0') + digits;
+  }
+  if (n <= exponent + 1) {
+    return sign + digits + std::string(static_cast<std::size_t>(exponent + 1 - n), '0') + ".0";
+  }
+  const std::size_t point = static_cast<std::size_t>(exponent) + 1;
+  return sign + digits.substr(0, point) + "." + digits.substr(point);
+}
+
+std::string to_str(const Value& value) {
+  if (value.is(Kind::kString)) return value.text();
+  if (value.is(Kind::kUndefined)) return {};
+  return to_repr(value);
+}
+
+std::string to_repr(const Value& value) {
+  switch (value.kind()) {
+    case Kind::kMissing:
+    case Kind::kUndefined:
+      return "Undefined";
+    case Kind::kNone:
+      return "None";
+    case Kind::kBool:
+      return value.as_bool() ? "True" : "False";
+    case Kind::kInt:
+      return int_to_string(value.as_int());
+    case Kind::kFloat:
+      return float_to_string(value.as_double());
+    case Kind::kString:
+      return value.str().safe ? "Markup(" + repr_of_text(value.text()) + ")"
+                              : repr_of_text(value.text());
+    case Kind::kList:
+      return join_repr(value.items(), "[", "]");
+    case Kind::kTuple:
+      return join_repr(value.items(), "(", value.items().size() == 1 ? ",)" : ")");
+    case Kind::kDict:
+      return dict_repr(value.dict());
+    case Kind::kView:
+      return view_repr(value.get<View>());
+    case Kind::kRange:
+      return range_repr(value.get<Range>());
+    case Kind::kNamespace:
+      return namespace_repr(value.get<Namespace>());
+    case Kind::kMacro:
+      return "<Macro " + repr_of_text(value.get<Macro>().def->name) + ">";
+    default:
+      // Python prints an address here, which no two runs share.
+      fail_unsupported(fmt::format("printing a value of type '{}'", type_name(value)));
+  }
+}
+
+}  // namespace pajamas::jinja
