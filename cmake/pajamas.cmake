@@ -1,7 +1,8 @@
 # Flags that every target of the project shares, and the three shapes a target can have.
 
 add_library(pajamas_flags INTERFACE)
-target_include_directories(pajamas_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
+# cmake/ for <precompiled/NAME.h>: by an absolute path it would differ from checkout to checkout.
+target_include_directories(pajamas_flags INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/cmake)
 # Encoded bytes are the product: no contraction into fused operations, no fast-math, anywhere.
 target_compile_options(pajamas_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Werror -ffp-contract=off)
@@ -38,8 +39,7 @@ function(pajamas_precompiled name)
   file(CONFIGURE OUTPUT ${source} CONTENT "// Its header alone matters.\n" @ONLY)
   add_library(pajamas_precompiled_${name} OBJECT ${source})
   target_link_libraries(pajamas_precompiled_${name} PRIVATE pajamas_flags ${ARG_DEPENDS})
-  target_precompile_headers(pajamas_precompiled_${name} PRIVATE
-    ${PROJECT_SOURCE_DIR}/cmake/precompiled/${name}.h)
+  target_precompile_headers(pajamas_precompiled_${name} PRIVATE <precompiled/${name}.h>)
 endfunction()
 
 function(pajamas_use_precompiled target name)
