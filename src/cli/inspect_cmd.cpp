@@ -296,6 +296,7 @@ void print_tensor(const ordered_json& d) {
 void run_inspect(const Options& options, const Context& context) {
   const model::Checkpoint checkpoint = model::Checkpoint::open(options.model);
   log_opened(checkpoint);
+  tell_notes(checkpoint);
   ordered_json description;
   if (options.tensor.empty()) {
     description = describe(checkpoint, options.model);

@@ -38,6 +38,10 @@ void log_note(std::string_view text) {
                                    : fmt::format("note: {}", text));
 }
 
+void log_notes(std::span<const std::string> notes) {
+  for (const std::string& note : notes) log_note(note);
+}
+
 void log_info(std::string_view text) { log_info(text, ordered_json::object()); }
 
 void log_info(std::string_view text, const ordered_json& fields) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,7 @@ const LogStyle& log_style() noexcept;
 // One line each. Fields are for --json alone; the message says what matters of them.
 void log_error(const Error& error);
 void log_note(std::string_view text);  // what the user should read once
+void log_notes(std::span<const std::string> notes);
 void log_info(std::string_view text);  // what was done
 void log_info(std::string_view text, const nlohmann::ordered_json& fields);
 void log_detail(std::string_view text);  // with --verbose

@@ -7,7 +7,7 @@
 #include "cli/expectation.h"
 #include "cli/log.h"
 #include "cli/terminal.h"
-#include "quantize/row_reader.h"
+#include "quantize/weight_check.h"
 #include "runtime/native/cpu_engine.h"
 #include "runtime/weights.h"
 
@@ -71,6 +71,7 @@ std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const
                                              std::uint64_t positions, runtime::KvType kv_type,
                                              runtime::Activations activations) {
   log_opened(checkpoint);
+  tell_notes(checkpoint);
   const std::uint64_t needed =
       runtime::CpuEngine::memory_for(checkpoint.config(), positions, kv_type);
   const std::uint64_t limit = memory_limit_bytes();
@@ -95,6 +96,8 @@ void log_opened(const model::Checkpoint& checkpoint) {
                            readable_bytes(file.size())));
   }
 }
+
+void tell_notes(const model::Checkpoint& checkpoint) { log_notes(checkpoint.config().notes); }
 
 void throw_bad_weight(const std::vector<std::string>& models, const TaskPool& pool,
                       const kernels::KernelTable& kernels) {

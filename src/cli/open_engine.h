@@ -30,6 +30,9 @@ std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const
 // For --verbose: the files that were opened.
 void log_opened(const model::Checkpoint& checkpoint);
 
+// What the user should know of how they were read. (A plan has these notes among its own.)
+void tell_notes(const model::Checkpoint& checkpoint);
+
 // Looks through the weights of models that computed something that is not finite and throws the
 // Error that names the one at fault, if there is one.
 void throw_bad_weight(const std::vector<std::string>& models, const TaskPool& pool,

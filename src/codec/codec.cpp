@@ -1,9 +1,10 @@
 #include "codec/codec.h"
 
 #include <algorithm>
-#include <bit>
+#include <limits>
 
 #include "codec/isa_includes.h"
+#include "codec/room.h"
 
 namespace pajamas::codec {
 namespace {
@@ -203,20 +204,7 @@ void encode_rows(const Encoding& encoding, std::span<const float> weights,
 }
 
 std::size_t first_non_finite(std::span<const float> values) noexcept {
-  constexpr std::size_t kChunk = 256;
-  std::size_t at = 0;
-  for (; at + kChunk <= values.size(); at += kChunk) {
-    // An exponent of all ones, infinity or NaN, is what an added 1 carries out of.
-    std::uint32_t carried = 0;
-    for (std::size_t i = 0; i < kChunk; ++i) {
-      carried |= (std::bit_cast<std::uint32_t>(values[at + i]) & 0x7FFFFFFFu) + 0x00800000u;
-    }
-    if ((carried & 0x80000000u) != 0) break;
-  }
-  for (; at < values.size(); ++at) {
-    if ((std::bit_cast<std::uint32_t>(values[at]) & 0x7F800000u) == 0x7F800000u) break;
-  }
-  return at;
+  return first_beyond(values, std::numeric_limits<float>::max());
 }
 
 }  // namespace pajamas::codec

@@ -23,13 +23,34 @@ std::vector<std::string> paths_of(const Listing& files) {
   return paths;
 }
 
-// The files of the weights, as the index in the cache names them if there is one.
+// The files of the weights, as the index in the cache names them if there is one. `files`: those
+// of the repository, or null where only those of the cache are known.
 std::vector<std::string> weights_of(const Cache& cache, const std::string& commit,
-                                    const Selection& selection) {
+                                    const Selection& selection, const Listing* files) {
   if (!selection.indexed) return selection.weights;
-  const fs::path index = cache.snapshot(commit) / kIndexName;
-  return with_context(printable(index.native(), 300),
-                      [&] { return parse_index(read_text_file(index)); });
+  const fs::path folder = cache.snapshot(commit), index = folder / kIndexName;
+  std::vector<std::string> shards;
+  try {
+    shards = with_context(printable(index.native(), 300),
+                          [&] { return parse_index(read_text_file(index)); });
+  } catch (const Error&) {
+    if (selection.weights.empty()) throw;
+    return selection.weights;
+  }
+  const auto cached = [&](const std::string& path) { return cache.has(commit, path); };
+  if (selection.weights.empty()) return shards;
+  // An earlier program fetched the shards: they are the model as well.
+  if (!cached(kSingleName) && std::ranges::all_of(shards, cached)) return shards;
+  return single_or_shards(
+      selection.weights, shards, [&](const std::string& path) -> std::optional<std::uint64_t> {
+        if (files == nullptr) {
+          std::error_code code;
+          const std::uint64_t size = fs::file_size(folder / path, code);
+          return code ? std::nullopt : std::optional(size);
+        }
+        const auto at = files->find(path);
+        return at == files->end() ? std::nullopt : std::optional(at->second.size);
+      });
 }
 
 fs::path model_path(const Cache& cache, const std::string& commit, const Selection& selection) {
@@ -86,7 +107,7 @@ class Fetch {
   std::optional<fs::path> in_cache(const std::string& commit, bool surely) const {
     const std::optional<Listing> tree = cache_.tree(commit);
     try {
-      if (surely && tree) return present(commit, select_files(id_, paths_of(*tree)));
+      if (surely && tree) return present(commit, select_files(id_, paths_of(*tree)), &*tree);
       const std::vector<std::string> paths = cache_.files(commit);
       const bool text_only = need_ == Need::kText && id_.file.empty() && !paths.empty();
       Selection selection;
@@ -99,7 +120,7 @@ class Fetch {
       }
       if (surely && selection.gguf && id_.file.empty()) return std::nullopt;
       if (surely && !selection.gguf && !all_small_known(commit)) return std::nullopt;
-      return present(commit, selection);
+      return present(commit, selection, nullptr);
     } catch (const Error&) {  // what is there is no model, not even a broken one
       return std::nullopt;
     }
@@ -111,11 +132,13 @@ class Fetch {
     });
   }
 
-  std::optional<fs::path> present(const std::string& commit, const Selection& selection) const {
+  std::optional<fs::path> present(const std::string& commit, const Selection& selection,
+                                  const Listing* files) const {
     const auto has = [&](const std::string& path) { return cache_.has(commit, path); };
     if (!std::ranges::all_of(selection.small, has)) return std::nullopt;
     if (need_ != Need::kText || selection.gguf) {
-      if (!std::ranges::all_of(weights_of(cache_, commit, selection), has)) return std::nullopt;
+      const auto weights = weights_of(cache_, commit, selection, files);
+      if (!std::ranges::all_of(weights, has)) return std::nullopt;
     }
     return model_path(cache_, commit, selection);
   }
@@ -172,18 +195,25 @@ class Fetch {
   Fetched complete(const std::string& commit, const Listing& files) {
     const std::vector<std::string> paths = paths_of(files);
     const Selection selection = select_files(id_, paths);
+    if (selection.adapter) {
+      watch_.progress.note(
+          fmt::format("{} has an adapter beside the weights, which is not applied: merge it into "
+                      "its base model first",
+                      id_.repository()));
+    }
     write_reference(commit);
     get(commit, files_of(files, selection.small));
     if (!selection.gguf) {
       mark_absent(commit, files);
       if (need_ == Need::kText) return {cache_.snapshot(commit), {}};
     }
-    const std::vector<RepoFile> weights = files_of(files, weights_of(cache_, commit, selection));
+    const std::vector<RepoFile> weights =
+        files_of(files, weights_of(cache_, commit, selection, &files));
     if (need_ == Need::kAll) {
       get(commit, weights);
       return {model_path(cache_, commit, selection), {}};
     }
-    if (auto path = present(commit, selection)) return {std::move(*path), {}};
+    if (auto path = present(commit, selection, &files)) return {std::move(*path), {}};
     HeaderFiles headers(settings_, id_, commit, cache_, watch_);
     headers.add_small(selection.small);
     if (selection.gguf) {

@@ -112,6 +112,14 @@ GgufModels matching(const GgufModels& models, const std::string& file) {
   return found;
 }
 
+// What PEFT and mlx-lm write beside a model or in place of one.
+bool is_adapter(const std::string& path) {
+  static constexpr std::array<std::string_view, 4> kNames{
+      "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin",
+      "adapters.safetensors"};
+  return std::ranges::find(kNames, path) != kNames.end();
+}
+
 Selection select_gguf(const ModelId& id, const GgufModels& models) {
   const GgufModels found = id.file.empty() ? models : matching(models, id.file);
   if (found.size() > 1) {
@@ -156,6 +164,21 @@ std::span<const std::string_view> small_files() noexcept {
   return kSmall;
 }
 
+std::vector<std::string> single_or_shards(
+    const std::vector<std::string>& single, const std::vector<std::string>& shards,
+    const std::function<std::optional<std::uint64_t>(const std::string&)>& size_of) {
+  if (std::ranges::find(shards, kSingleName) != shards.end()) return shards;
+  std::uint64_t together = 0;
+  for (const std::string& shard : shards) {
+    const auto size = size_of(shard);
+    if (!size) return single;
+    together += *size;
+  }
+  // Half as large it may be the model in a narrower type; what is smaller was left from something.
+  const auto size = size_of(single.front());
+  return size && *size >= together / 2 ? single : shards;
+}
+
 Selection select_files(const ModelId& id, std::span<const std::string> paths) {
   const auto has = [&](std::string_view path) {
     return std::ranges::find(paths, path) != paths.end();
@@ -173,16 +196,21 @@ Selection select_files(const ModelId& id, std::span<const std::string> paths) {
   }
   const bool checkpoint = has("config.json") && (selection.indexed || !selection.weights.empty());
   if (!id.file.empty() || (!checkpoint && !models.empty())) return select_gguf(id, models);
+  selection.adapter = std::ranges::any_of(paths, is_adapter);
+  if (!checkpoint && selection.adapter) {
+    throw Error(ErrorCode::kUnsupported, "holds a LoRA adapter and no model",
+                "merge it into its base model first");
+  }
   if (!checkpoint) {
     throw Error(pickled ? ErrorCode::kUnsupported : ErrorCode::kNotFound,
                 pickled ? "has a PyTorch checkpoint only, which can run code when read"
                         : "has no model*.safetensors beside a config.json, and no GGUF file",
                 "choose a repository with safetensors or GGUF files");
   }
-  if (selection.indexed) {
+  if (has(kSingleName)) {  // beside it there may be variants
+    selection.weights = {kSingleName};
+  } else if (selection.indexed) {
     selection.weights.clear();
-  } else if (has("model.safetensors")) {  // beside it there may be variants
-    selection.weights = {"model.safetensors"};
   }
   for (const std::string_view name : small_files()) {
     if (has(name)) selection.small.emplace_back(name);

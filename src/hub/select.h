@@ -1,6 +1,9 @@
 // Which files of a repository make up the model that was asked for.
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,14 +16,24 @@ namespace pajamas::hub {
 struct Selection {
   bool gguf = false;
   std::vector<std::string> small;    // configuration and tokenizer, as far as they are there
-  std::vector<std::string> weights;  // without an index: all; GGUF: its parts in order
-  bool indexed = false;              // the weights are what model.safetensors.index.json names
+  std::vector<std::string> weights;  // GGUF: its parts in order. With an index: model.safetensors
+                                     // if there is one. Without: all
+  bool indexed = false;              // there is a model.safetensors.index.json
+  bool adapter = false;              // and an adapter besides, which is left where it is
 };
 
 inline constexpr const char* kIndexName = "model.safetensors.index.json";
+inline constexpr const char* kSingleName = "model.safetensors";
 
 // The small files that a safetensors checkpoint may have, all at the top.
 std::span<const std::string_view> small_files() noexcept;
+
+// The weights of an indexed checkpoint that has a model.safetensors too: that one, as transformers
+// takes it, or the shards where it is a part of the model at most. `size_of` gives the bytes of a
+// file, and nothing for one that is not there.
+std::vector<std::string> single_or_shards(
+    const std::vector<std::string>& single, const std::vector<std::string>& shards,
+    const std::function<std::optional<std::uint64_t>(const std::string&)>& size_of);
 
 // `paths` are all files of the repository, in ascending order. Throws Error{kNotFound} where no
 // file fits, naming those that the repository has instead, and Error{kUsage} where several do.

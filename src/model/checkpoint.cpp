@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/suggest.h"
+#include "model/adapter.h"
 #include "model/rope.h"
 #include "model/shards.h"
 
@@ -132,6 +133,11 @@ Checkpoint Checkpoint::open_gguf(const fs::path& path) {
   checkpoint.container_ = Container::kGguf;
   checkpoint.gguf_ = std::make_unique<io::GgufMetadata>(file.metadata());
   with_context(place_of(path), [&] {
+    const std::string* type = file.metadata().find_string("general.type");
+    if (type != nullptr && *type == "adapter") {
+      throw Error(ErrorCode::kUnsupported, "holds a LoRA adapter and no model",
+                  how_to_merge(Adapter{}));
+    }
     const std::string* name = file.metadata().find_string("general.architecture");
     if (name == nullptr) {
       throw Error(ErrorCode::kCorruptFile, "is missing", "this file does not hold a model")
@@ -189,7 +195,7 @@ Checkpoint Checkpoint::open_directory(const fs::path& path) {
     }
     shards.require_all_taken(checkpoint.config_);
   });
-  checkpoint.files_ = std::move(shards).take_files();
+  checkpoint.files_ = shards.open_files();
   return checkpoint;
 }
 

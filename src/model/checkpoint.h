@@ -35,6 +35,7 @@ class Checkpoint {
 
   const std::filesystem::path& path() const noexcept { return path_; }
   Container container() const noexcept { return container_; }
+  // With notes on how the files were read.
   const ModelConfig& config() const noexcept { return config_; }
   std::span<const File> files() const noexcept { return files_; }
   // In the order of `tensors_of`.

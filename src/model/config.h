@@ -74,6 +74,9 @@ struct ModelConfig {
   std::vector<bool> sliding_layers;
   std::uint64_t sliding_window = 0;
 
+  // What a user should be told of the source: keys that contradict each other, and which is taken.
+  std::vector<std::string> notes;
+
   std::uint64_t q_rows() const noexcept { return heads * head_dim; }
   std::uint64_t kv_rows() const noexcept { return kv_heads * head_dim; }
   bool is_sparse(std::uint64_t layer) const noexcept {

@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <set>
-
 #include "base/error.h"
+#include "model/adapter.h"
 #include "model/hparams.h"
 #include "model/json_file.h"
+#include "model/shard_files.h"
+#include "model/tensor_names.h"
 
 namespace pajamas::model {
 namespace {
@@ -17,72 +17,15 @@ using nlohmann::json;
 
 std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
 
-bool has_suffix(const fs::path& path, std::string_view suffix) {
-  return path.filename().native().ends_with(suffix);
-}
-
-// The distinct shard names of an index file.
-std::vector<fs::path> shards_of_index(const fs::path& folder, const fs::path& index) {
-  const json parsed = read_json_file(index);
-  const auto map = parsed.is_object() ? parsed.find("weight_map") : parsed.end();
-  if (!parsed.is_object() || map == parsed.end() || !map->is_object() || map->empty()) {
-    throw Error(ErrorCode::kCorruptFile, "has no \"weight_map\"", "download it again")
-        .at(place_of(index));
-  }
-  std::set<std::string> names;
-  for (const auto& [tensor, shard] : map->items()) {
-    if (!shard.is_string() || shard.get_ref<const std::string&>().find('/') != std::string::npos) {
-      throw Error(ErrorCode::kCorruptFile, "does not name a file of this folder")
-          .at(printable(tensor))
-          .at(place_of(index));
-    }
-    names.insert(shard.get<std::string>());
-  }
-  std::vector<fs::path> paths;
-  for (const std::string& name : names) {
-    if (!fs::exists(folder / name)) {
-      throw Error(ErrorCode::kNotFound, "shard is missing", "download it; the index names it")
-          .at(place_of(folder / name));
-    }
-    paths.push_back(folder / name);
-  }
-  return paths;
-}
-
-// Says why a folder without safetensors is no model.
-[[noreturn]] void throw_no_shards(const fs::path& folder) {
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (has_suffix(entry.path(), ".bin") || has_suffix(entry.path(), ".pt") ||
-        has_suffix(entry.path(), ".pth")) {
-      throw Error(ErrorCode::kUnsupported, "is a PyTorch checkpoint, which can run code when read",
-                  "use the model's safetensors files")
-          .at(place_of(entry.path()));
-    }
-  }
-  throw Error(ErrorCode::kNotFound, "has no model*.safetensors",
-              "give the directory that holds config.json and the weights")
-      .at(place_of(folder));
-}
-
 }  // namespace
-
-std::vector<fs::path> find_shards(const fs::path& folder) {
-  const fs::path index = folder / "model.safetensors.index.json";
-  if (fs::exists(index)) return shards_of_index(folder, index);
-  std::vector<fs::path> paths;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (has_suffix(entry.path(), ".safetensors") &&
-        entry.path().filename().native().starts_with("model")) {
-      paths.push_back(entry.path());
-    }
-  }
-  if (paths.empty()) throw_no_shards(folder);
-  std::sort(paths.begin(), paths.end());
-  return paths;
-}
 
 json read_config_file(const fs::path& file) {
   if (!fs::exists(file)) {
+    if (const auto adapter = find_adapter(file.parent_path())) {
+      throw Error(ErrorCode::kUnsupported, fmt::format("holds {} and no model", adapter->kind),
+                  how_to_merge(*adapter))
+          .at(place_of(file.parent_path()));
+    }
     throw Error(ErrorCode::kNotFound, "config.json is missing",
                 "give the directory that holds config.json and the weights")
         .at(place_of(file));
@@ -104,26 +47,50 @@ Shards Shards::open(const fs::path& folder) {
     }
   });
   shards.index(folder);
+  if (const auto adapter = find_adapter(folder)) {
+    shards.config_.notes.push_back(fmt::format("{} lies beside the weights and is not applied: {}",
+                                               adapter->kind, how_to_merge(*adapter)));
+  }
+  with_context(place_of(folder), [&] { shards.settle_output(); });
   return shards;
 }
 
 void Shards::index(const fs::path& folder) {
-  for (const fs::path& path : find_shards(folder)) {
+  ShardFiles found = find_shards(folder);
+  if (!found.note.empty()) config_.notes.push_back(std::move(found.note));
+  for (const fs::path& path : found.paths) {
     files_.push_back(io::SafetensorsFile::open(path));
     const auto format = files_.back().metadata().find("format");
     is_mlx_ = is_mlx_ || (format != files_.back().metadata().end() && format->second == "mlx");
   }
-  for (std::size_t i = 0; i < files_.size(); ++i) {
-    for (const io::SafetensorsEntry& entry : files_[i].entries()) {
-      const auto [where, added] = by_name_.emplace(entry.name, Found{i, &entry});
-      if (added) continue;
+  std::map<std::string, std::size_t> differences;
+  for (std::size_t i = 0; i < files_.size(); ++i) add_entries(i, differences);
+  for (const auto& [difference, count] : differences) {
+    config_.notes.push_back(fmt::format("{} tensors are named {}: read as if they were not", count,
+                                        printable(difference)));
+  }
+}
+
+void Shards::add_entries(std::size_t file, std::map<std::string, std::size_t>& differences) {
+  const std::string place = place_of(files_[file].file().path());
+  for (const io::SafetensorsEntry& entry : files_[file].entries()) {
+    if (is_unmerged_adapter(entry.name)) {
+      throw Error(ErrorCode::kUnsupported,
+                  "is a part of an adapter that is not merged into the model",
+                  "merge it first (PEFT: merge_and_unload), and save the model again")
+          .at(printable(entry.name))
+          .at(place);
+    }
+    const PlainName plain = plain_name(entry.name);
+    const auto [where, added] = by_name_.emplace(plain.name, Found{file, &entry});
+    if (!added) {
       throw Error(ErrorCode::kCorruptFile,
-                  fmt::format("tensor is in {} too",
-                              files_[where->second.file].file().path().filename().native()),
+                  fmt::format("tensor is in {} too", file_name(where->second.file)),
                   "remove the shard that does not belong to the model")
           .at(printable(entry.name))
-          .at(place_of(files_[i].file().path()));
+          .at(place);
     }
+    if (!plain.difference.empty()) ++differences[plain.difference];
   }
 }
 
@@ -140,9 +107,9 @@ void Shards::require_all_taken(const ModelConfig& config) const {
   }
 }
 
-std::vector<File> Shards::take_files() && {
+std::vector<File> Shards::open_files() const {
   std::vector<File> files;
-  for (io::SafetensorsFile& file : files_) files.push_back(File::open(file.file().path()));
+  for (const io::SafetensorsFile& file : files_) files.push_back(File::open(file.file().path()));
   return files;
 }
 

@@ -13,12 +13,8 @@
 
 namespace pajamas::model {
 
-// Which safetensors files make up the model in `folder`: those that the index names, or
-// model*.safetensors. Throws Error{kNotFound, kUnsupported, kCorruptFile}, naming what is there
-// instead (a .bin checkpoint) or what is missing (a shard).
-std::vector<std::filesystem::path> find_shards(const std::filesystem::path& folder);
-
-// Reads and parses `config.json` of a model directory.
+// Reads and parses `config.json` of a model directory. Where it is missing, the error says what
+// lies there instead (an adapter).
 nlohmann::json read_config_file(const std::filesystem::path& file);
 
 // How config.json says that the weights of a Hugging Face checkpoint are quantized.
@@ -31,6 +27,8 @@ class Shards {
   static Shards open(const std::filesystem::path& folder);
 
   bool is_mlx() const noexcept { return is_mlx_; }
+  // Whether the output is tied is what the weights say, where they contradict config.json. Its
+  // notes tell of this, of files left aside, and of names read otherwise than stored.
   const ModelConfig& config() const noexcept { return config_; }
   std::string file_name(std::size_t file) const {
     return files_[file].file().path().filename().native();
@@ -44,7 +42,8 @@ class Shards {
   // (a rotary table, an output matrix although the embedding is tied).
   void require_all_taken(const ModelConfig& config) const;
 
-  std::vector<File> take_files() &&;
+  // Each opened once more: for reading weights.
+  std::vector<File> open_files() const;
 
  private:
   struct Found {
@@ -57,6 +56,9 @@ class Shards {
 
   Shards() = default;
   void index(const std::filesystem::path& folder);
+  void add_entries(std::size_t file, std::map<std::string, std::size_t>& differences);
+  // Ties the output to the embedding, or not, where config.json asks for it and both are stored.
+  void settle_output();
   std::optional<Found> find_entry(const std::string& name) const;
   std::optional<Found> take_entry(const std::string& name);
   Found require_entry(const std::string& name, const std::string& beside);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -15,8 +16,10 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/system.h"
+#include "codec/room.h"
 #include "quantize/importance.h"
 #include "quantize/row_reader.h"
+#include "quantize/weight_check.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -118,6 +121,8 @@ class Writer {
       if (!tensor.content.empty()) write(tensor.planes[0], 0, as_byte_span(tensor.content));
     }
   }
+
+  const PlannedOutput& plan() const noexcept { return plan_; }
 
   const PlannedTensor* find(model::TensorKey key) const noexcept {
     const auto found = index_.find(key);
@@ -227,6 +232,7 @@ class Execution {
       : checkpoint_(checkpoint),
         kernels_(kernels),
         importance_(checkpoint, kernels),
+        check_(plan, checkpoint),
         slots_(threads) {
     for (const PlannedOutput& output : plan.outputs) {
       writers_.push_back(std::make_unique<Writer>(output, options));
@@ -259,6 +265,7 @@ class Execution {
       for (const Target& target : targets) {
         if (!target.tensor->repacked) continue;
         const double began = seconds_now();
+        require_finite_scales(checkpoint_, *piece.tensor, piece.first, stored);
         codec::repack_rows(piece.tensor->encoding, stored, target.tensor->encoding, target.planes);
         worker.stats.encode[target.output] += seconds_now() - began;
       }
@@ -280,6 +287,9 @@ class Execution {
     for (auto& writer : writers_) writer->commit();
   }
 
+  // What became of the weights that the user should know.
+  std::vector<std::string> notes() const { return check_.vanished(); }
+
   // Of all workers that have finished.
   const ExecuteStats& stats() const noexcept { return total_; }
 
@@ -290,6 +300,12 @@ class Execution {
     std::size_t output;
     Planes planes;
   };
+
+  static ConstPlanes as_const(const Planes& planes) noexcept {
+    ConstPlanes out;
+    std::ranges::copy(planes.plane, out.plane.begin());
+    return out;
+  }
 
   // Memory for a piece that lies as its place in the file does, so that it can go there as it is.
   static Planes place(const Piece& piece, const PlannedTensor& target, PlaneBuffers& buffers) {
@@ -306,12 +322,17 @@ class Execution {
   void encode(const Piece& piece, const std::vector<Target>& targets, Worker& worker) {
     const std::uint64_t cols = piece.tensor->shape.cols();
     const std::uint64_t step = rows_of(kChunkWeights, cols);
+    float room = std::numeric_limits<float>::max();
+    for (const Target& target : targets) {
+      if (target.tensor->repacked) continue;
+      room = std::min(room, codec::always_room(target.tensor->encoding));
+    }
     for (std::uint64_t first = 0; first < piece.rows; first += step) {
       const std::uint64_t rows = std::min(step, piece.rows - first);
       worker.weights.resize(rows * cols);
       worker.reader.decode(*piece.tensor, first, rows, worker.weights);
       double began = seconds_now();
-      require_finite(checkpoint_, *piece.tensor, piece.first + first, worker.weights);
+      const bool large = check_.look(*piece.tensor, piece.first + first, worker.weights, room);
       double now = seconds_now();
       worker.stats.decode += now - began;
       for (const Target& target : targets) {
@@ -325,6 +346,10 @@ class Execution {
         began = now;
         kernels_.encode_rows(encoding, worker.weights, importance_.of(*piece.tensor, encoding),
                              cols, planes);
+        if (large) {
+          check_.require_room(*piece.tensor, piece.first + first, worker.weights,
+                              writers_[target.output]->plan(), *target.tensor, as_const(planes));
+        }
         now = seconds_now();
         worker.stats.encode[target.output] += now - began;
       }
@@ -351,6 +376,7 @@ class Execution {
   const model::Checkpoint& checkpoint_;
   const kernels::KernelTable& kernels_;
   ColumnImportance importance_;
+  WeightCheck check_;
   ComputeSlots slots_;
   std::vector<std::unique_ptr<Writer>> writers_;
   std::mutex mutex_;
@@ -431,6 +457,7 @@ ExecuteStats execute(const Plan& plan, const model::Checkpoint& checkpoint, cons
                       options.output, pool.threads());
   const double began = seconds_now();
   quantize_all(execution, checkpoint, pool, progress, stop);
+  for (const std::string& note : execution.notes()) progress.note(note);
   const double written = seconds_now();
   progress.begin("syncing", 0, "");
   stop.check();

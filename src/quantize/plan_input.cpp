@@ -89,6 +89,17 @@ void note_stored(const model::Checkpoint& checkpoint, PlanInput& input) {
   }
 }
 
+// What the weights say of the model, where it is more than config.json says or something else; of
+// its notes those that config.json did not give.
+void take_config(const model::ModelConfig& config, PlanInput& input) {
+  const auto known = static_cast<std::ptrdiff_t>(input.config.notes.size());
+  input.notes.insert(input.notes.end(), config.notes.begin() + known, config.notes.end());
+  if (config.tied_output != input.config.tied_output) {
+    input.config_json["tie_word_embeddings"] = config.tied_output;
+  }
+  input.config = config;
+}
+
 // Of a configuration alone: what it says.
 void note_stored(PlanInput& input) {
   if (model::stored_quantization(input.config_json) != model::StoredQuantization::kMxfp4) return;
@@ -123,6 +134,7 @@ PlanInput load_plan_input(const fs::path& folder, std::optional<model::Checkpoin
   load_config(folder / "config.json", input);
   if (checkpoint != nullptr || has_weights(folder)) {
     model::Checkpoint opened = model::Checkpoint::open(folder);
+    take_config(opened.config(), input);
     note_stored(opened, input);
     if (checkpoint != nullptr) checkpoint->emplace(std::move(opened));
   } else {

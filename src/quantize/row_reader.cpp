@@ -39,32 +39,4 @@ void RowReader::decode(const model::StoredTensor& tensor, std::uint64_t first, s
   decode_seconds_ += seconds_now() - began;
 }
 
-void require_finite(const model::Checkpoint& checkpoint, const model::StoredTensor& tensor,
-                    std::uint64_t first, std::span<const float> values) {
-  const std::size_t bad = codec::first_non_finite(values);
-  if (bad == values.size()) return;
-  const std::uint64_t cols = tensor.shape.cols();
-  const std::uint64_t bad_row = first + bad / cols;
-  const auto [name, row] = tensor.stored_row(bad_row);
-  const model::Part& part = tensor.parts[bad_row / tensor.rows_per_part()];
-  throw Error(ErrorCode::kCorruptFile,
-              fmt::format("weight {} of row {} is {}", bad % cols, row, values[bad]),
-              "the model is damaged: download or convert it again")
-      .at(name)
-      .at(printable(checkpoint.files()[part[0].file].path().native(), 300));
-}
-
-void require_finite(const model::Checkpoint& checkpoint, const kernels::KernelTable& kernels,
-                    const TaskPool& pool) {
-  constexpr std::uint64_t kRows = 64;
-  for (const model::StoredTensor& tensor : checkpoint.tensors()) {
-    pool.for_ranges(tensor.shape.rows(), kRows, [&](std::uint64_t first, std::uint64_t last) {
-      RowReader reader(checkpoint, kernels);
-      std::vector<float> values((last - first) * tensor.shape.cols());
-      reader.read(tensor, first, last - first, values);
-      require_finite(checkpoint, tensor, first, values);
-    });
-  }
-}
-
 }  // namespace pajamas::quantize

@@ -5,7 +5,6 @@
 #include <span>
 #include <vector>
 
-#include "base/parallel.h"
 #include "kernels/table.h"
 #include "model/checkpoint.h"
 
@@ -40,14 +39,5 @@ class RowReader {
   double read_seconds_ = 0;
   double decode_seconds_ = 0;
 };
-
-// Throws Error{kCorruptFile} that names file, tensor and row where a value of rows
-// [first, first + values.size() / cols) is infinite or NaN.
-void require_finite(const model::Checkpoint& checkpoint, const model::StoredTensor& tensor,
-                    std::uint64_t first, std::span<const float> values);
-
-// The same for every weight of a model: reads all of it.
-void require_finite(const model::Checkpoint& checkpoint, const kernels::KernelTable& kernels,
-                    const TaskPool& pool);
 
 }  // namespace pajamas::quantize

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "base/error.h"
 #include "hub/select.h"
 
@@ -96,6 +98,41 @@ TEST(Select, ACheckpointIsItsConfigurationTokenizerAndShards) {
       "a/b", {"config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors"});
   EXPECT_TRUE(many.indexed);
   EXPECT_TRUE(many.weights.empty());
+}
+
+TEST(Select, AWholeFileGoesBeforeAnIndex) {
+  const Selection both =
+      select("a/b", {"config.json", "model.safetensors", "model.safetensors.index.json",
+                     "model-00001-of-00002.safetensors", "adapter_config.json"});
+  EXPECT_TRUE(both.indexed);
+  EXPECT_TRUE(both.adapter);
+  EXPECT_EQ(both.weights, (Paths{"model.safetensors"}));
+  std::map<std::string, std::uint64_t> sizes{{"model.safetensors", 100}, {"a", 60}, {"b", 40}};
+  const auto taken = [&](const Paths& shards) {
+    return single_or_shards({"model.safetensors"}, shards,
+                            [&](const std::string& path) -> std::optional<std::uint64_t> {
+                              const auto at = sizes.find(path);
+                              return at == sizes.end() ? std::nullopt : std::optional(at->second);
+                            });
+  };
+  const Paths single{"model.safetensors"};
+  EXPECT_EQ(taken({"a", "b"}), single);
+  EXPECT_EQ(taken({"a", "absent"}), single);
+  EXPECT_EQ(taken({"a", "model.safetensors"}), (Paths{"a", "model.safetensors"}));
+  sizes["model.safetensors"] = 50;  // BF16 beside F32
+  EXPECT_EQ(taken({"a", "b"}), single);
+  sizes["model.safetensors"] = 9;
+  EXPECT_EQ(taken({"a", "b"}), (Paths{"a", "b"}));
+}
+
+TEST(Select, AnAdapterIsNamedAsWhatItIs) {
+  try {
+    select("a/b", {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(error.problem().find("a LoRA adapter"), std::string::npos);
+    EXPECT_NE(error.hint().find("merge"), std::string::npos);
+  }
 }
 
 const Paths kGgufs{"m-Q4_K_M.gguf",

@@ -105,6 +105,7 @@ TEST_F(CheckpointFolder, NamesATypeThatIsNoNumber) {
 }
 
 TEST_F(CheckpointFolder, NamesAMissingShard) {
+  fs::rename(folder_ / "model.safetensors", folder_ / "model-00001-of-00002.safetensors");
   write_file(folder_ / "model.safetensors.index.json",
              R"({"weight_map": {"lm_head.weight": "model-00002-of-00002.safetensors"}})");
   const Error error = error_of_open();
@@ -113,6 +114,7 @@ TEST_F(CheckpointFolder, NamesAMissingShard) {
 }
 
 TEST_F(CheckpointFolder, DoesNotFollowAnIndexOutOfItsFolder) {
+  fs::rename(folder_ / "model.safetensors", folder_ / "model-00001-of-00002.safetensors");
   write_file(folder_ / "model.safetensors.index.json",
              R"({"weight_map": {"lm_head.weight": "../other/model.safetensors"}})");
   EXPECT_EQ(error_of_open().code(), ErrorCode::kCorruptFile);
@@ -120,6 +122,7 @@ TEST_F(CheckpointFolder, DoesNotFollowAnIndexOutOfItsFolder) {
 
 TEST_F(CheckpointFolder, RefusesTheSameTensorTwice) {
   fs::copy(folder_ / "model.safetensors", folder_ / "model-copy.safetensors");
+  fs::rename(folder_ / "model.safetensors", folder_ / "model-1.safetensors");
   const Error error = error_of_open();
   EXPECT_EQ(error.code(), ErrorCode::kCorruptFile);
   EXPECT_NE(error.problem().find("too"), std::string::npos);

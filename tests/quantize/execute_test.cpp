@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "io/safetensors.h"
+#include "io/temp.h"
 #include "paths.h"
 #include "quantize/row_reader.h"
 
@@ -143,6 +145,107 @@ TEST_F(Execute, NamesTheTensorOfAWeightThatIsNotANumber) {
     EXPECT_NE(error.place().find(".weight"), std::string::npos) << error.what();
   }
   EXPECT_EQ(entries(wanted[0].output.parent_path()), 0u);
+}
+
+// Writes over the stored bytes of a tensor of a model directory.
+void overwrite(const fs::path& folder, std::string_view name, std::uint64_t at,
+               std::string_view bytes) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() != ".safetensors") continue;
+    const auto shard = io::SafetensorsFile::open(entry.path());
+    for (const io::SafetensorsEntry& tensor : shard.entries()) {
+      if (tensor.name != name) continue;
+      std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(static_cast<std::streamoff>(tensor.offset + at));
+      file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+      return;
+    }
+  }
+  ADD_FAILURE() << "there is no " << name;
+}
+
+constexpr std::string_view kDown = "model.layers.0.mlp.down_proj.weight";
+
+TEST_F(Execute, RefusesAWeightThatF16DoesNotHold) {
+  const fs::path model = copy_of_tiny();
+  overwrite(model, kDown, 2 * (768 + 77), "\xC3\x47");  // BF16: 99840
+  const auto wanted = recipes("f16", "F16", "bf16");
+  test::expect_error(ErrorCode::kUnsupported, "weight 77 of row 1 is 99840, F16 ends at 65504",
+                     [&] { quantize(model, wanted, 2); });
+  test::expect_error(ErrorCode::kUnsupported, kDown, [&] { quantize(model, wanted, 2); });
+  // What the hint names fits.
+  test::expect_error(ErrorCode::kUnsupported, "--tensor-type 'blk.0.ffn_down.weight=BF16'",
+                     [&] { quantize(model, wanted, 2); });
+  EXPECT_EQ(entries(folder_ / "f16"), 0u);
+  auto mended = wanted;
+  constexpr std::array kBoth{Format::kGguf, Format::kMlx};
+  mended[0].overrides.push_back(parse_type_override("blk.0.ffn_down.weight=BF16", kBoth));
+  EXPECT_NO_THROW(quantize(model, mended, 2));
+}
+
+// Blocks have scales of F16: what they hold is their own affair, and it is found out.
+TEST_F(Execute, RefusesABlockWhoseScaleHasNoRoom) {
+  const fs::path model = copy_of_tiny();
+  overwrite(model, kDown, 2 * (768 + 77), "\x40\x4B");  // BF16: 1.2582912e7
+  for (const char* method : {"Q4_0", "Q5_1", "Q8_0"}) {
+    const auto wanted = recipes(method, method, "4bit");
+    test::expect_error(ErrorCode::kUnsupported, "which ends at 65504",
+                       [&] { quantize(model, wanted, 2); });
+    EXPECT_EQ(entries(folder_ / method), 0u);
+  }
+  EXPECT_NO_THROW(quantize(model, recipes("k", "Q6_K", "4bit"), 2));
+}
+
+TEST_F(Execute, RefusesScalesOfMlxThatHaveNoRoom) {
+  const fs::path model = copy_of_tiny();
+  overwrite(model, kDown, 2 * (768 + 77), "\xC3\x47");
+  auto config = nlohmann::json::parse(read_text_file(model / "config.json"));
+  config["torch_dtype"] = "float16";
+  std::ofstream(model / "config.json") << config.dump();
+  test::expect_error(ErrorCode::kUnsupported, "take --method bf16",
+                     [&] { quantize(model, recipes("mlx", "Q8_0", "4bit"), 2); });
+  EXPECT_NO_THROW(quantize(model, recipes("bf16", "Q8_0", "bf16"), 2));
+}
+
+// What is taken over bit for bit is not decoded, and yet no number that is none passes.
+TEST_F(Execute, NamesARepackedScaleThatIsNotANumber) {
+  fs::copy(fs::path(source_dir()) / "models/tiny-gpt-oss", folder_ / "oss",
+           fs::copy_options::recursive);
+  overwrite(folder_ / "oss", "model.layers.1.mlp.experts.down_proj_scales", 4, "\xFF");
+  const auto wanted = recipes("nan", "Q4_0", "4bit");
+  test::expect_error(ErrorCode::kCorruptFile, "model.layers.1.mlp.experts.down_proj",
+                     [&] { quantize(folder_ / "oss", wanted, 2); });
+  EXPECT_EQ(entries(folder_ / "nan"), 0u);
+}
+
+class Notes final : public Progress {
+ public:
+  void begin(std::string_view, std::uint64_t, std::string_view) override {}
+  void advance(std::uint64_t) override {}
+  void end() override {}
+  void note(std::string_view text) override { all.emplace_back(text); }
+  std::vector<std::string> all;
+};
+
+TEST_F(Execute, TellsOfTensorsThatBecomeZeros) {
+  const fs::path model = copy_of_tiny();
+  std::string tiny;
+  for (int i = 0; i < 768 * 256; ++i) tiny += "\x80\x2F";  // BF16: 2.3e-10
+  overwrite(model, kDown, 0, tiny);
+  for (const char* method : {"F16", "Q4_0", "BF16"}) {
+    std::optional<model::Checkpoint> checkpoint;
+    const PlanInput input = load_plan_input(model, &checkpoint);
+    Notes notes;
+    const StopFlag stop;
+    const auto wanted = recipes(method, method, "4bit");
+    execute(make_plan(input, wanted, 1), *checkpoint, TaskPool(1), notes, stop, {});
+    if (std::string_view(method) == "BF16") {
+      EXPECT_TRUE(notes.all.empty());
+    } else {
+      ASSERT_EQ(notes.all.size(), 1u);
+      EXPECT_NE(notes.all[0].find("blk.0.ffn_down.weight"), std::string::npos) << notes.all[0];
+    }
+  }
 }
 
 TEST_F(Execute, LeavesNothingWhenStopped) {

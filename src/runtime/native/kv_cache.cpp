@@ -1,5 +1,7 @@
 #include "runtime/native/kv_cache.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/bytes.h"
@@ -112,8 +114,13 @@ void KvCache::put(const kernels::KernelTable& kernels, std::uint64_t layer, std:
                   std::span<const float> keys, std::span<const float> values) {
   const Layer& at = layers_[layer];
   KvBlock& block = *at.blocks[position / KvBlock::kPositions - at.first];
-  store(kernels, keys, position, block.keys);
-  store(kernels, values, position, block.values);
+  try {
+    store(kernels, keys, position, block.keys);
+    store(kernels, values, position, block.values);
+  } catch (Error& error) {
+    error.at(fmt::format("layer {}", layer));
+    throw;
+  }
 }
 
 }  // namespace pajamas::runtime

@@ -52,7 +52,7 @@ class KvCache {
   std::uint32_t truncate(std::uint32_t length);
 
   // Stores one position below length(); both are [kv_heads][head_dim]. Different positions may be
-  // stored at the same time.
+  // stored at the same time. Throws as encode_kv.
   void put(const kernels::KernelTable& kernels, std::uint64_t layer, std::uint32_t position,
            std::span<const float> keys, std::span<const float> values);
 

@@ -1,5 +1,7 @@
 #include "runtime/native/kv_type.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -9,6 +11,7 @@
 
 #include "base/error.h"
 #include "codec/codec.h"
+#include "codec/room.h"
 #include "kernels/math.h"
 #include "runtime/native/buffer.h"
 #include "tensor/convert.h"
@@ -162,6 +165,34 @@ void decode_halves(std::span<const std::byte> from, std::span<float> out) noexce
   }
 }
 
+// What a type has room for; in blocks the largest value stands at the code of largest size.
+float largest_value(KvType type) noexcept {
+  switch (type) {
+    case KvType::kQ8_0:
+      return 127 * kMaxF16;
+    case KvType::kQ4_0:
+      return 8 * kMaxF16;
+    case KvType::kQ3_0:
+      return 4 * kMaxF16;
+    default:
+      return codec::always_room({.dtype = *info(type).type});
+  }
+}
+
+void require_room(KvType type, std::span<const float> values) {
+  const float most = largest_value(type);
+  for (std::size_t at = 0;; ++at) {
+    at += codec::first_beyond(values.subspan(at), most);
+    if (at == values.size()) return;
+    if (!std::isfinite(values[at])) continue;  // told elsewhere: it comes from the weights
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("a key or value of {:.6g} has no room in a cache of {}, which ends at "
+                            "{:.6g}",
+                            values[at], info(type).name, most),
+                type == KvType::kBF16 ? "add --kv-cache f32" : "add --kv-cache bf16");
+  }
+}
+
 // The rows with their filling, transformed where the type has it so.
 void prepare(const KvRow& row, std::span<const float> values, FloatBuffer& out) {
   const std::size_t count = values.size() / row.dim;
@@ -186,7 +217,10 @@ void encode_kv(const kernels::KernelTable& kernels, const KvRow& row, std::span<
                std::span<std::byte> out) {
   const std::size_t count = values.size() / row.dim;
   PJ_CHECK(values.size() == count * row.dim && out.size() == count * row.bytes);
-  if (info(row.type).block == 1) return from_floats(*info(row.type).type, values, out);
+  if (info(row.type).block == 1) {
+    require_room(row.type, values);
+    return from_floats(*info(row.type).type, values, out);
+  }
   thread_local FloatBuffer prepared;
   prepare(row, values, prepared);
   std::vector<std::size_t> broken;  // rows that the search for scales has no place for
@@ -196,6 +230,7 @@ void encode_kv(const kernels::KernelTable& kernels, const KvRow& row, std::span<
     std::ranges::fill(one, 0.0f);
     broken.push_back(i);
   }
+  require_room(row.type, prepared);
   if (row.type == KvType::kQ3_0) {
     for (std::size_t i = 0; i < prepared.size() / kBlock; ++i) {
       encode_q3(prepared.data() + i * kBlock, out.data() + i * info(row.type).block_bytes);

@@ -61,7 +61,8 @@ struct KvRow {
 };
 
 // Stores [count][row.dim] floats. A row that is not finite comes back as NaNs, or, as a plain
-// float, as it is; F16 has no room for more than 65504. out.size() is count * row.bytes.
+// float, as it is. out.size() is count * row.bytes. Throws Error{kUnsupported} for a finite value
+// that the type has no room for (F16, and so its blocks' scales, ends at 65504).
 void encode_kv(const kernels::KernelTable& kernels, const KvRow& row, std::span<const float> values,
                std::span<std::byte> out);
 // out is [count][row.stored]; `rows` holds count * row.bytes.

@@ -1,0 +1,202 @@
+#include "codec/room.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+
+#include "base/bytes.h"
+#include "codec/fitted.h"
+#include "codec/gguf_blocks.h"
+
+namespace pajamas::codec {
+namespace {
+
+// What the fit of blocks takes as it is; larger weights are cut to it, since twice this is the
+// widest range that stays finite.
+constexpr float kMostFitted = 0x1.8p126f;
+
+// The largest numbers that round to a finite one.
+constexpr float kMostF16 = std::bit_cast<float>(0x477FEFFFu);
+constexpr float kMostBF16 = std::bit_cast<float>(0x7F7F7FFFu);
+
+float largest_plain(DType type) noexcept {
+  return type == DType::kF16    ? kMostF16
+         : type == DType::kBF16 ? kMostBF16
+                                : std::numeric_limits<float>::max();
+}
+
+// The largest number of a scale's type.
+float largest_stored(DType type) noexcept {
+  return type == DType::kF16    ? 65504.0f
+         : type == DType::kBF16 ? 0x1.FEp127f
+                                : std::numeric_limits<float>::max();
+}
+
+float largest_of(std::span<const float> values) noexcept {
+  float most = 0;
+  for (const float value : values) most = std::max(most, std::abs(value));
+  return most;
+}
+
+std::size_t index_of_largest(std::span<const float> values) noexcept {
+  const auto smaller = [](float a, float b) { return std::abs(a) < std::abs(b); };
+  return static_cast<std::size_t>(std::ranges::max_element(values, smaller) - values.begin());
+}
+
+bool has_room(const Encoding& encoding, const Grid& grid, const FittedBlock& block) noexcept {
+  const float most = largest_stored(grid.scale_type);
+  if (std::abs(block.d) >= most || std::abs(block.m) >= most) return false;
+  if (!encoding.is_affine()) return true;
+  // MLX computes the weights of a group in the type of its scales.
+  const float beyond = largest_plain(grid.scale_type);
+  return std::ranges::all_of(
+      std::span(block.codes).first(static_cast<std::size_t>(grid.group)), [&](int code) {
+        const float value = block.step(0) * static_cast<float>(code) + block.offset(0);
+        return std::abs(value) <= beyond;
+      });
+}
+
+ConstPlanes blocks_of(const Encoding& encoding, const ConstPlanes& planes, std::size_t first,
+                      std::size_t count) noexcept {
+  ConstPlanes part;
+  for (std::size_t p = 0; p < encoding.planes(); ++p) {
+    const std::size_t bytes = encoding.plane_row_bytes(p, encoding.block_cols());
+    part.plane[p] = planes.plane[p].subspan(first * bytes, count * bytes);
+  }
+  return part;
+}
+
+// Where a GGUF block keeps its numbers of F16, one or two side by side.
+struct Halves {
+  std::size_t first = 0;
+  std::size_t count = 0;
+};
+
+Halves halves_of(DType type) noexcept {
+  switch (type) {
+    case DType::kQ4_0:
+      return {offsetof(BlockQ4_0, d), 1};
+    case DType::kQ4_1:
+      return {offsetof(BlockQ4_1, d), 2};
+    case DType::kQ5_0:
+      return {offsetof(BlockQ5_0, d), 1};
+    case DType::kQ5_1:
+      return {offsetof(BlockQ5_1, d), 2};
+    case DType::kQ8_0:
+      return {offsetof(BlockQ8_0, d), 1};
+    case DType::kQ2_K:
+      return {offsetof(BlockQ2_K, d), 2};
+    case DType::kQ3_K:
+      return {offsetof(BlockQ3_K, d), 1};
+    case DType::kQ4_K:
+      return {offsetof(BlockQ4_K, d), 2};
+    case DType::kQ5_K:
+      return {offsetof(BlockQ5_K, d), 2};
+    case DType::kQ6_K:
+      return {offsetof(BlockQ6_K, d), 1};
+    default:
+      return {};
+  }
+}
+
+bool is_finite_half(const std::byte* from) noexcept {
+  return (load_le<std::uint16_t>(from) & 0x7C00u) != 0x7C00u;
+}
+
+bool is_finite_at(DType type, const std::byte* plane, std::size_t index) noexcept {
+  switch (type) {
+    case DType::kF16:
+      return is_finite_half(plane + 2 * index);
+    case DType::kBF16:
+      return (load_le<std::uint16_t>(plane + 2 * index) & 0x7F80u) != 0x7F80u;
+    default:
+      return (load_le<std::uint32_t>(plane + 4 * index) & 0x7F800000u) != 0x7F800000u;
+  }
+}
+
+constexpr std::byte kNoScale{0xFF};  // E8M0's NaN
+
+}  // namespace
+
+float always_room(const Encoding& encoding) noexcept {
+  if (encoding.is_plain()) return largest_plain(encoding.dtype);
+  if (encoding.is_mxfp4()) return kMostFitted;
+  // No step is larger than the largest weight of its block, and no offset than twice that.
+  return std::min(largest_stored(grid_of(encoding).scale_type) / 2, kMostFitted);
+}
+
+float vanishing(const Encoding& encoding) noexcept {
+  const DType type = encoding.is_plain() ? encoding.dtype : grid_of(encoding).scale_type;
+  return type == DType::kF16 ? 0x1p-25f : 0.0f;
+}
+
+std::size_t first_beyond(std::span<const float> values, float limit) noexcept {
+  constexpr std::size_t kChunk = 256;
+  const std::uint32_t most = std::bit_cast<std::uint32_t>(limit);
+  const std::uint32_t room = 0x7FFFFFFFu - most;
+  std::size_t at = 0;
+  for (; at + kChunk <= values.size(); at += kChunk) {
+    // Magnitudes are in order as integers: those beyond the limit are what carries into the sign.
+    std::uint32_t carried = 0;
+    for (std::size_t i = 0; i < kChunk; ++i) {
+      carried |= (std::bit_cast<std::uint32_t>(values[at + i]) & 0x7FFFFFFFu) + room;
+    }
+    if ((carried & 0x80000000u) != 0) break;
+  }
+  for (; at < values.size(); ++at) {
+    if ((std::bit_cast<std::uint32_t>(values[at]) & 0x7FFFFFFFu) > most) break;
+  }
+  return at;
+}
+
+std::size_t first_without_room(const Encoding& encoding, std::span<const float> weights,
+                               const ConstPlanes& encoded) {
+  if (encoding.is_plain()) return first_beyond(weights, largest_plain(encoding.dtype));
+  const std::size_t cut = first_beyond(weights, kMostFitted);
+  if (cut < weights.size() || encoding.is_mxfp4()) return cut;
+  const Grid grid = grid_of(encoding);
+  const auto size = static_cast<std::size_t>(grid.block);
+  const float limit = always_room(encoding);
+  for (std::size_t b = 0; b < weights.size() / size; ++b) {
+    const auto block = weights.subspan(b * size, size);
+    if (largest_of(block) <= limit) continue;
+    FittedBlock stored;
+    unpack(encoding, blocks_of(encoding, encoded, b, 1), {&stored, 1});
+    if (!has_room(encoding, grid, stored)) return b * size + index_of_largest(block);
+  }
+  return weights.size();
+}
+
+std::size_t first_broken_block(const Encoding& encoding, const ConstPlanes& stored) noexcept {
+  if (encoding.is_affine()) {
+    const std::size_t count = stored.plane[1].size() / info(encoding.dtype).block_bytes;
+    std::size_t b = 0;
+    while (b < count && is_finite_at(encoding.dtype, stored.plane[1].data(), b) &&
+           is_finite_at(encoding.dtype, stored.plane[2].data(), b)) {
+      ++b;
+    }
+    return b;
+  }
+  if (encoding.layout == Layout::kMxfp4) {
+    const auto scales = stored.plane[1];
+    return static_cast<std::size_t>(std::ranges::find(scales, kNoScale) - scales.begin());
+  }
+  const std::size_t bytes = info(encoding.dtype).block_bytes;
+  const std::size_t count = stored.plane[0].size() / bytes;
+  const Halves halves = halves_of(encoding.dtype);
+  const bool e8m0 = encoding.is_mxfp4();
+  if (encoding.layout != Layout::kStream || (halves.count == 0 && !e8m0)) return count;
+  for (std::size_t b = 0; b < count; ++b) {
+    const std::byte* block = stored.plane[0].data() + b * bytes;
+    if (e8m0 && *block == kNoScale) return b;
+    for (std::size_t i = 0; i < halves.count; ++i) {
+      if (!is_finite_half(block + halves.first + 2 * i)) return b;
+    }
+  }
+  return count;
+}
+
+}  // namespace pajamas::codec

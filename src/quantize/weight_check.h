@@ -1,0 +1,59 @@
+// What no output may hold: numbers that the source does not have, or that are none.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/parallel.h"
+#include "kernels/table.h"
+#include "model/checkpoint.h"
+#include "quantize/plan.h"
+
+namespace pajamas::quantize {
+
+// Throws Error{kCorruptFile} that names file, tensor and row where a value of rows
+// [first, first + values.size() / cols) is infinite or NaN.
+void require_finite(const model::Checkpoint& checkpoint, const model::StoredTensor& tensor,
+                    std::uint64_t first, std::span<const float> values);
+
+// The same for every weight of a model: reads all of it.
+void require_finite(const model::Checkpoint& checkpoint, const kernels::KernelTable& kernels,
+                    const TaskPool& pool);
+
+// The same for quantized rows that are taken over as they are, of which `first` is the first row:
+// looks at their scales alone.
+void require_finite_scales(const model::Checkpoint& checkpoint, const model::StoredTensor& tensor,
+                           std::uint64_t first, const ConstPlanes& stored);
+
+// Looks at the weights of one execution before and after they are encoded. Rows of different pieces
+// may be looked at at the same time.
+class WeightCheck {
+ public:
+  WeightCheck(const Plan& plan, const model::Checkpoint& checkpoint);
+
+  // Rows from `first` on, as floats. `limit`: the smallest codec::always_room of the encodings they
+  // get. Returns whether `require_room` has something to look at. Throws as require_finite.
+  bool look(const model::StoredTensor& tensor, std::uint64_t first, std::span<const float> weights,
+            float limit);
+
+  // Throws Error{kUnsupported} that names file, tensor, row and the types that fit where a weight
+  // has no room in what it was encoded to (codec::first_without_room).
+  void require_room(const model::StoredTensor& tensor, std::uint64_t first,
+                    std::span<const float> weights, const PlannedOutput& output,
+                    const PlannedTensor& target, const ConstPlanes& encoded) const;
+
+  // A sentence for each output in which tensors that are not zeros became zeros.
+  std::vector<std::string> vanished() const;
+
+ private:
+  enum Seen : std::uint8_t { kSmall = 1, kLarge = 2 };  // not zero; and more than what vanishes
+
+  const Plan& plan_;
+  const model::Checkpoint& checkpoint_;
+  std::vector<std::atomic<std::uint8_t>> seen_;  // of each tensor of the checkpoint
+};
+
+}  // namespace pajamas::quantize
