@@ -92,6 +92,7 @@ std::uint64_t read_for_token(const model::Checkpoint& checkpoint) {
 ordered_json tokenizer_summary(const std::string& path) {
   try {
     const model::TextAssets assets = model::load_text_assets(path);
+    log_notes(assets.notes);
     const auto special =
         std::count_if(assets.tokenizer.added_tokens.begin(), assets.tokenizer.added_tokens.end(),
                       [](const auto& token) { return token.special; });

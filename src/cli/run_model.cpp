@@ -64,6 +64,7 @@ RunModel::RunModel(const RunOptions& options, Context& context)
   const double start = seconds_now();
   model::Checkpoint checkpoint = model::Checkpoint::open(path_);
   assets_ = model::load_text_assets(path_);
+  log_notes(assets_.notes);
   // Models pad their vocabulary; an id of the padding is a token without text.
   auto& tokens = assets_.tokenizer.tokens;
   tokens.resize(std::max<std::size_t>(tokens.size(), checkpoint.config().vocab));

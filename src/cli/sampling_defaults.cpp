@@ -2,44 +2,27 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <string>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "model/json_file.h"
+#include "model/sampling.h"
 
 namespace pajamas::cli {
 namespace {
 
-using nlohmann::json;
-
-// A recommended number by the name that one of the containers gives it.
-class Recommendations {
- public:
-  explicit Recommendations(const model::Checkpoint& checkpoint) : gguf_(checkpoint.gguf()) {
-    if (gguf_ != nullptr) return;
-    const auto path = checkpoint.path() / "generation_config.json";
-    if (!std::filesystem::is_regular_file(path)) return;
-    config_ = json::parse(read_text_file(path), nullptr, false);
-  }
-
-  std::optional<double> find(const char* hf, const char* gguf) const {
-    if (gguf_ != nullptr) {
-      return gguf_->find_number(std::string("general.sampling.") + gguf);
-    }
-    if (!config_.is_object() || !config_.contains(hf) || !config_[hf].is_number()) return {};
-    return config_[hf].get<double>();
-  }
-
- private:
-  const io::GgufMetadata* gguf_;
-  json config_;
-};
+// What the makers say, in the file that belongs to the container.
+model::Sampling recommended(const model::Checkpoint& checkpoint) {
+  if (checkpoint.gguf() != nullptr) return model::read_sampling(*checkpoint.gguf());
+  const auto path = checkpoint.path() / "generation_config.json";
+  if (!std::filesystem::is_regular_file(path)) return {};
+  return model::read_sampling(model::read_json_file(path));
+}
 
 // `options` with one field set, unless that makes no sense.
 template <class Number>
 void recommend(runtime::SamplerOptions& options, Number runtime::SamplerOptions::*field,
                std::optional<double> value) {
-  if (!value || !(*value >= 0 && *value <= 1e6)) return;
+  if (!value) return;
   runtime::SamplerOptions changed = options;
   changed.*field = static_cast<Number>(*value);
   try {
@@ -67,7 +50,8 @@ void add_sampling_options(CLI::App& command, SamplingFlags& flags) {
   add("--top-p", flags.top_p, "Keep this share of likelihood (default: the model's, else 0.95)");
   add("--min-p", flags.min_p, "Drop below this share of the likeliest (default: 0.05)");
   add("--repeat-penalty", flags.repeat_penalty,
-      "Over the last 64 tokens; 1: none (default: the model's, else 1)");
+      "Over the last 64 tokens, or as many as the model says; 1: none (default: the model's, else "
+      "1)");
   add("--seed", flags.seed, "The same seed gives the same text (default: 0)");
 }
 
@@ -75,12 +59,13 @@ runtime::SamplerOptions sampler_options(const SamplingFlags& flags,
                                         const model::Checkpoint& checkpoint) {
   using Options = runtime::SamplerOptions;
   Options options;
-  const Recommendations found(checkpoint);
-  recommend(options, &Options::temperature, found.find("temperature", "temp"));
-  recommend(options, &Options::top_k, found.find("top_k", "top_k"));
-  recommend(options, &Options::top_p, found.find("top_p", "top_p"));
-  recommend(options, &Options::min_p, found.find("min_p", "min_p"));
-  recommend(options, &Options::repeat_penalty, found.find("repetition_penalty", "penalty_repeat"));
+  const model::Sampling found = recommended(checkpoint);
+  recommend(options, &Options::temperature, found.temperature);
+  recommend(options, &Options::top_k, found.top_k);
+  recommend(options, &Options::top_p, found.top_p);
+  recommend(options, &Options::min_p, found.min_p);
+  recommend(options, &Options::repeat_penalty, found.repeat_penalty);
+  recommend(options, &Options::penalty_last_n, found.penalty_last_n);
   override_with(options.temperature, flags.temperature);
   override_with(options.top_k, flags.top_k);
   override_with(options.top_p, flags.top_p);

@@ -186,6 +186,7 @@ void check_inputs(const Options& options) {
 void run_tokenize(const Options& options, Progress& progress) {
   check_inputs(options);
   const model::TextAssets assets = model::load_text_assets(options.model);
+  log_notes(assets.notes);
   if (!options.export_folder.empty()) return export_files(options, assets);
   if (options.render) {
     fmt::print("{}", render(options, assets, progress));

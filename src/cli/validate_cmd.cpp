@@ -96,6 +96,7 @@ Subject open_subject(const std::string& path, std::string_view text, const std::
   subject.engine = open_engine(std::move(checkpoint), pool, kernels, context, kv_type,
                                activations_of(options.activations));
   const model::TextAssets assets = model::load_text_assets(path);
+  log_notes(assets.notes);
   if (assets.add_bos) subject.bos = assets.special.bos;
   const text::Tokenizer tokenizer = make_tokenizer(assets);
   subject.tokens = with_context(place, [&] { return tokenizer.encode(text); });

@@ -13,6 +13,9 @@
 namespace pajamas::model {
 namespace {
 
+constexpr const char* kNoFormat =
+    "no format that can be written holds this model for other programs: run it as it is";
+
 [[noreturn]] void throw_unknown(std::string_view name) {
   std::string known;
   for (const Architecture* architecture : architectures()) {
@@ -74,6 +77,34 @@ const Architecture& architecture_of_gguf(std::string_view name) {
     if (architecture->gguf_name() == name) return *architecture;
   }
   throw_unknown(name);
+}
+
+std::optional<Obstacle> Architecture::obstacle_in_gguf(const ModelConfig& config) const {
+  using Kind = RopeScaling::Kind;
+  const Kind kind = config.rope_scaling.kind;
+  // A tensor of factors, which only these architectures have there.
+  if ((kind != Kind::kLlama3 && kind != Kind::kFactors) || gguf_interleaves_heads()) return {};
+  return Obstacle{
+      "rope_scaling",
+      fmt::format("GGUF's {} cannot scale the rotary embedding as llama3", gguf_name())};
+}
+
+std::optional<Obstacle> Architecture::obstacle_in_mlx(const ModelConfig&) const { return {}; }
+
+void require_gguf(const ModelConfig& config) {
+  const auto obstacle = config.architecture->obstacle_in_gguf(config);
+  if (!obstacle) return;
+  throw Error(ErrorCode::kUnsupported, obstacle->problem,
+              config.architecture->obstacle_in_mlx(config) ? kNoFormat : "write --format mlx")
+      .at(obstacle->key);
+}
+
+void require_mlx(const ModelConfig& config) {
+  const auto obstacle = config.architecture->obstacle_in_mlx(config);
+  if (!obstacle) return;
+  throw Error(ErrorCode::kUnsupported, obstacle->problem,
+              config.architecture->obstacle_in_gguf(config) ? kNoFormat : "write --format gguf")
+      .at(obstacle->key);
 }
 
 std::vector<TensorSpec> tensors_of(const ModelConfig& config) {

@@ -69,6 +69,13 @@ struct TensorSpec {
 // `{}` replaced by the layer's number, `{e}` by the expert's.
 std::string tensor_name(std::string_view pattern, int layer, std::uint64_t expert = 0);
 
+// Why a model does not go into a format although it could be written: the stock readers of that
+// format do not load it, or compute something else of it.
+struct Obstacle {
+  std::string key;  // of config.json
+  std::string problem;
+};
+
 class Architecture {
  public:
   virtual ~Architecture() = default;
@@ -82,11 +89,18 @@ class Architecture {
   // Both throw Error{kCorruptFile} naming the key, or kUnsupported naming the feature.
   virtual ModelConfig read_config(const nlohmann::json& config) const = 0;
   virtual ModelConfig read_gguf(const io::GgufMetadata& metadata) const = 0;
-  // The `<arch>.*` keys that llama.cpp's converter writes, in its order. Throws Error{kUnsupported}
-  // for a model that GGUF cannot describe.
+  // The `<arch>.*` keys that llama.cpp's converter writes, in its order, of a model that
+  // `require_gguf` lets pass.
   virtual void write_gguf(const ModelConfig& config, io::GgufMetadata& metadata) const = 0;
   // The keys of a config.json that say the same; for models that were read from GGUF.
   virtual void write_config(const ModelConfig& config, nlohmann::json& json) const = 0;
+  // Both facts are those of the readers: llama.cpp and mlx-lm.
+  virtual std::optional<Obstacle> obstacle_in_gguf(const ModelConfig& config) const;
+  virtual std::optional<Obstacle> obstacle_in_mlx(const ModelConfig& config) const;
+  // What mlx-lm reads of such a model and does not compute; empty: nothing.
+  virtual std::string caution_in_mlx(const ModelConfig&) const { return {}; }
+  // head_dim where config.json does not say it; 0: hidden_size / num_attention_heads.
+  virtual std::uint64_t usual_head_dim() const noexcept { return 0; }
   // Rows of q and k are stored so that pairs which turn together lie side by side in GGUF, and half
   // a head apart elsewhere.
   virtual bool gguf_interleaves_heads() const noexcept { return false; }
@@ -97,6 +111,11 @@ class Architecture {
 std::span<const Architecture* const> architectures() noexcept;
 const Architecture& architecture_of_hf(std::string_view model_type);
 const Architecture& architecture_of_gguf(std::string_view name);
+
+// Throw Error{kUnsupported} for a model that the stock readers of the format would not load, or
+// would compute otherwise; the hint names what can be done with it.
+void require_gguf(const ModelConfig& config);
+void require_mlx(const ModelConfig& config);
 
 // Every tensor of a model in canonical order: embedding, layers in order, output norm, output.
 std::vector<TensorSpec> tensors_of(const ModelConfig& config);

@@ -33,13 +33,15 @@ ModelConfig read_decoder(const Architecture& architecture, const json& object) {
   config.hidden = params.count("hidden_size", kMaxWidth);
   config.heads = params.count("num_attention_heads", kMaxHeads);
   config.kv_heads = params.count_or("num_key_value_heads", kMaxHeads, config.heads);
-  if (!params.has("head_dim") && config.hidden % config.heads != 0) {
+  const std::uint64_t usual = architecture.usual_head_dim();
+  if (!params.has("head_dim") && usual == 0 && config.hidden % config.heads != 0) {
     throw Error(ErrorCode::kCorruptFile, "is not divisible by num_attention_heads",
                 "take config from the published model")
         .at("hidden_size");
   }
-  config.head_dim = params.count_or("head_dim", kMaxWidth, config.hidden / config.heads);
-  config.states_head_dim = params.has("head_dim");
+  config.head_dim =
+      params.count_or("head_dim", kMaxWidth, usual > 0 ? usual : config.hidden / config.heads);
+  config.states_head_dim = params.has("head_dim") || usual > 0;
   config.ffn = params.count("intermediate_size", kMaxWidth);
   config.vocab = params.count("vocab_size", kMaxWidth);
   config.context_length = params.count("max_position_embeddings", kMaxContext);
@@ -139,6 +141,31 @@ void require_text(const json& config, const char* key, std::string_view usual) {
   throw Error(ErrorCode::kUnsupported,
               fmt::format("\"{}\" is not supported, only \"{}\"", printable(value, 40), usual))
       .at(key);
+}
+
+void require_full_attention(const json& object, std::uint64_t first, std::uint64_t layers) {
+  const JsonParams params(object);
+  if (const json* types = params.find("layer_types")) {
+    if (!types->is_array()) {
+      throw Error(ErrorCode::kCorruptFile, "must be a list of one entry a layer").at("layer_types");
+    }
+    for (const json& type : *types) {
+      if (type == "full_attention") continue;
+      throw Error(
+          ErrorCode::kUnsupported,
+          fmt::format("{} is not supported in this architecture, only full_attention", shown(type)))
+          .at("layer_types");
+    }
+    return;
+  }
+  if (!params.flag_or("use_sliding_window", false) || !params.has("sliding_window")) return;
+  const std::uint64_t windowed = params.index_or("max_window_layers", first);
+  if (windowed >= layers) return;
+  throw Error(ErrorCode::kUnsupported,
+              fmt::format("the layers from {} have a window of {}, and this architecture is "
+                          "computed without windows",
+                          windowed, shown(*params.find("sliding_window"))))
+      .at("use_sliding_window");
 }
 
 void read_experts(const json& object, const ExpertKeys& keys, ModelConfig& config) {

@@ -24,6 +24,12 @@ void write_decoder(const ModelConfig& config, nlohmann::json& json);
 void require_flag(const nlohmann::json& config, const char* key, bool usual);
 void require_text(const nlohmann::json& config, const char* key, std::string_view usual);
 
+// Throws Error{kUnsupported} where use_sliding_window, sliding_window, max_window_layers and
+// layer_types together give a layer a window; `first` is the first such layer where the file does
+// not say max_window_layers. Flags that window no layer are full attention.
+void require_full_attention(const nlohmann::json& config, std::uint64_t first,
+                            std::uint64_t layers);
+
 // expert_count and the like; `ffn_key` is what config.json calls the width of an expert. Throws
 // where more experts are used than there are.
 struct ExpertKeys {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/json_numbers.h"
 
 namespace pajamas::model {
 namespace {
@@ -14,11 +15,6 @@ using nlohmann::json;
 [[noreturn]] void throw_bad(std::string_view key, std::string_view problem) {
   throw Error(ErrorCode::kCorruptFile, std::string(problem), "take config from the published model")
       .at(key);
-}
-
-// A value as it stood in the file, short enough for a message.
-std::string shown(const json& value) {
-  return printable(value.dump(-1, ' ', false, json::error_handler_t::replace), 40);
 }
 
 std::uint64_t checked_count(std::string_view key, const json& value, std::uint64_t most) {
@@ -33,6 +29,13 @@ std::uint64_t checked_count(std::string_view key, const json& value, std::uint64
 }
 
 }  // namespace
+
+std::string shown(const json& value) {
+  if (value.is_number_float() && !std::isfinite(value.get<double>())) {
+    return dump_json(value, -1);
+  }
+  return printable(value.dump(-1, ' ', false, json::error_handler_t::replace), 40);
+}
 
 JsonParams::JsonParams(const json& config) : config_(config) {
   if (!config.is_object()) {
@@ -60,11 +63,20 @@ std::uint64_t JsonParams::count_or(const char* key, std::uint64_t most,
   return value == nullptr ? otherwise : checked_count(key, *value, most);
 }
 
+std::uint64_t JsonParams::index_or(const char* key, std::uint64_t otherwise) const {
+  const json* value = find(key);
+  if (value == nullptr) return otherwise;
+  if (!value->is_number_unsigned()) {
+    throw_bad(key, fmt::format("must be a whole number from 0, is {}", shown(*value)));
+  }
+  return value->get<std::uint64_t>();
+}
+
 double JsonParams::number(const char* key) const {
   const json* value = find(key);
   if (value == nullptr) throw_bad(key, "is missing");
   if (!value->is_number() || !std::isfinite(value->get<double>())) {
-    throw_bad(key, fmt::format("must be a number, is {}", shown(*value)));
+    throw_bad(key, fmt::format("must be a finite number, is {}", shown(*value)));
   }
   return value->get<double>();
 }

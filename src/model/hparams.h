@@ -19,6 +19,9 @@ inline constexpr std::uint64_t kMaxExperts = 1 << 14;
 inline constexpr std::uint64_t kMaxWidth = 1 << 24;
 inline constexpr std::uint64_t kMaxContext = std::uint64_t{1} << 31;
 
+// A value as it stands in a file, short enough for a message.
+std::string shown(const nlohmann::json& value);
+
 // The keys of a config.json. Absent and null are the same.
 class JsonParams {
  public:
@@ -27,7 +30,8 @@ class JsonParams {
   bool has(const char* key) const;
   std::uint64_t count(const char* key, std::uint64_t most) const;  // 1..most, must be there
   std::uint64_t count_or(const char* key, std::uint64_t most, std::uint64_t otherwise) const;
-  double number(const char* key) const;  // finite, must be there
+  std::uint64_t index_or(const char* key, std::uint64_t otherwise) const;  // 0 or more
+  double number(const char* key) const;                                    // finite, must be there
   bool flag_or(const char* key, bool otherwise) const;
   std::string text_or(const char* key, std::string otherwise) const;
   const nlohmann::json* find(const char* key) const;

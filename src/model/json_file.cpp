@@ -4,12 +4,16 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_numbers.h"
 
 namespace pajamas::model {
 
 nlohmann::json parse_json(std::string_view text) {
   try {
-    return nlohmann::json::parse(text);
+    const auto quoted = quote_non_finite(text);
+    nlohmann::json parsed = nlohmann::json::parse(quoted ? *quoted : text);
+    restore_non_finite(parsed, quoted.has_value());
+    return parsed;
   } catch (const nlohmann::json::exception& error) {
     throw Error(ErrorCode::kCorruptFile,
                 fmt::format("is not JSON: {}", printable(error.what(), 160)),

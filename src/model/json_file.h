@@ -7,6 +7,7 @@
 
 namespace pajamas::model {
 
+// Numbers that are not finite are read as Python writes them (base/json_numbers.h).
 // Throws Error{kCorruptFile} that says where the text stops being JSON.
 nlohmann::json parse_json(std::string_view text);
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -60,27 +61,37 @@ std::optional<std::string> token_text(const json& config, const std::string& key
   return std::nullopt;
 }
 
-std::int32_t checked_id(const json& value, std::size_t vocab, std::string_view key) {
-  if (!value.is_number_integer() || value.get<std::int64_t>() < 0 ||
-      value.get<std::uint64_t>() >= vocab) {
-    throw Error(
-        ErrorCode::kCorruptFile,
-        fmt::format("{} is no token of a vocabulary of {}",
-                    printable(value.dump(-1, ' ', false, json::error_handler_t::replace), 40),
-                    vocab),
-        "take it from the published model")
-        .at(key);
+// Published files name -1, the size of the vocabulary or 4294967295 where they mean none.
+std::optional<std::int32_t> token_id(const json& value, std::size_t vocab, std::string_view place,
+                                     std::string_view key, std::vector<std::string>& notes) {
+  if (value.is_number_integer()) {
+    const auto id = value.get<std::int64_t>();
+    const bool wraps = value.is_number_unsigned() && id < 0;
+    if (!wraps && id >= 0 && static_cast<std::uint64_t>(id) < vocab) {
+      return static_cast<std::int32_t>(id);
+    }
   }
-  return value.get<std::int32_t>();
+  std::string note = fmt::format("{}: {} is {}, no token of a vocabulary of {}: ignored", place,
+                                 key, shown(value), vocab);
+  if (std::ranges::find(notes, note) == notes.end()) notes.push_back(std::move(note));
+  return std::nullopt;
 }
 
 // Ids of a key that is one number, a list of them, or absent.
-std::vector<std::int32_t> id_list(const json& config, const char* key, std::size_t vocab) {
+std::vector<std::int32_t> id_list(const json& config, std::string_view place,
+                                  const std::string& key, std::size_t vocab,
+                                  std::vector<std::string>& notes) {
   std::vector<std::int32_t> ids;
   const auto found = config.find(key);
   if (found == config.end() || found->is_null()) return ids;
-  if (!found->is_array()) return {checked_id(*found, vocab, key)};
-  for (const json& id : *found) ids.push_back(checked_id(id, vocab, key));
+  const auto add = [&](const json& value) {
+    if (const auto id = token_id(value, vocab, place, key, notes)) ids.push_back(*id);
+  };
+  if (!found->is_array()) {
+    add(*found);
+  } else {
+    for (const json& value : *found) add(value);
+  }
   return ids;
 }
 
@@ -94,19 +105,16 @@ std::optional<std::int32_t> added_token_id(const text::TokenizerSpec& spec,
 
 // First the texts of tokenizer_config.json, then the ids of config.json for what is still open.
 SpecialTokens read_special(const text::TokenizerSpec& spec, const json& tokenizer_config,
-                           const json& config, std::size_t vocab) {
+                           const json& config, std::size_t vocab, std::vector<std::string>& notes) {
   SpecialTokens special;
   for (const SpecialName& name : kSpecialNames) {
     if (const auto text = token_text(tokenizer_config, fmt::format("{}_token", name.name))) {
       special.*name.id = added_token_id(spec, *text);
     }
-    const std::string key = fmt::format("{}_token_id", name.name);
-    const auto found = config.find(key);
-    if (special.*name.id || found == config.end() || found->is_null()) continue;
-    special.*name.id =
-        found->is_array()
-            ? (found->empty() ? std::nullopt : std::optional(checked_id((*found)[0], vocab, key)))
-            : std::optional(checked_id(*found, vocab, key));
+    if (special.*name.id) continue;
+    const auto ids =
+        id_list(config, "config.json", fmt::format("{}_token_id", name.name), vocab, notes);
+    if (!ids.empty()) special.*name.id = ids.front();
   }
   return special;
 }
@@ -195,11 +203,12 @@ TextAssets load_directory(const fs::path& folder) {
   std::size_t vocab = assets.tokenizer.tokens.size();
   with_context(place_of(folder / "config.json"), [&] {
     vocab = std::max<std::size_t>(vocab, JsonParams(config).count_or("vocab_size", kMaxWidth, 1));
-    assets.special = read_special(assets.tokenizer, tokenizer_config, config, vocab);
-    assets.stop = id_list(config, "eos_token_id", vocab);
+    assets.special = read_special(assets.tokenizer, tokenizer_config, config, vocab, assets.notes);
+    assets.stop = id_list(config, "config.json", "eos_token_id", vocab, assets.notes);
   });
   with_context(place_of(folder / "generation_config.json"), [&] {
-    const auto stop = id_list(generation, "eos_token_id", vocab);
+    const auto stop =
+        id_list(generation, "generation_config.json", "eos_token_id", vocab, assets.notes);
     if (!stop.empty()) assets.stop = stop;
   });
   with_context(place_of(folder / "tokenizer_config.json"), [&] {
@@ -282,9 +291,12 @@ TextAssets text_assets_of(const io::GgufMetadata& metadata) {
   assets.tokenizer = tokenizer_of(metadata);
   const std::size_t vocab = assets.tokenizer.tokens.size();
   const auto read_id = [&](const std::string& key) -> std::optional<std::int32_t> {
-    const auto id = metadata.find_unsigned(key);
+    const auto id = metadata.find_number(key);
     if (!id) return std::nullopt;
-    return checked_id(json(*id), vocab, key);
+    // Whole numbers of 32 bits are exact here, below zero too.
+    const bool whole = *id == std::floor(*id) && std::abs(*id) <= 1e15;
+    return token_id(whole ? json(static_cast<std::int64_t>(*id)) : json(*id), vocab, "GGUF", key,
+                    assets.notes);
   };
   for (const SpecialName& name : kSpecialNames) {
     assets.special.*name.id = read_id(fmt::format("tokenizer.ggml.{}", name.gguf));

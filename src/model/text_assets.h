@@ -13,7 +13,7 @@
 
 namespace pajamas::model {
 
-// Special tokens by the part they play. Ids are checked against the vocabulary.
+// Special tokens by the part they play. Each is a token of the vocabulary.
 struct SpecialTokens {
   std::optional<std::int32_t> bos, eos, unk, sep, pad, cls, mask;
 };
@@ -27,6 +27,7 @@ struct TextAssets {
   std::optional<std::string> chat_template;
   // The special tokens that a template sees: "bos_token" and its text, and so on.
   std::map<std::string, std::string> template_tokens;
+  std::vector<std::string> notes;  // what a user should be told: ids that are no tokens
 };
 
 // From a directory with tokenizer.json (and, where they are there, tokenizer_config.json,

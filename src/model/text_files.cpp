@@ -1,12 +1,11 @@
 #include "model/text_files.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "model/sampling.h"
 #include "text/utf8.h"
 
 namespace pajamas::model {
@@ -52,38 +51,12 @@ std::vector<std::int32_t> ends_of(const TextAssets& assets) {
   return ends;
 }
 
-void add_sampling(ordered_json& config, const io::GgufMetadata& metadata) {
-  struct Setting {
-    const char* gguf;
-    const char* name;
-    bool whole;
-  };
-  static constexpr std::array<Setting, 5> kSettings{{
-      {"general.sampling.temp", "temperature", false},
-      {"general.sampling.top_k", "top_k", true},
-      {"general.sampling.top_p", "top_p", false},
-      {"general.sampling.min_p", "min_p", false},
-      {"general.sampling.penalty_repeat", "repetition_penalty", false},
-  }};
-  for (const Setting& setting : kSettings) {
-    const auto value = metadata.find_number(setting.gguf);
-    if (!value || !std::isfinite(*value) || std::abs(*value) > 1e9) continue;
-    config["do_sample"] = true;
-    if (setting.whole) {
-      config[setting.name] = static_cast<std::int64_t>(*value);
-    } else {
-      // GGUF holds a float: 0.7 again, not 0.699999988079071.
-      config[setting.name] = std::round(*value * 1e6) / 1e6;
-    }
-  }
-}
-
 std::string make_generation_config(const TextAssets& assets, const io::GgufMetadata* gguf) {
   ordered_json config = ordered_json::object();
   if (assets.special.bos) config["bos_token_id"] = *assets.special.bos;
   if (const auto ends = ends_of(assets); !ends.empty()) config["eos_token_id"] = ends;
   if (assets.special.pad) config["pad_token_id"] = *assets.special.pad;
-  if (gguf != nullptr) add_sampling(config, *gguf);
+  if (gguf != nullptr) write_sampling(read_sampling(*gguf), config);
   return config.dump(kIndent) + "\n";
 }
 

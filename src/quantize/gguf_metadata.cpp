@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <array>
 #include <unordered_map>
 
 #include "base/error.h"
 #include "model/architecture.h"
+#include "model/sampling.h"
 #include "quantize/model_name.h"
 #include "text/tokenizer.h"
 
@@ -16,7 +16,6 @@ namespace pajamas::quantize {
 namespace {
 
 using io::GgufMetadata;
-using nlohmann::json;
 
 // GGML_QNT_VERSION: the meaning of the quantized blocks.
 constexpr std::uint32_t kQuantizationVersion = 2;
@@ -25,33 +24,6 @@ enum TokenType : std::int32_t { kNormal = 1, kControl = 3, kUserDefined = 4, kUn
 
 void add_text(GgufMetadata& metadata, const char* key, const std::string& value) {
   if (!value.empty()) metadata.add(key, value);
-}
-
-// generation_config.json's sampling settings, where they are numbers.
-void add_sampling(GgufMetadata& metadata, const json& generation) {
-  struct Setting {
-    const char* from;
-    const char* to;
-    bool whole;
-  };
-  static constexpr std::array<Setting, 6> kSettings{{
-      {"top_k", "general.sampling.top_k", true},
-      {"top_p", "general.sampling.top_p", false},
-      {"min_p", "general.sampling.min_p", false},
-      {"temperature", "general.sampling.temp", false},
-      {"penalty_last_n", "general.sampling.penalty_last_n", true},
-      {"penalty_repeat", "general.sampling.penalty_repeat", false},
-  }};
-  if (!generation.is_object()) return;
-  for (const Setting& setting : kSettings) {
-    const auto found = generation.find(setting.from);
-    if (found == generation.end() || !found->is_number()) continue;
-    if (setting.whole) {
-      metadata.add(setting.to, found->get<std::int32_t>());
-    } else {
-      metadata.add(setting.to, found->get<float>());
-    }
-  }
 }
 
 void add_name(GgufMetadata& metadata, const GgufSource& source, std::uint64_t parameters) {
@@ -177,7 +149,9 @@ GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t 
   const model::Architecture& architecture = *config.architecture;
   metadata.add("general.architecture", std::string(architecture.gguf_name()));
   metadata.add("general.type", std::string("model"));
-  if (source.generation_config != nullptr) add_sampling(metadata, *source.generation_config);
+  if (source.generation_config != nullptr) {
+    model::write_sampling(model::read_sampling(*source.generation_config), metadata);
+  }
   add_name(metadata, source, model::parameter_count(config));
   architecture.write_gguf(config, metadata);
   metadata.add("general.file_type", file_type);

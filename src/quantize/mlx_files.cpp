@@ -1,6 +1,10 @@
 // Facts: mlx-lm 0.32, utils.py save_model and save_config.
 #include "quantize/mlx_files.h"
 
+#include "base/json_numbers.h"
+#include "model/architecture.h"
+#include "model/rope_config.h"
+
 namespace pajamas::quantize {
 namespace {
 
@@ -15,6 +19,17 @@ json settings(const Encoding& encoding) {
 }
 
 }  // namespace
+
+void complete_mlx_config(const model::ModelConfig& config, json& to) {
+  json all = json::object();
+  config.architecture->write_config(config, all);
+  for (const auto& [key, value] : all.items()) {
+    const auto stated = to.find(key);
+    if (stated == to.end() || stated->is_null()) to[key] = value;
+  }
+  to["tie_word_embeddings"] = config.tied_output;
+  model::write_rope(config, to);
+}
 
 std::string make_mlx_config(const json& source, const Recipe& recipe,
                             const std::vector<MlxTensor>& tensors) {
@@ -44,7 +59,7 @@ std::string make_mlx_config(const json& source, const Recipe& recipe,
     config["quantization"] = quantization;
     config["quantization_config"] = quantization;
   }
-  return config.dump(kIndent);
+  return dump_json(config, kIndent);
 }
 
 std::string make_mlx_index(const std::vector<MlxTensor>& tensors, std::uint64_t total_bytes,

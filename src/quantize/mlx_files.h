@@ -10,6 +10,11 @@
 
 namespace pajamas::quantize {
 
+// Makes a config.json say what mlx-lm needs to read the model alike: keys that transformers fills
+// with defaults, of which mlx-lm has others or none, and the rotary embedding in the older
+// spelling, which is the only one it reads.
+void complete_mlx_config(const model::ModelConfig& config, nlohmann::json& json);
+
 // One tensor of the output as the index and the configuration see it.
 struct MlxTensor {
   std::string name;  // of the weight

@@ -10,7 +10,6 @@
 #include "io/gguf.h"
 #include "io/safetensors.h"
 #include "model/rope.h"
-#include "model/rope_config.h"
 #include "model/text_files.h"
 #include "quantize/execute.h"
 #include "quantize/gguf_metadata.h"
@@ -104,6 +103,7 @@ PlannedOutput plan_gguf(const PlanInput& input, const Recipe& recipe,
   output.format = Format::kGguf;
   output.method = recipe.method;
   output.path = recipe.output;
+  model::require_gguf(input.config);
   const auto specs = in_gguf_order(input.config);
   output.tensors =
       choose(input, recipe, specs, choose_gguf_types(recipe, input.config, specs), notes);
@@ -197,12 +197,21 @@ json config_of_gguf(const PlanInput& input) {
   return config;
 }
 
+void set_dtype(const char* name, json& config) {
+  config["torch_dtype"] = name;
+  if (config.contains("dtype")) config["dtype"] = name;
+}
+
 PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe,
                        std::vector<std::string>& notes) {
   PlannedOutput output;
   output.format = Format::kMlx;
   output.method = recipe.method;
   output.path = recipe.output;
+  model::require_mlx(input.config);
+  if (std::string note = input.config.architecture->caution_in_mlx(input.config); !note.empty()) {
+    notes.push_back(std::move(note));
+  }
   const auto specs = model::tensors_of(input.config);
   const DType plain = *find_mlx_method(recipe.method) == 16 ? DType::kBF16 : input.plain;
   output.tensors = choose(input, recipe, specs, choose_mlx_types(recipe, plain, specs), notes);
@@ -215,9 +224,8 @@ PlannedOutput plan_mlx(const PlanInput& input, const Recipe& recipe,
     total += tensor.bytes;
   }
   json config = input.gguf ? config_of_gguf(input) : input.config_json;
-  if (plain != input.plain) config["torch_dtype"] = "bfloat16";
-  // mlx-lm reads the older spelling alone.
-  if (!config.contains("rope_theta")) model::write_rope(input.config, config);
+  if (plain != input.plain) set_dtype("bfloat16", config);
+  complete_mlx_config(input.config, config);
   output.small_files.push_back({"config.json", make_mlx_config(config, recipe, stored)});
   output.small_files.push_back(
       {"model.safetensors.index.json",

@@ -29,10 +29,11 @@ constexpr std::array<const char*, 10> kCompanions{"tokenizer.json",
                                                   "chat_template.json",
                                                   "LICENSE"};
 
-// torch_dtype, or dtype in newer files; BF16 where neither says anything useful.
+// dtype, or torch_dtype in older files, which is stale where there are both; BF16 where neither
+// says anything useful.
 DType plain_type(const json& config) {
   const model::JsonParams params(config);
-  const std::string name = params.text_or("torch_dtype", params.text_or("dtype", "bfloat16"));
+  const std::string name = params.text_or("dtype", params.text_or("torch_dtype", "bfloat16"));
   if (name == "float32") return DType::kF32;
   if (name == "float16") return DType::kF16;
   return DType::kBF16;
@@ -50,10 +51,15 @@ std::string folder_name(const fs::path& folder) {
   return named.filename().empty() ? named.parent_path().filename() : named.filename();
 }
 
+void add_notes(const std::vector<std::string>& notes, PlanInput& input) {
+  input.notes.insert(input.notes.end(), notes.begin(), notes.end());
+}
+
 void set_config(json config, PlanInput& input) {
   input.config_json = std::move(config);
   input.config = model::config_of(input.config_json);
   input.plain = plain_type(input.config_json);
+  add_notes(input.config.notes, input);
 }
 
 void load_config(const fs::path& file, PlanInput& input) {
@@ -119,6 +125,7 @@ PlanInput load_gguf(const fs::path& file, std::optional<model::Checkpoint>* chec
   const Encoding& embedding = opened.get({model::Role::kTokenEmbedding}).encoding;
   if (embedding.is_plain()) input.plain = embedding.dtype;
   input.text = model::load_text_assets(file);
+  add_notes(input.text->notes, input);
   with_context(input.text->origin, [&] { (void)text::Tokenizer(input.text->tokenizer); });
   if (checkpoint != nullptr) checkpoint->emplace(std::move(opened));
   return input;
@@ -143,6 +150,7 @@ PlanInput load_plan_input(const fs::path& folder, std::optional<model::Checkpoin
   }
   if (checkpoint != nullptr || fs::exists(folder / "tokenizer.json")) {
     input.text = model::load_text_assets(folder);
+    add_notes(input.text->notes, input);
     // A tokenizer that cannot work is not passed on into a file that looks finished.
     with_context(input.text->origin, [&] { (void)text::Tokenizer(input.text->tokenizer); });
   } else {

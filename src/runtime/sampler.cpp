@@ -52,6 +52,8 @@ void check(const SamplerOptions& o) {
   require(o.top_k >= 0, "--top-k", static_cast<double>(o.top_k), "give 0 (all tokens) or more");
   require(o.top_p > 0 && o.top_p <= 1, "--top-p", o.top_p, "give more than 0 and at most 1");
   require(o.min_p >= 0 && o.min_p <= 1, "--min-p", o.min_p, "give a number from 0 to 1");
+  require(o.penalty_last_n >= -1, "penalty_last_n", static_cast<double>(o.penalty_last_n),
+          "give 0 (no tokens) or more, or -1 for all");
   require(std::isfinite(o.repeat_penalty) && o.repeat_penalty > 0, "--repeat-penalty",
           o.repeat_penalty, "give more than 0; 1 is none");
 }
@@ -62,7 +64,10 @@ Sampler::Sampler(SamplerOptions options) : options_(options), state_(options.see
 
 void Sampler::accept(std::int32_t token) {
   recent_.push_back(token);
-  if (recent_.size() > kPenaltyWindow) recent_.erase(recent_.begin());
+  const std::int64_t window = options_.penalty_last_n;
+  if (window >= 0 && recent_.size() > static_cast<std::size_t>(window)) {
+    recent_.erase(recent_.begin());
+  }
 }
 
 // splitmix64: 53 uniform bits in [0, 1).

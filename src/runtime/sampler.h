@@ -8,11 +8,12 @@
 namespace pajamas::runtime {
 
 struct SamplerOptions {
-  double temperature = 0.8;     // 0: always the likeliest token
-  std::int64_t top_k = 40;      // 0: all tokens
-  double top_p = 0.95;          // 1: off
-  double min_p = 0.05;          // 0: off
-  double repeat_penalty = 1.0;  // 1: off; over the last kPenaltyWindow tokens
+  double temperature = 0.8;          // 0: always the likeliest token
+  std::int64_t top_k = 40;           // 0: all tokens
+  double top_p = 0.95;               // 1: off
+  double min_p = 0.05;               // 0: off
+  double repeat_penalty = 1.0;       // 1: off
+  std::int64_t penalty_last_n = 64;  // how many tokens the penalty looks at; -1: all
   std::uint64_t seed = 0;
 };
 
@@ -23,8 +24,6 @@ void check(const SamplerOptions& options);
 // its order: penalty, top-k, top-p, min-p, temperature, draw.
 class Sampler {
  public:
-  static constexpr std::size_t kPenaltyWindow = 64;
-
   explicit Sampler(SamplerOptions options);
 
   // A token of the text so far (of the prompt too): what the repeat penalty looks at.

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/json_numbers.h"
 
 namespace pajamas::text {
 namespace {
@@ -22,6 +23,9 @@ constexpr std::uint64_t kMaxId = std::numeric_limits<std::int32_t>::max();
 // take several times the memory and time of the tables themselves.
 class Reader {
  public:
+  // `quoted`: strings of the text may stand for numbers that are not finite.
+  explicit Reader(bool quoted) : quoted_(quoted) {}
+
   // Names and signatures are those of nlohmann's SAX interface.
   bool null() { return value(json()); }
   bool boolean(bool v) { return value(json(v)); }
@@ -40,6 +44,9 @@ class Reader {
     return value(json(v));
   }
   bool string(std::string& v) {
+    if (quoted_) {
+      if (const auto number = quoted_non_finite(v)) return number_float(*number, "not finite");
+    }
     if (place_ == Place::kMerges) {
       merge(v);
     } else if (place_ == Place::kPair) {
@@ -168,6 +175,7 @@ class Reader {
     return true;
   }
 
+  bool quoted_;
   TokenizerDocument document_;
   Place place_ = Place::kDocument;
   std::vector<json*> open_;  // the objects and arrays that the parser is in
@@ -188,7 +196,9 @@ Merge parse_merge(std::string text) {
 }
 
 TokenizerDocument read_tokenizer_document(std::string_view text) {
-  Reader reader;
+  const auto quoted = quote_non_finite(text);
+  if (quoted) text = *quoted;
+  Reader reader(quoted.has_value());
   json::sax_parse(text.begin(), text.end(), &reader);
   return std::move(reader).take();
 }

@@ -597,7 +597,7 @@ GGUF_TEXTS = {
     "merges-of-unknown": (item(MERGES, 0, "zzzz qqqq"), [MERGES]),
     "pre-unknown": (put("tokenizer.ggml.pre", "nonsense"), ["tokenizer.ggml.pre"]),
     "model-unknown": (put("tokenizer.ggml.model", "bert"), ["tokenizer.ggml.model"]),
-    "eos-beyond": (put("tokenizer.ggml.eos_token_id", 1 << 31), ["tokenizer.ggml.eos_token_id"]),
+    "eos-text": (retype("tokenizer.ggml.eos_token_id", 8, "no"), ["tokenizer.ggml.eos_token_id"]),
 }
 
 

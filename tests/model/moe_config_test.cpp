@@ -99,6 +99,10 @@ TEST(MoeConfig, ReadsGptOss) {
   const ModelConfig changed = parsed(other);
   EXPECT_EQ(changed.window(0), 0u);
   EXPECT_EQ(changed.window(2), 64u);
+  other["layer_types"] = std::vector<std::string>(4, "full_attention");
+  other["sliding_window"] = nullptr;  // a width that no layer uses
+  EXPECT_EQ(parsed(other).window(2), 0u);
+  other["sliding_window"] = 64;
   other.erase("layer_types");  // every other one, from the first
   EXPECT_EQ(parsed(other).sliding_layers, config.sliding_layers);
 }
@@ -128,7 +132,8 @@ TEST(MoeConfig, RefusesAndNamesTheKey) {
       {tiny_qwen3_moe, "mlp_only_layers", {0.5}, corrupt},
       {tiny_qwen3_moe, "mlp_only_layers", 1, corrupt},
       {tiny_qwen3_moe, "decoder_sparse_step", 0, corrupt},
-      {tiny_qwen3_moe, "use_sliding_window", true, unsupported},
+      {tiny_qwen3_moe, "use_sliding_window", "yes", corrupt},
+      {tiny_gpt_oss, "swiglu_alpha", 2, unsupported},
       {tiny_qwen3_moe, "attention_bias", true, unsupported},
       {tiny_qwen3_moe, "hidden_act", "gelu", unsupported},
       {tiny_gpt_oss, "num_experts_per_tok", 9, corrupt},
@@ -196,6 +201,19 @@ TEST(MoeConfig, RefusesAndNamesTheKey) {
     expect_error(broken.code, broken.named != nullptr ? broken.named : broken.key,
                  [&] { parsed(config); });
   }
+}
+
+// max_window_layers is 3 there, of 3 layers.
+TEST(MoeConfig, WindowsOfNoLayerAreFullAttention) {
+  json config = tiny_qwen3_moe();
+  config["use_sliding_window"] = true;
+  EXPECT_EQ(parsed(config).window(2), 0u);  // sliding_window is null
+  config["sliding_window"] = 64;
+  EXPECT_EQ(parsed(config).window(2), 0u);
+  config["max_window_layers"] = 2;
+  expect_error(ErrorCode::kUnsupported, "use_sliding_window", [&] { parsed(config); });
+  config.erase("max_window_layers");  // all layers, in transformers 5
+  expect_error(ErrorCode::kUnsupported, "use_sliding_window", [&] { parsed(config); });
 }
 
 // rope_theta and rope_scaling side by side, or rope_parameters with everything inside.

@@ -75,7 +75,7 @@ TEST(Sampler, PenaltyWeakensWhatWasSaidWithinItsWindow) {
   sampler.accept(0);
   EXPECT_EQ(sampler.sample(logits), 1);                            // 1.5 against 2
   EXPECT_EQ(sampler.sample(std::vector<float>{-1.0f, -1.5f}), 1);  // -2: negatives are multiplied
-  for (std::size_t i = 0; i < Sampler::kPenaltyWindow; ++i) sampler.accept(2);
+  for (std::size_t i = 0; i < 64; ++i) sampler.accept(2);
   EXPECT_EQ(sampler.sample(logits), 0);
 }
 

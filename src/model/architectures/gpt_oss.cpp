@@ -2,6 +2,7 @@
 // other layer, YaRN. Source: transformers' modeling_gpt_oss and llama.cpp's converter.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -76,6 +77,7 @@ class GptOss final : public Architecture {
   std::string_view hf_class() const noexcept override { return "GptOssForCausalLM"; }
   std::string_view gguf_name() const noexcept override { return "gpt-oss"; }
   std::span<const RoleSpec> roles() const noexcept override { return kRoles; }
+  std::uint64_t usual_head_dim() const noexcept override { return 64; }
 
   ModelConfig read_config(const nlohmann::json& json) const override {
     require_flag(json, "attention_bias", true);
@@ -96,8 +98,15 @@ class GptOss final : public Architecture {
     if (!(config.swiglu_limit > 0)) {
       throw Error(ErrorCode::kCorruptFile, "is not positive").at("swiglu_limit");
     }
-    config.sliding_window = params.count("sliding_window", kMaxContext);
+    if (params.has("swiglu_alpha") && params.number("swiglu_alpha") != kSwigluAlpha) {
+      throw Error(ErrorCode::kUnsupported, fmt::format("only {} is supported", kSwigluAlpha))
+          .at("swiglu_alpha");
+    }
     config.sliding_layers = read_layer_types(params, config.layers);
+    // A width that no layer uses may be null.
+    if (std::ranges::count(config.sliding_layers, true) > 0) {
+      config.sliding_window = params.count("sliding_window", kMaxContext);
+    }
     set_constants(config);
     return config;
   }
@@ -117,22 +126,31 @@ class GptOss final : public Architecture {
   }
 
   void write_gguf(const ModelConfig& config, io::GgufMetadata& metadata) const override {
-    if (config.sliding_layers != alternating(config.layers)) {
-      throw Error(ErrorCode::kUnsupported,
-                  "GGUF's gpt-oss has sliding windows in every other layer, from the first",
-                  "write --format mlx")
-          .at("layer_types");
-    }
-    if (config.swiglu_limit != 7) {
-      throw Error(ErrorCode::kUnsupported, "GGUF's gpt-oss always has a limit of 7",
-                  "write --format mlx")
-          .at("swiglu_limit");
-    }
     write_decoder(config, metadata);
     // What is not said is taken for what the published models have.
     if (config.rope_scaling.truncate) metadata.add("gpt-oss.rope.scaling.yarn_truncate", true);
     metadata.add("gpt-oss.attention.sliding_window",
                  static_cast<std::uint32_t>(config.sliding_window));
+  }
+
+  std::optional<Obstacle> obstacle_in_gguf(const ModelConfig& config) const override {
+    if (config.sliding_layers != alternating(config.layers)) {
+      return Obstacle{"layer_types",
+                      "GGUF's gpt-oss has sliding windows in every other layer, from the first"};
+    }
+    if (auto limit = other_limit(config, "GGUF's gpt-oss (llama.cpp)")) return limit;
+    if (auto tied = tied_output(config, "GGUF's gpt-oss (llama.cpp)")) return tied;
+    return Architecture::obstacle_in_gguf(config);
+  }
+
+  std::optional<Obstacle> obstacle_in_mlx(const ModelConfig& config) const override {
+    const auto sliding = std::ranges::count(config.sliding_layers, true);
+    if (sliding == 0 || static_cast<std::uint64_t>(sliding) == config.layers) {
+      return Obstacle{"layer_types",
+                      "MLX's gpt_oss (mlx-lm) needs layers with and layers without a window"};
+    }
+    if (auto limit = other_limit(config, "MLX's gpt_oss (mlx-lm)")) return limit;
+    return tied_output(config, "MLX's gpt_oss (mlx-lm)");
   }
 
   void write_config(const ModelConfig& config, nlohmann::json& json) const override {
@@ -151,6 +169,18 @@ class GptOss final : public Architecture {
   }
 
  private:
+  static constexpr double kSwigluAlpha = 1.702;
+
+  static std::optional<Obstacle> other_limit(const ModelConfig& config, std::string_view who) {
+    if (config.swiglu_limit == 7) return {};
+    return Obstacle{"swiglu_limit", fmt::format("{} always has a limit of 7", who)};
+  }
+
+  static std::optional<Obstacle> tied_output(const ModelConfig& config, std::string_view who) {
+    if (!config.tied_output) return {};
+    return Obstacle{"tie_word_embeddings", fmt::format("{} has an output matrix of its own", who)};
+  }
+
   static void set_constants(ModelConfig& config) {
     config.router = RouterKind::kTopThenSoftmax;
     config.activation = Activation::kClampedSwiGlu;
@@ -171,11 +201,9 @@ class GptOss final : public Architecture {
     std::vector<bool> sliding;
     for (const nlohmann::json& type : *types) {
       if (type != "sliding_attention" && type != "full_attention") {
-        throw Error(
-            ErrorCode::kUnsupported,
-            fmt::format(
-                "{} is not supported, only sliding_attention and full_attention",
-                printable(type.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), 40)))
+        throw Error(ErrorCode::kUnsupported,
+                    fmt::format("{} is not supported, only sliding_attention and full_attention",
+                                shown(type)))
             .at("layer_types");
       }
       sliding.push_back(type == "sliding_attention");

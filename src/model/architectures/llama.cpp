@@ -28,7 +28,11 @@ class Llama final : public Architecture {
     require_flag(json, "attention_bias", false);
     require_flag(json, "mlp_bias", false);
     require_text(json, "hidden_act", "silu");
-    return read_decoder(*this, json);
+    ModelConfig config = read_decoder(*this, json);
+    // transformers and llama.cpp know no windows here, whatever config.json says of their width;
+    // mlx-lm heeds layer_types.
+    if (JsonParams(json).has("layer_types")) require_full_attention(json, 0, config.layers);
+    return config;
   }
 
   ModelConfig read_gguf(const io::GgufMetadata& metadata) const override {

@@ -12,6 +12,9 @@ constexpr RoleSpec kRoles[] = {kTokenEmbedding, kAttnNorm, kAttnQ,      kAttnQNo
                                kAttnKNorm,      kAttnV,    kAttnOutput, kFfnNorm,   kFfnGate,
                                kFfnUp,          kFfnDown,  kOutputNorm, kOutput};
 
+// transformers' default of max_window_layers.
+constexpr std::uint64_t kFirstWindowLayer = 28;
+
 class Qwen3 final : public Architecture {
  public:
   std::string_view name() const noexcept override { return "Qwen3"; }
@@ -19,12 +22,14 @@ class Qwen3 final : public Architecture {
   std::string_view hf_class() const noexcept override { return "Qwen3ForCausalLM"; }
   std::string_view gguf_name() const noexcept override { return "qwen3"; }
   std::span<const RoleSpec> roles() const noexcept override { return kRoles; }
+  std::uint64_t usual_head_dim() const noexcept override { return 128; }
 
   ModelConfig read_config(const nlohmann::json& json) const override {
-    require_flag(json, "use_sliding_window", false);
     require_flag(json, "attention_bias", false);
     require_text(json, "hidden_act", "silu");
-    return read_decoder(*this, json);
+    ModelConfig config = read_decoder(*this, json);
+    require_full_attention(json, kFirstWindowLayer, config.layers);
+    return config;
   }
   ModelConfig read_gguf(const io::GgufMetadata& metadata) const override {
     return read_decoder(*this, metadata);

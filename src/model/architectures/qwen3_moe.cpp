@@ -1,5 +1,7 @@
 // Qwen3-MoE (Qwen3-30B-A3B): norms on every head of q and k, a softmax router without shared
 // experts. Source: transformers' modeling_qwen3_moe and llama.cpp's converter.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -7,6 +9,7 @@
 #include "model/decoder.h"
 #include "model/hparams.h"
 #include "model/roles.h"
+#include "model/rope_config.h"
 
 namespace pajamas::model::registry {
 namespace {
@@ -63,10 +66,10 @@ class Qwen3Moe final : public Architecture {
   std::span<const RoleSpec> roles() const noexcept override { return kRoles; }
 
   ModelConfig read_config(const nlohmann::json& json) const override {
-    require_flag(json, "use_sliding_window", false);
     require_flag(json, "attention_bias", false);
     require_text(json, "hidden_act", "silu");
     ModelConfig config = read_decoder(*this, json);
+    require_full_attention(json, 0, config.layers);
     // Newer files call the number of experts what gpt-oss calls it.
     const char* count = JsonParams(json).has("num_experts") ? "num_experts" : "num_local_experts";
     read_experts(json, {count, "num_experts_per_tok", "moe_intermediate_size"}, config);
@@ -82,18 +85,27 @@ class Qwen3Moe final : public Architecture {
   }
 
   void write_gguf(const ModelConfig& config, io::GgufMetadata& metadata) const override {
+    write_decoder(config, metadata);
+  }
+
+  std::optional<Obstacle> obstacle_in_gguf(const ModelConfig& config) const override {
     if (!config.router_renormalises) {
-      throw Error(ErrorCode::kUnsupported,
-                  "GGUF's qwen3moe always scales the chosen experts to sum 1, this model does not",
-                  "write --format mlx")
-          .at("norm_topk_prob");
+      return Obstacle{
+          "norm_topk_prob",
+          "GGUF's qwen3moe always scales the chosen experts to sum 1, this model does not"};
     }
     if (!config.dense_layers.empty()) {
-      throw Error(ErrorCode::kUnsupported, "GGUF's qwen3moe has experts in every layer",
-                  "write --format mlx")
-          .at("mlp_only_layers");
+      return Obstacle{"mlp_only_layers", "GGUF's qwen3moe has experts in every layer"};
     }
-    write_decoder(config, metadata);
+    return Architecture::obstacle_in_gguf(config);
+  }
+
+  std::string caution_in_mlx(const ModelConfig& config) const override {
+    if (config.rope_scaling.kind == RopeScaling::Kind::kNone) return {};
+    return fmt::format(
+        "mlx-lm computes Qwen3-MoE without its rope_scaling ({}): it will answer "
+        "otherwise than this program does from the MLX output",
+        describe(config.rope_scaling));
   }
 
   void write_config(const ModelConfig& config, nlohmann::json& json) const override {
