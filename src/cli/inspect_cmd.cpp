@@ -18,6 +18,7 @@
 #include "cli/model_argument.h"
 #include "cli/open_engine.h"
 #include "cli/terminal.h"
+#include "cli/text_option.h"
 #include "model/checkpoint.h"
 #include "model/rope_config.h"
 #include "model/text_assets.h"
@@ -31,6 +32,7 @@ using nlohmann::ordered_json;
 struct Options {
   std::string model;
   bool no_download = false;
+  std::string pre_tokenizer;
   std::string tensor;
   std::string raw_f32;
   std::string kernels;
@@ -89,10 +91,9 @@ std::uint64_t read_for_token(const model::Checkpoint& checkpoint) {
 }
 
 // What an output without tokenizer has to say about it: why there is none.
-ordered_json tokenizer_summary(const std::string& path) {
+ordered_json tokenizer_summary(const Options& options, Progress& progress) {
   try {
-    const model::TextAssets assets = model::load_text_assets(path);
-    log_notes(assets.notes);
+    const model::TextAssets assets = load_text(options.model, options.pre_tokenizer, progress);
     const auto special =
         std::count_if(assets.tokenizer.added_tokens.begin(), assets.tokenizer.added_tokens.end(),
                       [](const auto& token) { return token.special; });
@@ -102,7 +103,9 @@ ordered_json tokenizer_summary(const std::string& path) {
     const auto defined =
         std::count_if(assets.tokenizer.tokens.begin(), assets.tokenizer.tokens.end(),
                       [](const std::string& token) { return !token.empty(); });
-    const auto pre = text::pre_tokenizer_name(assets.tokenizer);
+    const auto pre = assets.pre_tokenizer.empty()
+                         ? text::pre_tokenizer_name(assets.tokenizer)
+                         : std::optional<std::string_view>(assets.pre_tokenizer);
     return {{"kind", "byte-level BPE"},
             {"pre_tokenizer", pre ? ordered_json(*pre) : ordered_json()},
             {"tokens", defined},
@@ -135,7 +138,8 @@ std::map<std::string, TypeTotal> totals_by_type(const model::Checkpoint& checkpo
   return totals;
 }
 
-ordered_json describe(const model::Checkpoint& checkpoint, const std::string& path) {
+ordered_json describe(const model::Checkpoint& checkpoint, const Options& options,
+                      Progress& progress) {
   const std::uint64_t parameters = model::parameter_count(checkpoint.config());
   std::uint64_t bytes = 0;
   ordered_json types = ordered_json::array();
@@ -167,7 +171,7 @@ ordered_json describe(const model::Checkpoint& checkpoint, const std::string& pa
           {"hyperparameters", hyperparameters(checkpoint.config())},
           {"attention", attention_kinds(checkpoint.config())},
           {"types", std::move(types)},
-          {"tokenizer", tokenizer_summary(path)},
+          {"tokenizer", tokenizer_summary(options, progress)},
           {"tensors", std::move(tensors)}};
 }
 
@@ -300,7 +304,7 @@ void run_inspect(const Options& options, const Context& context) {
   tell_notes(checkpoint);
   ordered_json description;
   if (options.tensor.empty()) {
-    description = describe(checkpoint, options.model);
+    description = describe(checkpoint, options, *context.progress);
   } else {
     const model::StoredTensor& tensor = find_tensor(checkpoint, options.tensor);
     description = describe_tensor(tensor, read_tensor(checkpoint, tensor, options, context));
@@ -337,6 +341,7 @@ void add_inspect(CLI::App& app, Context& context) {
   command->footer(
       "Example: one tensor of a GGUF file\n"
       "  llama-pajamas inspect model.gguf --tensor blk.0.ffn_down.weight");
+  add_pre_tokenizer_option(*command, options->pre_tokenizer);
   add_no_download_option(*command, options->no_download);
   command->callback([options, &context] {
     const hub::Need need = options->tensor.empty() ? hub::Need::kHeaders : hub::Need::kAll;

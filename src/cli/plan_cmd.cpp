@@ -28,8 +28,10 @@ quantize::PlanInput load(const Options& options) {
     throw Error(ErrorCode::kUsage, "needs a MODEL or --config FILE, and not both",
                 "see `llama-pajamas plan --help`");
   }
-  return options.model.empty() ? quantize::load_plan_input_from_config(options.config)
-                               : quantize::load_plan_input(options.model, nullptr);
+  return options.model.empty()
+             ? quantize::load_plan_input_from_config(options.config)
+             : quantize::load_plan_input(options.model, nullptr,
+                                         {.pre_tokenizer = options.pre_tokenizer});
 }
 
 std::uint64_t context_of(const Options& options, const model::ModelConfig& config) {

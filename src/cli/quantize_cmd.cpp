@@ -65,7 +65,8 @@ void run_quantize(const Options& options, Context& context) {
   const hub::Need need = options.dry_run ? hub::Need::kHeaders : hub::Need::kAll;
   const std::string model = local_model(options.model, need, options.no_download, context);
   std::optional<model::Checkpoint> checkpoint;
-  quantize::PlanInput input = quantize::load_plan_input(model, &checkpoint);
+  quantize::PlanInput input =
+      quantize::load_plan_input(model, &checkpoint, {.pre_tokenizer = options.pre_tokenizer});
   log_opened(*checkpoint);
   const quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
   for (const std::string& note : recipes.notes) context.progress->note(note);

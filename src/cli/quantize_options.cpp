@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cli/model_argument.h"
 #include "cli/terminal.h"
+#include "cli/text_option.h"
 
 namespace pajamas::cli {
 namespace {
@@ -74,6 +75,7 @@ void check_mlx_options(const QuantizeOptions& options, std::span<const Format> f
 }  // namespace
 
 void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
+  add_pre_tokenizer_option(command, options.pre_tokenizer);
   add_no_download_option(command, options.no_download);
   command.add_option("--format", options.formats, "gguf, mlx, or both as gguf,mlx")
       ->capture_default_str()

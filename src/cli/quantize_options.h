@@ -13,6 +13,7 @@ namespace pajamas::cli {
 struct QuantizeOptions {
   std::string model;
   bool no_download = false;
+  std::string pre_tokenizer;
   std::string config;  // plan only
   std::string formats = "gguf";
   std::string methods;

@@ -18,6 +18,7 @@
 #include "cli/open_engine.h"
 #include "cli/run_model.h"
 #include "cli/terminal.h"
+#include "cli/text_option.h"
 #include "text/utf8.h"
 
 namespace pajamas::cli {
@@ -120,6 +121,7 @@ void add_run(CLI::App& app, Context& context) {
   add_kernels_option(*command, options->kernels);
   add_kv_cache_option(*command, options->kv_cache);
   add_activations_option(*command, options->activations, "int8");
+  add_pre_tokenizer_option(*command, options->pre_tokenizer);
   add_no_download_option(*command, options->no_download);
   command->add_option("--stats", options->stats, "Write tokens, rates and memory as JSON")
       ->type_name("FILE.json");

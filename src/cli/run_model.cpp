@@ -15,6 +15,7 @@
 #include "cli/kv_option.h"
 #include "cli/model_argument.h"
 #include "cli/open_engine.h"
+#include "cli/text_option.h"
 #include "model/chat.h"
 #include "runtime/native/kv_cache.h"
 #include "text/utf8.h"
@@ -63,8 +64,7 @@ RunModel::RunModel(const RunOptions& options, Context& context)
       path_(local_model(options.model, hub::Need::kAll, options.no_download, context)) {
   const double start = seconds_now();
   model::Checkpoint checkpoint = model::Checkpoint::open(path_);
-  assets_ = model::load_text_assets(path_);
-  log_notes(assets_.notes);
+  assets_ = load_text(path_, options.pre_tokenizer, *context.progress);
   // Models pad their vocabulary; an id of the padding is a token without text.
   auto& tokens = assets_.tokenizer.tokens;
   tokens.resize(std::max<std::size_t>(tokens.size(), checkpoint.config().vocab));

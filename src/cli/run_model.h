@@ -20,6 +20,7 @@ inline constexpr std::int64_t kDefaultMaxTokens = 512;
 struct RunOptions {
   std::string model;
   bool no_download = false;
+  std::string pre_tokenizer;
   std::optional<std::string> prompt;
   bool interactive = false;
   std::string system;

@@ -15,6 +15,7 @@
 #include "base/output.h"
 #include "cli/command.h"
 #include "cli/model_argument.h"
+#include "cli/text_option.h"
 #include "io/gguf.h"
 #include "model/chat.h"
 #include "model/text_assets.h"
@@ -31,6 +32,7 @@ using nlohmann::ordered_json;
 struct Options {
   std::string model;
   bool no_download = false;
+  std::string pre_tokenizer;
   std::optional<std::string> text;
   std::string file;
   std::string jsonl;
@@ -185,8 +187,7 @@ void check_inputs(const Options& options) {
 
 void run_tokenize(const Options& options, Progress& progress) {
   check_inputs(options);
-  const model::TextAssets assets = model::load_text_assets(options.model);
-  log_notes(assets.notes);
+  const model::TextAssets assets = load_text(options.model, options.pre_tokenizer, progress);
   if (!options.export_folder.empty()) return export_files(options, assets);
   if (options.render) {
     fmt::print("{}", render(options, assets, progress));
@@ -238,6 +239,7 @@ void add_tokenize(CLI::App& app, Context& context) {
   command->footer(
       "Example: the ids of a sentence\n"
       "  llama-pajamas tokenize models/tiny-qwen2 --text \"My fellow citizens\"");
+  add_pre_tokenizer_option(*command, options->pre_tokenizer);
   add_no_download_option(*command, options->no_download);
   command->callback([options, &context] {
     options->model = local_model(options->model, hub::Need::kText, options->no_download, context);

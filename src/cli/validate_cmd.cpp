@@ -20,6 +20,7 @@
 #include "cli/model_argument.h"
 #include "cli/open_engine.h"
 #include "cli/terminal.h"
+#include "cli/text_option.h"
 #include "eval/perplexity.h"
 #include "model/text_assets.h"
 #include "runtime/native/kv_cache.h"
@@ -37,6 +38,7 @@ constexpr std::int64_t kMaxContext = 1 << 20;
 struct Options {
   std::string model;
   bool no_download = false;
+  std::string pre_tokenizer;
   std::string reference;
   std::vector<std::string> metrics{"perplexity"};
   std::string text;
@@ -95,8 +97,7 @@ Subject open_subject(const std::string& path, std::string_view text, const std::
   }
   subject.engine = open_engine(std::move(checkpoint), pool, kernels, context, kv_type,
                                activations_of(options.activations));
-  const model::TextAssets assets = model::load_text_assets(path);
-  log_notes(assets.notes);
+  const model::TextAssets assets = load_text(path, options.pre_tokenizer, progress);
   if (assets.add_bos) subject.bos = assets.special.bos;
   const text::Tokenizer tokenizer = make_tokenizer(assets);
   subject.tokens = with_context(place, [&] { return tokenizer.encode(text); });
@@ -299,6 +300,7 @@ void add_validate(CLI::App& app, Context& context) {
       "Example: what quantization cost\n"
       "  llama-pajamas validate model-q4_k_m.gguf --metrics perplexity,kl "
       "--reference models/tiny-qwen2");
+  add_pre_tokenizer_option(*command, options->pre_tokenizer);
   add_no_download_option(*command, options->no_download);
   command->callback([options, &context] {
     check_options(*options);  // before a long download

@@ -13,6 +13,7 @@
 #include "base/suggest.h"
 #include "model/hparams.h"
 #include "model/json_file.h"
+#include "model/known_tokens.h"
 
 namespace pajamas::model {
 namespace {
@@ -140,51 +141,38 @@ std::optional<std::string> read_template(const fs::path& folder, const json& tok
   return std::nullopt;
 }
 
-// GGUF names one end token; models stop on others too. These are the texts by which llama.cpp
-// recognises an end of generation among control tokens.
-constexpr std::array<std::string_view, 9> kEndTexts{
-    "<|im_end|>", "<|endoftext|>", "<|eot_id|>",      "<|eom_id|>", "<|return|>",
-    "<|call|>",   "<end_of_turn>", "<|end_of_text|>", "</s>"};
-
-std::optional<std::int32_t> control_token(const text::TokenizerSpec& spec,
-                                          std::string_view content) {
-  for (const text::AddedToken& token : spec.added_tokens) {
-    if (token.special && token.content == content) return token.id;
-  }
-  return std::nullopt;
-}
-
-// With channels, this ends one message of a turn; elsewhere it ends the turn.
-constexpr std::array<std::string_view, 1> kMessageEnd{"<|end|>"};
-
-bool has_channels(const text::TokenizerSpec& spec) {
-  return control_token(spec, "<|channel|>") && control_token(spec, "<|message|>");
-}
-
-void add_ends(TextAssets& assets, std::span<const std::string_view> texts) {
-  for (const std::string_view text : texts) {
-    if (const auto id = control_token(assets.tokenizer, text)) assets.stop.push_back(*id);
-  }
-}
-
-// For files that name only one end token, or none.
-void add_known_ends(TextAssets& assets) {
-  add_ends(assets, kEndTexts);
-  if (!has_channels(assets.tokenizer)) add_ends(assets, kMessageEnd);
-}
-
 void finish(TextAssets& assets) {
   if (assets.special.eos) assets.stop.push_back(*assets.special.eos);
-  if (assets.stop.empty()) add_known_ends(assets);
-  // The first releases of such models left out that a call of a tool ends the turn.
-  static constexpr std::array<std::string_view, 2> kTurnEnds{"<|return|>", "<|call|>"};
-  if (has_channels(assets.tokenizer)) add_ends(assets, kTurnEnds);
+  const std::vector<std::int32_t> known = known_ends(assets.tokenizer);
+  assets.stop.insert(assets.stop.end(), known.begin(), known.end());
   std::sort(assets.stop.begin(), assets.stop.end());
   assets.stop.erase(std::unique(assets.stop.begin(), assets.stop.end()), assets.stop.end());
   if (assets.add_bos && !assets.special.bos) assets.add_bos = false;
 }
 
-TextAssets load_directory(const fs::path& folder) {
+[[noreturn]] void unknown_pre_tokenizer(std::string_view name, std::string_view place) {
+  const std::vector<std::string_view> names = text::pre_tokenizer_names();
+  throw Error(ErrorCode::kUnsupported,
+              fmt::format("there is no pre-tokenizer \"{}\"", printable(name, 40)),
+              did_you_mean(name, names) +
+                  fmt::format("give --pre-tokenizer one of {}", fmt::join(names, ", ")))
+      .at(place);
+}
+
+// For files that have a pre-tokenizer of their own.
+void name_pre_tokenizer(TextAssets& assets, const TextOptions& options) {
+  if (options.pre_tokenizer.empty()) return;
+  if (!text::pre_tokenizer(options.pre_tokenizer)) {
+    unknown_pre_tokenizer(options.pre_tokenizer, "--pre-tokenizer");
+  }
+  assets.pre_tokenizer = options.pre_tokenizer;
+  assets.notes.push_back(fmt::format(
+      "tokenizer.json says how text is cut; --pre-tokenizer {} is only what a GGUF file "
+      "made from it will say",
+      options.pre_tokenizer));
+}
+
+TextAssets load_directory(const fs::path& folder, const TextOptions& options) {
   const fs::path tokenizer_file = folder / "tokenizer.json";
   if (!fs::exists(tokenizer_file)) {
     throw Error(ErrorCode::kNotFound, "tokenizer.json is missing",
@@ -197,6 +185,8 @@ TextAssets load_directory(const fs::path& folder) {
     return text::parse_tokenizer_json(read_text_file(tokenizer_file));
   });
   const json tokenizer_config = parse_if_there(folder / "tokenizer_config.json");
+  add_config_tokens(assets.tokenizer, tokenizer_config);
+  add_known_tokens(assets.tokenizer, false);
   const json config = parse_if_there(folder / "config.json");
   const json generation = parse_if_there(folder / "generation_config.json");
   // A model pads its vocabulary beyond what the tokenizer defines.
@@ -220,6 +210,7 @@ TextAssets load_directory(const fs::path& folder) {
     if (const auto text = token_text(tokenizer_config, key)) assets.template_tokens[key] = *text;
   }
   assets.chat_template = read_template(folder, tokenizer_config);
+  name_pre_tokenizer(assets, options);
   finish(assets);
   return assets;
 }
@@ -229,7 +220,40 @@ constexpr std::int32_t kTypeControl = 3;
 constexpr std::int32_t kTypeUserDefined = 4;
 constexpr std::int32_t kTypeUnused = 5;
 
-text::TokenizerSpec tokenizer_of(const io::GgufMetadata& metadata) {
+// The name that the user, the file or its vocabulary gives. Without one llama.cpp takes a pattern
+// that is no published tokenizer's, and says that the model will be worse for it.
+std::string pre_tokenizer_of(const io::GgufMetadata& metadata, const std::string& asked,
+                             std::vector<std::string>& notes) {
+  constexpr const char* kKey = "tokenizer.ggml.pre";
+  if (!asked.empty()) {
+    if (!text::pre_tokenizer(asked)) unknown_pre_tokenizer(asked, "--pre-tokenizer");
+    return asked;
+  }
+  const std::string* said = metadata.find_string(kKey);
+  const bool nothing = said == nullptr || said->empty();
+  if (!nothing && *said != "default") {
+    if (!text::pre_tokenizer(*said)) unknown_pre_tokenizer(*said, kKey);
+    return *said;
+  }
+  const std::string problem = nothing ? "is missing" : "says \"default\"";
+  const auto known =
+      text::pre_tokenizer_of_vocabulary(*metadata.find_strings("tokenizer.ggml.tokens"));
+  if (!known) {
+    throw Error(
+        ErrorCode::kUnsupported,
+        fmt::format("{}, and the vocabulary is none that is known by sight", problem),
+        fmt::format("give --pre-tokenizer one of {}", fmt::join(text::pre_tokenizer_names(), ", ")))
+        .at(kKey);
+  }
+  notes.push_back(
+      fmt::format("{} {}: the vocabulary is one that goes with {}, which is taken "
+                  "(--pre-tokenizer NAME takes another)",
+                  kKey, problem, *known));
+  return std::string(*known);
+}
+
+text::TokenizerSpec tokenizer_of(const io::GgufMetadata& metadata, const TextOptions& options,
+                                 TextAssets& assets) {
   const std::string* model = metadata.find_string("tokenizer.ggml.model");
   const auto* tokens = metadata.find_strings("tokenizer.ggml.tokens");
   if (model == nullptr || tokens == nullptr) {
@@ -242,22 +266,19 @@ text::TokenizerSpec tokenizer_of(const io::GgufMetadata& metadata) {
                             printable(*model, 40)))
         .at("tokenizer.ggml.model");
   }
-  const std::string* pre = metadata.find_string("tokenizer.ggml.pre");
-  const auto patterns = text::pre_tokenizer(pre == nullptr ? "default" : *pre);
-  if (!patterns) {
-    throw Error(ErrorCode::kUnsupported,
-                fmt::format("pre-tokenizer \"{}\" is not supported",
-                            printable(pre == nullptr ? "default" : *pre, 40)),
-                fmt::format("supported: {}", fmt::join(text::pre_tokenizer_names(), ", ")))
-        .at("tokenizer.ggml.pre");
-  }
+  assets.pre_tokenizer = pre_tokenizer_of(metadata, options.pre_tokenizer, assets.notes);
+  const auto pre = text::pre_tokenizer(assets.pre_tokenizer);
+  PJ_CHECK(pre.has_value());
   text::TokenizerSpec spec;
   spec.tokens_name = "tokenizer.ggml.tokens";
   spec.merges_name = "tokenizer.ggml.merges";
-  spec.patterns = patterns->patterns;
-  spec.nfc = patterns->nfc;
-  spec.ignore_merges = patterns->ignore_merges;
-  spec.patterns_before_prefix = spec.patterns.size();
+  spec.patterns = pre->patterns;
+  spec.nfc = pre->nfc;
+  spec.ignore_merges = pre->ignore_merges;
+  spec.patterns_on_letters = pre->patterns_on_letters;
+  spec.patterns_before_prefix = spec.patterns.size() - spec.patterns_on_letters;
+  spec.adds_bos = metadata.find_bool("tokenizer.ggml.add_bos_token").value_or(pre->adds_bos);
+  spec.adds_eos = metadata.find_bool("tokenizer.ggml.add_eos_token").value_or(false);
   spec.tokens = *tokens;
   const auto types = metadata.find_integers("tokenizer.ggml.token_type");
   if (types && types->size() != tokens->size()) {
@@ -281,14 +302,15 @@ text::TokenizerSpec tokenizer_of(const io::GgufMetadata& metadata) {
   with_context("tokenizer.ggml.merges", [&] {
     for (const std::string& merge : *merges) spec.merges.push_back(text::parse_merge(merge));
   });
+  add_known_tokens(spec, true);
   return spec;
 }
 
 }  // namespace
 
-TextAssets text_assets_of(const io::GgufMetadata& metadata) {
+TextAssets text_assets_of(const io::GgufMetadata& metadata, const TextOptions& options) {
   TextAssets assets;
-  assets.tokenizer = tokenizer_of(metadata);
+  assets.tokenizer = tokenizer_of(metadata, options, assets);
   const std::size_t vocab = assets.tokenizer.tokens.size();
   const auto read_id = [&](const std::string& key) -> std::optional<std::int32_t> {
     const auto id = metadata.find_number(key);
@@ -310,29 +332,29 @@ TextAssets text_assets_of(const io::GgufMetadata& metadata) {
   for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
     if (const auto id = read_id(key)) assets.stop.push_back(*id);
   }
-  add_known_ends(assets);
-  assets.add_bos = metadata.find_bool("tokenizer.ggml.add_bos_token").value_or(false);
+  assets.add_bos = *assets.tokenizer.adds_bos;
   if (const std::string* chat = metadata.find_string("tokenizer.chat_template")) {
     assets.chat_template = *chat;
   }
   finish(assets);
+  // As in llama.cpp, even where a key names it.
+  const auto not_an_end = message_end(assets.tokenizer);
+  if (not_an_end && assets.stop.size() > 1) std::erase(assets.stop, *not_an_end);
   return assets;
 }
 
 std::vector<std::int32_t> ends_without_name(const TextAssets& assets) {
-  TextAssets known;
-  known.tokenizer.added_tokens = assets.tokenizer.added_tokens;
-  add_known_ends(known);
+  const std::vector<std::int32_t> known = known_ends(assets.tokenizer);
   std::vector<std::int32_t> out;
   for (const std::int32_t id : assets.stop) {
-    const bool named = id == assets.special.eos ||
-                       std::find(known.stop.begin(), known.stop.end(), id) != known.stop.end();
+    const bool named =
+        id == assets.special.eos || std::find(known.begin(), known.end(), id) != known.end();
     if (!named) out.push_back(id);
   }
   return out;
 }
 
-TextAssets load_text_assets(const fs::path& path) {
+TextAssets load_text_assets(const fs::path& path, const TextOptions& options) {
   std::error_code code;
   const fs::file_status status = fs::status(path, code);
   if (!fs::exists(status)) {
@@ -341,11 +363,11 @@ TextAssets load_text_assets(const fs::path& path) {
                     "give a GGUF file, a directory with tokenizer.json, or a tokenizer.json")
         .at(place_of(path));
   }
-  if (fs::is_directory(status)) return load_directory(path);
+  if (fs::is_directory(status)) return load_directory(path, options);
   if (io::looks_like_gguf(path)) {
     const io::GgufFile file = io::GgufFile::open(path);
     TextAssets assets =
-        with_context(place_of(path), [&] { return text_assets_of(file.metadata()); });
+        with_context(place_of(path), [&] { return text_assets_of(file.metadata(), options); });
     assets.origin = place_of(path);
     return assets;
   }
@@ -354,6 +376,7 @@ TextAssets load_text_assets(const fs::path& path) {
   assets.tokenizer = with_context(place_of(path),
                                   [&] { return text::parse_tokenizer_json(read_text_file(path)); });
   assets.add_bos = assets.tokenizer.adds_bos.value_or(false);
+  name_pre_tokenizer(assets, options);
   finish(assets);
   return assets;
 }

@@ -27,16 +27,24 @@ struct TextAssets {
   std::optional<std::string> chat_template;
   // The special tokens that a template sees: "bos_token" and its text, and so on.
   std::map<std::string, std::string> template_tokens;
-  std::vector<std::string> notes;  // what a user should be told: ids that are no tokens
+  // GGUF's name of the pre-tokenizer, where a file or the user says one.
+  std::string pre_tokenizer;
+  std::vector<std::string> notes;  // what the user should know: what had to be guessed
+};
+
+struct TextOptions {
+  // The pre-tokenizer of a GGUF file, whatever it says itself; of other forms, the name for it in
+  // a GGUF file that is made from them. Empty: what the file says.
+  std::string pre_tokenizer;
 };
 
 // From a directory with tokenizer.json (and, where they are there, tokenizer_config.json,
 // generation_config.json, config.json, chat_template.jinja), from a lone tokenizer.json, or from a
 // GGUF file, told apart by content. Throws Error{kNotFound, kCorruptFile, kUnsupported}.
-TextAssets load_text_assets(const std::filesystem::path& path);
+TextAssets load_text_assets(const std::filesystem::path& path, const TextOptions& options = {});
 
 // The same from GGUF metadata that is open already.
-TextAssets text_assets_of(const io::GgufMetadata& metadata);
+TextAssets text_assets_of(const io::GgufMetadata& metadata, const TextOptions& options = {});
 
 // Of `assets.stop`, those that a reader of GGUF knows neither as eos nor by their texts.
 std::vector<std::int32_t> ends_without_name(const TextAssets& assets);

@@ -11,6 +11,7 @@
 #include "model/sampling.h"
 #include "quantize/model_name.h"
 #include "text/tokenizer.h"
+#include "text/utf8.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -19,6 +20,8 @@ using io::GgufMetadata;
 
 // GGML_QNT_VERSION: the meaning of the quantized blocks.
 constexpr std::uint32_t kQuantizationVersion = 2;
+
+constexpr const char* kPreKey = "tokenizer.ggml.pre";
 
 enum TokenType : std::int32_t { kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5 };
 
@@ -95,19 +98,43 @@ void add_vocabulary(GgufMetadata& metadata, const text::TokenizerSpec& spec, std
   if (!merges.empty()) metadata.add("tokenizer.ggml.merges", io::GgufArray(std::move(merges)));
 }
 
+// Whether two tokenizers of one vocabulary make the same of every token's text.
+bool same_words(const text::TokenizerSpec& a, const text::TokenizerSpec& b) {
+  const text::Tokenizer first(a), second(b);
+  for (std::size_t id = 0; id < first.vocab_size(); ++id) {
+    const std::string_view word = first.token_bytes(static_cast<std::int32_t>(id));
+    if (text::find_invalid_utf8(word) != std::string_view::npos) continue;  // never a whole word
+    if (first.encode(word) != second.encode(word)) return false;
+  }
+  return true;
+}
+
+// The name that was asked for, or the one that the patterns have. A name says `ignore_merges` too,
+// which is no matter where merges make every word that is a token.
+std::optional<std::string> pre_tokenizer_of(const model::TextAssets& assets) {
+  if (!assets.pre_tokenizer.empty()) return assets.pre_tokenizer;
+  if (const auto name = text::pre_tokenizer_name(assets.tokenizer)) return std::string(*name);
+  text::TokenizerSpec other = assets.tokenizer;
+  other.ignore_merges = !other.ignore_merges;
+  const auto name = text::pre_tokenizer_name(other);
+  if (!name || !same_words(assets.tokenizer, other)) return std::nullopt;
+  return std::string(*name);
+}
+
 void add_tokenizer(GgufMetadata& metadata, const model::TextAssets& assets, std::uint64_t vocab) {
-  const auto pre = text::pre_tokenizer_name(assets.tokenizer);
+  const auto pre = pre_tokenizer_of(assets);
   if (!pre) {
     throw Error(
         ErrorCode::kUnsupported,
         fmt::format(
             "GGUF has no name for the pre-tokenizer pattern {}",
             printable(fmt::format("{}", fmt::join(assets.tokenizer.patterns, " then ")), 80)),
-        fmt::format("known are those of {}", fmt::join(text::pre_tokenizer_names(), ", ")))
+        fmt::format("known are those of {}; --pre-tokenizer NAME says one of these all the same",
+                    fmt::join(text::pre_tokenizer_names(), ", ")))
         .at("tokenizer.json");
   }
   metadata.add("tokenizer.ggml.model", std::string("gpt2"));
-  metadata.add("tokenizer.ggml.pre", std::string(*pre));
+  metadata.add(kPreKey, *pre);
   add_vocabulary(metadata, assets.tokenizer, vocab);
   const auto add_id = [&](const char* key, std::optional<std::int32_t> id) {
     if (id) metadata.add(key, static_cast<std::uint32_t>(*id));
@@ -124,6 +151,9 @@ void add_tokenizer(GgufMetadata& metadata, const model::TextAssets& assets, std:
   if (!ends.empty()) add_id("tokenizer.ggml.eot_token_id", ends[0]);
   if (ends.size() > 1) add_id("tokenizer.ggml.eom_token_id", ends[1]);
   metadata.add("tokenizer.ggml.add_bos_token", assets.add_bos);
+  if (assets.tokenizer.adds_eos.value_or(false)) {
+    metadata.add("tokenizer.ggml.add_eos_token", true);
+  }
   if (assets.chat_template) add_text(metadata, "tokenizer.chat_template", *assets.chat_template);
 }
 
@@ -133,9 +163,13 @@ GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t 
                                 const GgufSource& source) {
   GgufMetadata metadata;
   if (source.gguf != nullptr) {
+    // A pre-tokenizer that was asked for or recognised is said from now on.
+    const std::string pre = source.text != nullptr ? source.text->pre_tokenizer : std::string();
     for (const io::GgufPair& pair : source.gguf->pairs()) {
       if (pair.key == "general.file_type") {
         metadata.add(pair.key, file_type);
+      } else if (pair.key == kPreKey && !pre.empty()) {
+        metadata.add(pair.key, pre);
       } else if (pair.key == "general.quantization_version" || pair.key.starts_with("split.")) {
         continue;
       } else {
@@ -143,6 +177,7 @@ GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t 
       }
     }
     if (metadata.find("general.file_type") == nullptr) metadata.add("general.file_type", file_type);
+    if (metadata.find(kPreKey) == nullptr && !pre.empty()) metadata.add(kPreKey, pre);
     metadata.add("general.quantization_version", kQuantizationVersion);
     return metadata;
   }

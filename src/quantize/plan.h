@@ -89,7 +89,8 @@ struct PlanInput {
 // From a Hugging Face or MLX directory or a GGUF file; weights are checked if they are there.
 // `checkpoint` receives the opened weights where the caller wants them (then they must be there).
 PlanInput load_plan_input(const std::filesystem::path& model,
-                          std::optional<model::Checkpoint>* checkpoint);
+                          std::optional<model::Checkpoint>* checkpoint,
+                          const model::TextOptions& text = {});
 // From a config.json alone: without the tokenizer's bytes.
 PlanInput load_plan_input_from_config(const std::filesystem::path& config_file);
 // The same of what such a file holds. `name` is the model's.

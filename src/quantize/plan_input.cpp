@@ -114,7 +114,15 @@ void note_stored(PlanInput& input) {
   }
 }
 
-PlanInput load_gguf(const fs::path& file, std::optional<model::Checkpoint>* checkpoint) {
+// A tokenizer that cannot work is not passed on into a file that looks finished.
+void load_text(const fs::path& path, const model::TextOptions& options, PlanInput& input) {
+  input.text = model::load_text_assets(path, options);
+  add_notes(input.text->notes, input);
+  with_context(input.text->origin, [&] { (void)text::Tokenizer(input.text->tokenizer); });
+}
+
+PlanInput load_gguf(const fs::path& file, std::optional<model::Checkpoint>* checkpoint,
+                    const model::TextOptions& text) {
   PlanInput input;
   model::Checkpoint opened = model::Checkpoint::open(file);
   input.name = file.stem().native();
@@ -124,18 +132,17 @@ PlanInput load_gguf(const fs::path& file, std::optional<model::Checkpoint>* chec
   note_stored(opened, input);
   const Encoding& embedding = opened.get({model::Role::kTokenEmbedding}).encoding;
   if (embedding.is_plain()) input.plain = embedding.dtype;
-  input.text = model::load_text_assets(file);
-  add_notes(input.text->notes, input);
-  with_context(input.text->origin, [&] { (void)text::Tokenizer(input.text->tokenizer); });
+  load_text(file, text, input);
   if (checkpoint != nullptr) checkpoint->emplace(std::move(opened));
   return input;
 }
 
 }  // namespace
 
-PlanInput load_plan_input(const fs::path& folder, std::optional<model::Checkpoint>* checkpoint) {
+PlanInput load_plan_input(const fs::path& folder, std::optional<model::Checkpoint>* checkpoint,
+                          const model::TextOptions& text) {
   std::error_code code;
-  if (!fs::is_directory(folder, code)) return load_gguf(folder, checkpoint);
+  if (!fs::is_directory(folder, code)) return load_gguf(folder, checkpoint, text);
   PlanInput input;
   input.name = folder_name(folder);
   load_config(folder / "config.json", input);
@@ -149,10 +156,7 @@ PlanInput load_plan_input(const fs::path& folder, std::optional<model::Checkpoin
     input.notes.push_back("there are no weights here: planned from config.json alone");
   }
   if (checkpoint != nullptr || fs::exists(folder / "tokenizer.json")) {
-    input.text = model::load_text_assets(folder);
-    add_notes(input.text->notes, input);
-    // A tokenizer that cannot work is not passed on into a file that looks finished.
-    with_context(input.text->origin, [&] { (void)text::Tokenizer(input.text->tokenizer); });
+    load_text(folder, text, input);
   } else {
     input.notes.push_back("there is no tokenizer.json here: sizes are without the tokenizer");
   }

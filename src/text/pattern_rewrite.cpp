@@ -13,6 +13,7 @@ namespace pajamas::text {
 namespace {
 
 constexpr std::size_t kMaxPattern = 64 * 1024;
+constexpr int kMaxClassDepth = 16;
 constexpr std::string_view kPlainEscapes = "^$\\.*+?()[]{}|/-!\"#%&',:;<=>@_`~ ";
 
 bool is_hex(char c) {
@@ -237,9 +238,12 @@ class Rewriter {
     bool negated = false;
   };
 
-  // `[...]`; a hyphen is literal at both ends and behind a class.
-  Class char_class() {
+  // `[...]`; a hyphen is literal at both ends and behind a class. Classes inside are united with
+  // what stands beside them, and `&&` cuts what is on its left with what is on its right.
+  Class char_class(int depth = 0) {
+    if (depth > kMaxClassDepth) unsupported("classes nested that deep");
     Class out;
+    std::optional<CodePointSet> left;  // of the last '&&'
     ++at_;
     if (peek() == '^') {
       out.negated = true;
@@ -247,27 +251,52 @@ class Rewriter {
     }
     for (bool first = true; first || peek() != ']'; first = false) {
       if (done()) broken("'[' has no ']'");
-      if (peek() == '[') unsupported("'[' inside a class (a nested or POSIX class)");
-      if (rest().starts_with("&&")) unsupported("an intersection of classes ('&&')");
-      if (const auto inner = peek() == '\\' ? class_escape() : std::nullopt) {
-        out.set.add(*inner);
-        if (peek() == '-' && peek(1) != ']') unsupported("a hyphen behind a class");
+      if (rest().starts_with("&&")) {
+        if (first) unsupported("'&&' with nothing before it");
+        left = left ? intersection(*left, out.set) : std::move(out.set);
+        out.set = {};
+        at_ += 2;
+        if (peek() == ']' || rest().starts_with("&&")) unsupported("'&&' with nothing behind it");
         continue;
       }
-      const std::uint32_t low = class_literal();
-      if (peek() != '-' || peek(1) == ']' || at_ + 1 >= in_.size()) {
-        out.set.add(low, low);
-        continue;
-      }
-      ++at_;
-      if (peek() == '[') unsupported("'[' inside a class (a nested or POSIX class)");
-      if (peek() == '\\' && class_escape()) unsupported("a range that ends in a class");
-      const std::uint32_t high = class_literal();
-      if (high < low) broken("a range runs backwards");
-      out.set.add(low, high);
+      class_member(out.set, depth);
     }
     ++at_;
+    if (left) out.set = intersection(*left, out.set);
     return out;
+  }
+
+  static CodePointSet intersection(const CodePointSet& a, const CodePointSet& b) {
+    CodePointSet outside = a.complement();
+    outside.add(b.complement());
+    return outside.complement();
+  }
+
+  // One class, code point or range.
+  void class_member(CodePointSet& set, int depth) {
+    if (peek() == '[') {
+      if (peek(1) == ':') unsupported("a POSIX class");
+      const Class inner = char_class(depth + 1);
+      set.add(inner.negated ? inner.set.complement() : inner.set);
+      if (peek() == '-' && peek(1) != ']') unsupported("a hyphen behind a class");
+      return;
+    }
+    if (const auto inner = peek() == '\\' ? class_escape() : std::nullopt) {
+      set.add(*inner);
+      if (peek() == '-' && peek(1) != ']') unsupported("a hyphen behind a class");
+      return;
+    }
+    const std::uint32_t low = class_literal();
+    if (peek() != '-' || peek(1) == ']' || at_ + 1 >= in_.size()) {
+      set.add(low, low);
+      return;
+    }
+    ++at_;
+    if (peek() == '[') unsupported("a range that ends in a class");
+    if (peek() == '\\' && class_escape()) unsupported("a range that ends in a class");
+    const std::uint32_t high = class_literal();
+    if (high < low) broken("a range runs backwards");
+    set.add(low, high);
   }
 
   std::uint32_t class_literal() {
@@ -286,6 +315,7 @@ class Rewriter {
 
   static std::string spelt(const CodePointSet& set, bool negated) {
     std::vector<CodePointRange> ranges = set.ranges();
+    if (ranges.empty()) return negated ? "[\\x{0}-\\x{10FFFF}]" : "(?!)";
     // PCRE2 tries ranges one after the other: the large ones (ideographs, syllables) go first.
     std::stable_sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) {
       return a.last - a.first > b.last - b.first;

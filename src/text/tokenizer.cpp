@@ -203,8 +203,23 @@ class Encoder {
 
   void pattern(std::string_view text, std::size_t stage) {
     if (stage == impl_.patterns.size()) return word(text);
+    if (stage == impl_.patterns.size() - impl_.spec.patterns_on_letters) {
+      return letters(spelling_of_bytes(text), stage);
+    }
     impl_.patterns[stage].split(
         text, budget_, [this, stage](std::string_view piece, bool) { pieces(piece, stage + 1); });
+  }
+
+  // The same for the patterns behind ByteLevel.
+  void letters(std::string_view spelling, std::size_t stage) {
+    if (stage == impl_.patterns.size()) {
+      const auto bytes = bytes_of_spelling(spelling);
+      PJ_CHECK(bytes.has_value());
+      return word(*bytes);
+    }
+    impl_.patterns[stage].split(spelling, budget_, [this, stage](std::string_view piece, bool) {
+      letters(piece, stage + 1);
+    });
   }
 
   void word(std::string_view text) {

@@ -175,7 +175,6 @@ class Parser {
   void pre_tokenizer(const json& value, const std::string& where) {
     if (value.is_null()) return;
     const std::string& type = text_of(value, where, "type");
-    if (byte_level_) unsupported(where, printable(type, 40) + " behind ByteLevel");
     if (type == "Sequence") {
       const json& list = list_of(value, where, "pretokenizers");
       for (std::size_t i = 0; i < list.size(); ++i) {
@@ -184,9 +183,11 @@ class Parser {
     } else if (type == "Split") {
       split(value, where);
     } else if (type == "Digits") {
-      spec_.patterns.emplace_back(flag(value, where, "individual_digits", false) ? "\\p{N}"
-                                                                                 : "\\p{N}+");
+      add_pattern(flag(value, where, "individual_digits", false) ? "\\p{N}" : "\\p{N}+");
+    } else if (type == "Punctuation") {
+      punctuation(value, where);
     } else if (type == "ByteLevel") {
+      if (byte_level_) unsupported(where, "ByteLevel behind ByteLevel");
       byte_level_ = true;
       spec_.add_prefix_space = flag(value, where, "add_prefix_space", true);
       spec_.patterns_before_prefix = spec_.patterns.size();
@@ -198,18 +199,38 @@ class Parser {
     }
   }
 
-  void split(const json& value, const std::string& where) {
-    const std::string& behavior = text_of(value, where, "behavior");
-    if (behavior != "Isolated") {
+  void add_pattern(std::string pattern) {
+    spec_.patterns.push_back(std::move(pattern));
+    if (byte_level_) ++spec_.patterns_on_letters;
+  }
+
+  void punctuation(const json& value, const std::string& where) {
+    constexpr const char* kMarks = "[\\p{P}$+<=>^`|~]";
+    const bool named = !member(value, where, "behavior").is_null();
+    const std::string behavior = named ? text_of(value, where, "behavior") : "Isolated";
+    if (behavior == "Isolated") {
+      add_pattern(kMarks);
+    } else if (behavior == "Contiguous") {
+      add_pattern(std::string(kMarks) + "+");
+    } else {
       unsupported(where, "with behavior " + printable(behavior, 40));
     }
+  }
+
+  void split(const json& value, const std::string& where) {
+    const std::string& behavior = text_of(value, where, "behavior");
     const json& pattern = member(value, where, "pattern");
     const std::string inner = where + ".pattern";
-    if (!member(pattern, inner, "Regex").is_null()) {
-      spec_.patterns.push_back(text_of(pattern, inner, "Regex"));
-    } else {
-      spec_.patterns.push_back(quoted_literal(text_of(pattern, inner, "String")));
+    const bool regex = !member(pattern, inner, "Regex").is_null();
+    std::string text = regex ? text_of(pattern, inner, "Regex")
+                             : quoted_literal(text_of(pattern, inner, "String"));
+    // To remove what does not match removes nothing where everything does.
+    const bool keeps_all =
+        behavior == "Removed" && flag(value, where, "invert", false) && matches_everything(text);
+    if (behavior != "Isolated" && !keeps_all) {
+      unsupported(where, "with behavior " + printable(behavior, 40));
     }
+    add_pattern(std::move(text));
   }
 
   void post_processor(const json& value, const std::string& where) {

@@ -125,18 +125,23 @@ ordered_json byte_level(bool add_prefix_space, bool use_regex) {
 }
 
 ordered_json pre_tokenizer_of(const TokenizerSpec& spec) {
-  // Only ByteLevel's own pattern can come behind the prefix space.
-  const std::size_t behind = spec.patterns.size() - spec.patterns_before_prefix;
-  PJ_CHECK(spec.patterns_before_prefix <= spec.patterns.size() && behind <= 1);
-  PJ_CHECK(behind == 0 || spec.patterns.back() == pre_tokenizer("gpt-2")->patterns.front());
+  // Between the prefix space and the letters there can be ByteLevel's own pattern.
+  const std::size_t before = spec.patterns_before_prefix;
+  PJ_CHECK(before + spec.patterns_on_letters <= spec.patterns.size());
+  const std::size_t letters = spec.patterns.size() - spec.patterns_on_letters;
+  const bool own = letters > before;
+  PJ_CHECK(letters - before <= 1);
+  PJ_CHECK(!own || spec.patterns[before] == pre_tokenizer("gpt-2")->patterns.front());
   ordered_json list = ordered_json::array();
-  for (std::size_t i = 0; i < spec.patterns_before_prefix; ++i) {
+  const auto split = [&](std::size_t i) {
     list.push_back({{"type", "Split"},
                     {"pattern", {{"Regex", spec.patterns[i]}}},
                     {"behavior", "Isolated"},
                     {"invert", false}});
-  }
-  list.push_back(byte_level(spec.add_prefix_space, behind == 1));
+  };
+  for (std::size_t i = 0; i < before; ++i) split(i);
+  list.push_back(byte_level(spec.add_prefix_space, own));
+  for (std::size_t i = letters; i < spec.patterns.size(); ++i) split(i);
   return {{"type", "Sequence"}, {"pretokenizers", std::move(list)}};
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,9 @@ struct TokenizerSpec {
   bool add_prefix_space = false;
   // How many of the patterns run before the prefix space is added.
   std::size_t patterns_before_prefix = 0;
+  // How many of the patterns, at the end, come behind ByteLevel: what they cut is bytes spelt as the
+  // letters of its alphabet.
+  std::size_t patterns_on_letters = 0;
   // What the post-processor says, if it says anything.
   std::optional<bool> adds_bos;
   std::optional<bool> adds_eos;
@@ -68,20 +72,29 @@ struct SurroundingTokens {
 // Throws Error{kCorruptFile} for a token that is not UTF-8.
 std::string write_tokenizer_json(const TokenizerSpec& spec, const SurroundingTokens& around = {});
 
-// How GGUF's `tokenizer.ggml.pre` calls this combination of patterns and flags; nothing where it
-// has no name. Follows from the patterns alone.
-std::optional<std::string_view> pre_tokenizer_name(const TokenizerSpec& spec);
-
+// What a name of GGUF's `tokenizer.ggml.pre` means.
 struct PreTokenizer {
   std::vector<std::string> patterns;
+  std::size_t patterns_on_letters = 0;
   bool nfc = false;
   bool ignore_merges = false;
+  bool adds_bos = false;  // unless the file says otherwise
 };
 
-// The inverse, aliases included.
+// Nothing for a name that is not known; aliases are.
 std::optional<PreTokenizer> pre_tokenizer(std::string_view name);
 
-// Every name that `pre_tokenizer` knows, for error messages.
+// The name of a tokenizer's combination of patterns and flags; nothing where it has none.
+std::optional<std::string_view> pre_tokenizer_name(const TokenizerSpec& spec);
+
+// Whether a pattern is one of those, in any spelling, that match every character of a text.
+bool matches_everything(const std::string& pattern);
+
+// The name for a published vocabulary, known by tokens of it that others do not have at these ids;
+// nothing for all others.
+std::optional<std::string_view> pre_tokenizer_of_vocabulary(std::span<const std::string> tokens);
+
+// One name for every combination of patterns and flags, for messages; aliases left out.
 std::vector<std::string_view> pre_tokenizer_names();
 
 }  // namespace pajamas::text

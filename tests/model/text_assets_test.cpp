@@ -164,7 +164,7 @@ TEST_F(TextFolder, AFolderThatNamesNoEndHasTheKnownOnes) {
   for (const char* file : {"config.json", "generation_config.json"}) {
     set(file, "eos_token_id", nullptr);
   }
-  EXPECT_EQ(load_text_assets(folder_).stop, (std::vector<std::int32_t>{2018}));
+  EXPECT_EQ(load_text_assets(folder_).stop, (std::vector<std::int32_t>{2016, 2018}));
   set("tokenizer_config.json", "eos_token", nullptr);
   EXPECT_EQ(load_text_assets(folder_).stop, (std::vector<std::int32_t>{2016, 2018}));
 }

@@ -185,13 +185,18 @@ TEST(Pattern, SplitsAsTheReferenceDoes) {
   EXPECT_EQ(pieces_of("\\p{Han}+", "\u6f22\u5b57a"), (Pieces{"\u6f22\u5b57", "a"}));
   EXPECT_EQ(pieces_of("(?i:'s)", "'\u017f"), (Pieces{"'\u017f"}));  // long s
   EXPECT_EQ(pieces_of("[^\\s\\P{L}]+", "ab1 c"), (Pieces{"ab", "1 ", "c"}));
+  EXPECT_EQ(pieces_of("[^a[bc]d]+", "xyabcdz"), (Pieces{"xy", "abcd", "z"}));
+  EXPECT_EQ(pieces_of("[ab[^c]]+", "xcab"), (Pieces{"x", "c", "ab"}));
+  EXPECT_EQ(pieces_of("[\\p{L}&&[^a-f]x]+", "abxyz1"), (Pieces{"ab", "xyz", "1"}));
+  EXPECT_EQ(pieces_of("[a-f&&c-z&&d]+", "abcdef"), (Pieces{"abc", "d", "ef"}));
+  EXPECT_EQ(pieces_of("[a&&b]", "ab"), (Pieces{"ab"}));
   EXPECT_EQ(pieces_of("\\b\\w+\\b", "ab \u00e9!"), (Pieces{"ab", " ", "\u00e9", "!"}));
 }
 
 TEST(Pattern, RefusesWhatTheEnginesReadDifferently) {
   for (const char* pattern :
-       {"[a&&b]", "[[a]b]", "[[:alpha:]]", "(?m:.)", "(?<n>a)", "\\p{N}{1,3}+", "a{3}?", "\\R",
-        "\\X", "\\K", "\\1", "\\Qa\\E", "(?#x)", "[\\w-z]", "[a-\\d]", "\\xff", "\\G"}) {
+       {"[[:alpha:]]", "[&&b]", "[a&&]", "[[a]-z]", "(?m:.)", "(?<n>a)", "\\p{N}{1,3}+", "a{3}?",
+        "\\R", "\\X", "\\K", "\\1", "\\Qa\\E", "(?#x)", "[\\w-z]", "[a-\\d]", "\\xff", "\\G"}) {
     EXPECT_THROW(Pattern{pattern}, Error) << pattern;
   }
   for (const char* pattern : {"a)", "*a", "[z-a]", "\\p{L", "\\pL", "\\x{110000}", "\\u12", "\\"}) {
