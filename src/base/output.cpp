@@ -228,6 +228,7 @@ OutputDirectory::OutputDirectory(const fs::path& path, OutputOptions options)
 OutputDirectory::OutputDirectory(OutputDirectory&& other) noexcept
     : path_(std::move(other.path_)),
       partial_(std::move(other.partial_)),
+      inner_(std::move(other.inner_)),
       lock_fd_(std::exchange(other.lock_fd_, -1)),
       replace_(other.replace_) {}
 
@@ -242,12 +243,19 @@ void OutputDirectory::discard() noexcept {
 }
 
 OutputFile OutputDirectory::create_file(const fs::path& name, std::uint64_t size) {
-  PJ_CHECK(name == name.filename());
+  const fs::path inside = name.parent_path();
+  PJ_CHECK(name.is_relative() && inside == inside.filename() && inside != "..");
+  if (!inside.empty() && inner_.insert(inside).second) {
+    std::error_code code;
+    fs::create_directory(partial_ / inside, code);
+    if (code) throw_write_error(path_ / inside, "cannot create the folder", code.value());
+  }
   return OutputFile(OutputFile::Unnamed{}, partial_ / name, size);
 }
 
 void OutputDirectory::commit() {
   PJ_CHECK(lock_fd_ >= 0);
+  for (const fs::path& inside : inner_) internal::sync_folder(partial_ / inside);
   internal::sync_folder(partial_);
   internal::rename_into_place(partial_, path_, replace_);
   ::close(std::exchange(lock_fd_, -1));

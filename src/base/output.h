@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <span>
 
 namespace pajamas {
@@ -65,7 +66,8 @@ class OutputDirectory {
   OutputDirectory& operator=(OutputDirectory&&) = delete;
   ~OutputDirectory();
 
-  // A file directly inside; it gets its name at once and is synced when its `commit` is called.
+  // A file inside, `NAME` or `FOLDER/NAME`; it gets its name at once and is synced when its
+  // `commit` is called.
   OutputFile create_file(const std::filesystem::path& name, std::uint64_t size);
   // Syncs and renames the folder. All files must have been committed.
   void commit();
@@ -75,7 +77,8 @@ class OutputDirectory {
 
   std::filesystem::path path_;
   std::filesystem::path partial_;
-  int lock_fd_ = -1;  // open until the folder has its name or is gone
+  std::set<std::filesystem::path> inner_;  // folders inside, relative to it
+  int lock_fd_ = -1;                       // open until the folder has its name or is gone
   bool replace_ = false;
 };
 

@@ -37,7 +37,7 @@ ChatSession::ChatSession(RunModel& model, Context& context)
 
 void ChatSession::say(std::string message) {
   text::require_utf8(message, "the message");
-  conversation_.ask(std::move(message));
+  conversation_.ask(message);
   bool answered = false;
   try {
     answered = go_on();
@@ -54,8 +54,7 @@ void ChatSession::regenerate() {
   if (conversation_.turns().empty()) {
     throw Error(ErrorCode::kUsage, "there is no message to answer again");
   }
-  const auto before = conversation_.turns().back().answer;
-  conversation_.take_back_answer();
+  const auto before = conversation_.take_back_answer();
   if (model_.sampling().temperature == 0) {
     context_.progress->note("at --temperature 0 there is only one answer");
   }
@@ -63,10 +62,10 @@ void ChatSession::regenerate() {
   try {
     answered = go_on();
   } catch (...) {
-    if (before) conversation_.answer(*before);
+    if (before) conversation_.put_back_answer(*before);
     throw;
   }
-  if (!answered && before) conversation_.answer(*before);
+  if (!answered && before) conversation_.put_back_answer(*before);
   update_fill();
 }
 
@@ -135,7 +134,7 @@ void ChatSession::set_system(std::string text) {
     throw Error(ErrorCode::kUnsupported, "a system message needs the model's chat template");
   }
   text::require_utf8(text, "the system message");
-  conversation_.set_system(std::move(text));
+  conversation_.set_system(text);
   update_fill();
 }
 
@@ -161,7 +160,7 @@ void ChatSession::load(const std::filesystem::path& path) {
   const auto turns = conversation_.turns();
   context_.progress->note(
       counted(turns.size(), "turn") +
-      (turns.empty() || turns.back().answer ? "" : ", the last without answer: /regenerate"));
+      (turns.empty() || turns.back().answered() ? "" : ", the last without answer: /regenerate"));
 }
 
 std::string ChatSession::fill() const {

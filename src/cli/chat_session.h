@@ -25,7 +25,7 @@ class ChatSession {
   void reset();
   // Throws Error{kUnsupported} where there is no template.
   void set_system(std::string text);
-  const std::string& system() const noexcept { return conversation_.system(); }
+  std::string system() const { return conversation_.system(); }
 
   // Throws Error{kExists} unless `replace`, kIo, kNoSpace.
   void save(const std::filesystem::path& path, bool replace) const;

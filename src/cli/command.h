@@ -44,6 +44,8 @@ const kernels::KernelTable& chosen_kernels(const std::string& name);
 
 // `--reasoning LEVEL`, checked against model::kReasoningLevels.
 void add_reasoning_option(CLI::App& command, std::string& level);
+// `--chat-template NAME`, for model::choose_chat_template; empty: as the conversation takes it.
+void add_chat_template_option(CLI::App& command, std::string& name);
 
 // Builds a tokenizer; errors name the file it is from.
 text::Tokenizer make_tokenizer(const model::TextAssets& assets);

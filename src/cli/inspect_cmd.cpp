@@ -106,6 +106,8 @@ ordered_json tokenizer_summary(const Options& options, Progress& progress) {
     const auto pre = assets.pre_tokenizer.empty()
                          ? text::pre_tokenizer_name(assets.tokenizer)
                          : std::optional<std::string_view>(assets.pre_tokenizer);
+    ordered_json template_names = ordered_json::array();
+    for (const auto& [name, source] : assets.chat_templates) template_names.push_back(name);
     return {{"kind", "byte-level BPE"},
             {"pre_tokenizer", pre ? ordered_json(*pre) : ordered_json()},
             {"tokens", defined},
@@ -115,7 +117,8 @@ ordered_json tokenizer_summary(const Options& options, Progress& progress) {
             {"eos_token_id", id(assets.special.eos)},
             {"stop_token_ids", assets.stop},
             {"add_bos", assets.add_bos},
-            {"chat_template", assets.chat_template.has_value()}};
+            {"chat_template", !assets.chat_templates.empty()},
+            {"chat_templates", template_names}};
   } catch (const Error& error) {
     return {{"error", error.what()}};
   }

@@ -42,6 +42,14 @@ void add_reasoning_option(CLI::App& command, std::string& level) {
       ->type_name("LEVEL");
 }
 
+void add_chat_template_option(CLI::App& command, std::string& name) {
+  command
+      .add_option("--chat-template", name,
+                  "Which of the model's chat templates to use (default: tool_use where there are "
+                  "tools, else default)")
+      ->type_name("NAME");
+}
+
 text::Tokenizer make_tokenizer(const model::TextAssets& assets) {
   return with_context(assets.origin, [&] { return text::Tokenizer(assets.tokenizer); });
 }

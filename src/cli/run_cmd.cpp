@@ -104,6 +104,7 @@ void add_run(CLI::App& app, Context& context) {
   command->add_option("--system", options->system, "System message for the chat template")
       ->type_name("TEXT");
   command->add_flag("--raw", options->raw, "Continue the prompt itself, without chat template");
+  add_chat_template_option(*command, options->chat_template);
   add_reasoning_option(*command, options->reasoning);
   command->add_flag("--hide-reasoning", options->hide_reasoning,
                     "Show the answer only (reasoning goes to standard error)");

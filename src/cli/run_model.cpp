@@ -65,6 +65,11 @@ RunModel::RunModel(const RunOptions& options, Context& context)
   const double start = seconds_now();
   model::Checkpoint checkpoint = model::Checkpoint::open(path_);
   assets_ = load_text(path_, options.pre_tokenizer, *context.progress);
+  if (!options_.raw && !options_.chat_template.empty()) {
+    model::choose_chat_template(assets_.chat_templates, options_.chat_template);
+  }
+  // Without a default one all would have been loaded for nothing.
+  if (has_template()) (void)model::chat_template_for(assets_.chat_templates, false);
   // Models pad their vocabulary; an id of the padding is a token without text.
   auto& tokens = assets_.tokenizer.tokens;
   tokens.resize(std::max<std::size_t>(tokens.size(), checkpoint.config().vocab));
@@ -89,6 +94,9 @@ model::Conversation RunModel::conversation() const {
     if (!options_.system.empty()) {
       progress.note("--system is ignored: it needs the model's chat template");
     }
+    if (!options_.chat_template.empty()) {
+      progress.note("--chat-template is ignored: --raw takes none");
+    }
     if (!options_.reasoning.empty()) {
       progress.note("--reasoning is ignored: it needs the model's chat template");
     }
@@ -106,9 +114,11 @@ Reply RunModel::answer(runtime::TextSession& session, runtime::Sampler& sampler,
                        std::span<const std::int32_t> prompt, std::uint64_t max_tokens,
                        bool keep_prompt) {
   // What is continued as it is has no parts.
-  const text::AnswerFormat format =
-      has_template() ? text::find_answer_format(*tokenizer_, &*assets_.chat_template)
-                     : text::AnswerFormat{};
+  text::AnswerFormat format;
+  if (has_template()) {
+    const std::string templates = model::all_chat_templates(assets_.chat_templates);
+    format = text::find_answer_format(*tokenizer_, &templates);
+  }
   text::AnswerSplitter splitter(*tokenizer_, format, prompt);
   AnswerPrinter printer(!options_.hide_reasoning);
   const auto on_text = [&](text::AnswerPart part, std::string_view bytes) {

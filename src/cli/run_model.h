@@ -25,7 +25,8 @@ struct RunOptions {
   bool interactive = false;
   std::string system;
   bool raw = false;
-  std::string reasoning;  // a level; empty: the template's own
+  std::string chat_template;  // its name; empty: as the conversation takes it
+  std::string reasoning;      // a level; empty: the template's own
   bool hide_reasoning = false;
   std::optional<std::int64_t> max_tokens;
   SamplingFlags sampling;
@@ -57,7 +58,7 @@ class RunModel {
   const runtime::SamplerOptions& sampling() const noexcept { return sampling_; }
   double load_seconds() const noexcept { return load_seconds_; }
   // Without template (or with --raw) texts are continued as they are.
-  bool has_template() const noexcept { return !options_.raw && assets_.chat_template.has_value(); }
+  bool has_template() const noexcept { return !options_.raw && !assets_.chat_templates.empty(); }
 
   // One without turns. Notes what of the options it cannot heed.
   model::Conversation conversation() const;

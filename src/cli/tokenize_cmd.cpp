@@ -18,6 +18,7 @@
 #include "cli/text_option.h"
 #include "io/gguf.h"
 #include "model/chat.h"
+#include "model/chat_messages.h"
 #include "model/text_assets.h"
 #include "model/text_files.h"
 #include "text/tokenizer.h"
@@ -40,6 +41,7 @@ struct Options {
   bool decode = false;
   bool special = false;
   bool render = false;
+  std::string chat_template;
   std::string reasoning;
   std::string export_folder;
 };
@@ -125,30 +127,20 @@ class Tokenizing {
 };
 
 std::string render(const Options& options, const model::TextAssets& assets, Progress& progress) {
-  const std::string place = printable(options.chat, 200);
-  const auto request = parse_json<ordered_json>(read_text_file(options.chat), place);
-  const auto bad = [&](const char* problem) {
-    return Error(ErrorCode::kUsage, problem,
-                 "give {\"messages\": [...], \"tools\": [...], \"options\": {...}}")
-        .at(place);
-  };
-  if (!request.is_object() || !request.contains("messages") || !request["messages"].is_array()) {
-    throw bad("has no array \"messages\"");
-  }
-  const ordered_json tools = request.value("tools", ordered_json());
-  const ordered_json variables = request.value("options", ordered_json::object());
-  if (!variables.is_object() && !variables.is_null()) throw bad("\"options\" is not an object");
-  ordered_json all = ordered_json::object();
+  const model::ChatRequest request = with_context(printable(options.chat, 200), [&] {
+    return model::parse_chat_request(read_text_file(options.chat));
+  });
+  ordered_json variables = ordered_json::object();
   if (!options.reasoning.empty()) {
     const model::ReasoningOptions reasoning = model::reasoning_options(assets, options.reasoning);
     if (!reasoning.note.empty()) progress.note(reasoning.note);
-    all = reasoning.variables;
+    variables = reasoning.variables;
   }
-  if (variables.is_object()) all.update(variables);
+  variables.update(request.options);
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   ::localtime_r(&now, &local);
-  return model::render_chat(assets, request["messages"], tools, all, true, local);
+  return model::render_chat(assets, request.messages, request.tools, variables, true, local);
 }
 
 // What a GGUF file says about text as the files of a directory.
@@ -177,6 +169,9 @@ void check_inputs(const Options& options) {
   if (options.render && options.chat.empty()) {
     throw Error(ErrorCode::kUsage, "--render shows what --chat renders", hint);
   }
+  if (!options.chat_template.empty() && options.chat.empty()) {
+    throw Error(ErrorCode::kUsage, "--chat-template is for what --chat renders", hint);
+  }
   if (!options.reasoning.empty() && options.chat.empty()) {
     throw Error(ErrorCode::kUsage, "--reasoning is for what --chat renders", hint);
   }
@@ -187,7 +182,10 @@ void check_inputs(const Options& options) {
 
 void run_tokenize(const Options& options, Progress& progress) {
   check_inputs(options);
-  const model::TextAssets assets = load_text(options.model, options.pre_tokenizer, progress);
+  model::TextAssets assets = load_text(options.model, options.pre_tokenizer, progress);
+  if (!options.chat_template.empty()) {
+    model::choose_chat_template(assets.chat_templates, options.chat_template);
+  }
   if (!options.export_folder.empty()) return export_files(options, assets);
   if (options.render) {
     fmt::print("{}", render(options, assets, progress));
@@ -226,6 +224,7 @@ void add_tokenize(CLI::App& app, Context& context) {
       ->add_option("--chat", options->chat,
                    "JSON with messages, tools and options: applies the chat template")
       ->type_name("FILE");
+  add_chat_template_option(*command, options->chat_template);
   add_reasoning_option(*command, options->reasoning);
   command
       ->add_option("--export", options->export_folder,

@@ -112,9 +112,7 @@ class Fetch {
       const bool text_only = need_ == Need::kText && id_.file.empty() && !paths.empty();
       Selection selection;
       if (text_only && cache_.has(commit, "tokenizer.json")) {
-        for (const std::string_view name : small_files()) {
-          if (cache_.has(commit, name)) selection.small.emplace_back(name);
-        }
+        selection.small = small_among(paths);
       } else {
         selection = select_files(id_, paths);
       }

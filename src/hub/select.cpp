@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t kNamedFiles = 12;  // in one message
 constexpr std::string_view kGguf = ".gguf";
 constexpr std::size_t kPartDigits = 5;
+constexpr std::string_view kTemplates = "additional_chat_templates/";
 
 std::string lowered(std::string_view text) {
   std::string out(text);
@@ -179,6 +180,19 @@ std::vector<std::string> single_or_shards(
   return size && *size >= together / 2 ? single : shards;
 }
 
+std::vector<std::string> small_among(std::span<const std::string> paths) {
+  std::vector<std::string> small;
+  for (const std::string_view name : small_files()) {
+    if (std::ranges::find(paths, name) != paths.end()) small.emplace_back(name);
+  }
+  for (const std::string& path : paths) {
+    const bool inside =
+        path.starts_with(kTemplates) && path.find('/', kTemplates.size()) == std::string::npos;
+    if (inside && path.ends_with(".jinja")) small.push_back(path);
+  }
+  return small;
+}
+
 Selection select_files(const ModelId& id, std::span<const std::string> paths) {
   const auto has = [&](std::string_view path) {
     return std::ranges::find(paths, path) != paths.end();
@@ -212,9 +226,7 @@ Selection select_files(const ModelId& id, std::span<const std::string> paths) {
   } else if (selection.indexed) {
     selection.weights.clear();
   }
-  for (const std::string_view name : small_files()) {
-    if (has(name)) selection.small.emplace_back(name);
-  }
+  selection.small = small_among(paths);
   return selection;
 }
 

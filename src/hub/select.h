@@ -34,6 +34,9 @@ std::span<const std::string_view> small_files() noexcept;
 std::vector<std::string> single_or_shards(
     const std::vector<std::string>& single, const std::vector<std::string>& shards,
     const std::function<std::optional<std::uint64_t>(const std::string&)>& size_of);
+// Those of `paths` that are small files of a checkpoint: the ones above, and further chat templates
+// (additional_chat_templates/NAME.jinja).
+std::vector<std::string> small_among(std::span<const std::string> paths);
 
 // `paths` are all files of the repository, in ascending order. Throws Error{kNotFound} where no
 // file fits, naming those that the repository has instead, and Error{kUsage} where several do.

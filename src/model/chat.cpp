@@ -1,6 +1,10 @@
 #include "model/chat.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "base/error.h"
+#include "model/chat_messages.h"
 #include "text/chat_template.h"
 #include "text/utf8.h"
 
@@ -9,30 +13,76 @@ namespace {
 
 using nlohmann::ordered_json;
 
-text::ChatTemplate template_of(const TextAssets& assets) {
-  if (!assets.chat_template) {
-    throw Error(ErrorCode::kUnsupported, "the model has no chat template",
-                "use it on plain text: run --raw, or tokenize --text");
-  }
-  return with_context("chat template", [&] { return text::ChatTemplate(*assets.chat_template); });
+text::ChatTemplate parsed(const std::string& source) {
+  return with_context("chat template", [&] { return text::ChatTemplate(source); });
 }
 
 // What stands in front of the names of a user's own tools.
 constexpr std::string_view kFunctions = "functions.";
+constexpr int kDeepestArguments = 100;  // levels of brackets
 
 ordered_json call_message(const text::ToolCall& call) {
   std::string_view name = call.recipient;
   if (name.starts_with(kFunctions)) name.remove_prefix(kFunctions.size());
-  ordered_json function = {{"name", name}};
+  ordered_json function = {{"name", text::utf8_lossy(name)}};
   // Templates write arguments as JSON: they are passed as what they mean, or as text that they
   // quote where they mean nothing.
-  ordered_json arguments = ordered_json::parse(call.arguments, nullptr, false);
-  if (arguments.is_discarded()) arguments = text::utf8_lossy(call.arguments);
-  function["arguments"] = std::move(arguments);
+  try {
+    function["arguments"] = parse_json_of_chat(call.arguments, kDeepestArguments);
+  } catch (const Error&) {
+    function["arguments"] = text::utf8_lossy(call.arguments);
+  }
   if (!call.content_type.empty() && call.content_type != "json") {
-    function["content_type"] = call.content_type;
+    function["content_type"] = text::utf8_lossy(call.content_type);
   }
   return {{"type", "function"}, {"function", std::move(function)}};
+}
+
+// What stands for a part of text where a template is tried.
+constexpr const char* kPart = "one part of the text";
+
+bool has_parts(const ordered_json& message) {
+  const auto content = message.find("content");
+  return content != message.end() && content->is_array() && text_of_content(*content);
+}
+
+// Whether the template itself writes the parts of messages of this role: not where it fails on a
+// list, nor where the list comes out as the language or JSON writes it, with its texts in quotes.
+bool writes_parts(const text::ChatTemplate& chat, ordered_json context, const ordered_json& role,
+                  const std::tm& now) {
+  for (ordered_json& message : context["messages"]) {
+    if (!has_parts(message)) continue;
+    if (message.value("role", ordered_json()) == role) {
+      message["content"] = ordered_json::array({ordered_json{{"type", "text"}, {"text", kPart}}});
+    } else {
+      message["content"] = *text_of_content(message["content"]);
+    }
+  }
+  std::string text;
+  try {
+    text = chat.render(context, now);
+  } catch (const Error&) {
+    return false;
+  }
+  const std::size_t at = text.find(kPart);
+  return at != std::string::npos && (at == 0 || (text[at - 1] != '\'' && text[at - 1] != '"'));
+}
+
+// Joins what the template would not.
+void join_parts(const text::ChatTemplate& chat, ordered_json& context, const std::tm& now) {
+  std::vector<ordered_json> roles;
+  for (const ordered_json& message : context["messages"]) {
+    if (!has_parts(message)) continue;
+    ordered_json role = message.value("role", ordered_json());
+    if (std::ranges::find(roles, role) == roles.end()) roles.push_back(std::move(role));
+  }
+  std::erase_if(roles, [&](const auto& role) { return writes_parts(chat, context, role, now); });
+  for (ordered_json& message : context["messages"]) {
+    if (!has_parts(message)) continue;
+    const ordered_json role = message.value("role", ordered_json());
+    if (std::ranges::find(roles, role) == roles.end()) continue;
+    message["content"] = *text_of_content(message["content"]);
+  }
 }
 
 }  // namespace
@@ -40,23 +90,37 @@ ordered_json call_message(const text::ToolCall& call) {
 std::string render_chat(const TextAssets& assets, const nlohmann::ordered_json& messages,
                         const nlohmann::ordered_json& tools, const nlohmann::ordered_json& options,
                         bool add_generation_prompt, const std::tm& now) {
-  const text::ChatTemplate chat = template_of(assets);
+  const text::ChatTemplate chat =
+      parsed(chat_template_for(assets.chat_templates, !tools.is_null()));
   nlohmann::ordered_json context = nlohmann::ordered_json::object();
   for (const auto& [name, text] : assets.template_tokens) context[name] = text;
-  context["messages"] = messages;
+  context["messages"] = messages_for_template(messages);
   context["tools"] = tools;
   context["documents"] = nullptr;
   context["add_generation_prompt"] = add_generation_prompt;
   for (const auto& [name, value] : options.items()) context[name] = value;
+  if (context["messages"].is_array()) join_parts(chat, context, now);
   return with_context("chat template", [&] { return chat.render(context, now); });
 }
 
 ReasoningOptions reasoning_options(const TextAssets& assets, std::string_view level) {
-  const text::ChatTemplate chat = template_of(assets);
+  // Any of them may be the one that a conversation takes.
+  std::vector<text::ChatTemplate> templates;
+  for (const auto& [name, source] : assets.chat_templates) {
+    try {
+      templates.push_back(parsed(source));
+    } catch (const Error&) {  // an error for who uses it
+    }
+  }
+  if (assets.chat_templates.empty()) (void)chat_template_for(assets.chat_templates, false);
+  const auto read = [&](std::string_view variable) {
+    return std::ranges::any_of(templates,
+                               [&](const auto& chat) { return chat.uses_variable(variable); });
+  };
   const bool off = level == "off";
   ReasoningOptions out{ordered_json::object(), {}};
-  if (chat.uses_variable("enable_thinking")) out.variables["enable_thinking"] = !off;
-  if (chat.uses_variable("reasoning_effort")) {
+  if (read("enable_thinking")) out.variables["enable_thinking"] = !off;
+  if (read("reasoning_effort")) {
     if (!off) {
       out.variables["reasoning_effort"] = level;
     } else if (out.variables.empty()) {
@@ -72,8 +136,7 @@ ReasoningOptions reasoning_options(const TextAssets& assets, std::string_view le
 }
 
 ordered_json history_message(const TextAssets& assets, const text::Answer& answer) {
-  const std::string empty;
-  const std::string& source = assets.chat_template ? *assets.chat_template : empty;
+  const std::string source = all_chat_templates(assets.chat_templates);
   const auto reads = [&](const std::string& field) {
     for (const char* before : {".", "'", "\""}) {
       if (source.find(before + field) != std::string::npos) return true;
@@ -84,14 +147,14 @@ ordered_json history_message(const TextAssets& assets, const text::Answer& answe
   const std::string content = text::utf8_lossy(answer.content);
   const std::string reasoning = text::utf8_lossy(answer.reasoning);
   ordered_json message = {{"role", "assistant"}, {"content", content}};
-  if (reads("reasoning_content")) {
-    if (!reasoning.empty()) message["reasoning_content"] = reasoning;
-  } else if (!answer.calls.empty() && reads("thinking")) {
+  if (!answer.calls.empty() && !content.empty() && !reasoning.empty() && reads("thinking") &&
+      !reads("reasoning_content")) {
     // Such templates show one text before a call: what was said to the user on the way is part
     // of what the model thought.
-    const bool both = !reasoning.empty() && !content.empty();
     message["content"] = "";
-    message["thinking"] = reasoning + (both ? "\n\n" : "") + content;
+    message["thinking"] = reasoning + "\n\n" + content;
+  } else if (!reasoning.empty()) {
+    message["reasoning_content"] = reasoning;
   }
   for (const text::ToolCall& call : answer.calls) {
     message["tool_calls"].push_back(call_message(call));

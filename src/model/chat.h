@@ -12,10 +12,12 @@
 
 namespace pajamas::model {
 
-// Renders the model's chat template with the variables that transformers passes it: messages, tools
-// (null where there are none), add_generation_prompt, the special tokens' texts, and `options` (an
-// object; it wins over all of them). Throws Error{kUnsupported} where the model has no template or
-// the template uses something unknown, kUsage where the template refuses the conversation.
+// Renders the model's chat template (chat_template_for) with the variables that transformers passes
+// it: messages as messages_for_template makes them, tools (null where there are none),
+// add_generation_prompt, the special tokens' texts, and `options` (an object; it wins over all of
+// them). A content that is a list of parts of text is joined, unless the template writes the parts
+// by itself. Throws Error{kUnsupported} where the model has no template or the template uses
+// something unknown, kUsage where the template refuses the conversation or none is the default.
 std::string render_chat(const TextAssets& assets, const nlohmann::ordered_json& messages,
                         const nlohmann::ordered_json& tools, const nlohmann::ordered_json& options,
                         bool add_generation_prompt, const std::tm& now);
@@ -23,7 +25,7 @@ std::string render_chat(const TextAssets& assets, const nlohmann::ordered_json& 
 // How hard the model is to think.
 inline constexpr std::array<std::string_view, 4> kReasoningLevels{"off", "low", "medium", "high"};
 
-// What tells the model's template so, as `options` for `render_chat`.
+// What tells the model's templates so, as `options` for `render_chat`.
 struct ReasoningOptions {
   nlohmann::ordered_json variables;
   std::string note;  // what the template cannot be told; may be empty
@@ -33,9 +35,9 @@ struct ReasoningOptions {
 // knows degrees, or where there is no template.
 ReasoningOptions reasoning_options(const TextAssets& assets, std::string_view level);
 
-// A finished turn as the message that stands for it in the conversation from then on. Reasoning is
-// kept out of "content"; it is passed beside it where the template has a place for it, which then
-// shows it (on the way to a tool's result) or drops it.
+// A finished turn as the message that stands for it in the conversation from then on, and in files
+// of it. Reasoning is beside "content", as "reasoning_content": the template shows it (on the way
+// to a tool's result) or drops it.
 nlohmann::ordered_json history_message(const TextAssets& assets, const text::Answer& answer);
 
 }  // namespace pajamas::model

@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "model/chat.h"
+#include "model/chat_messages.h"
 #include "text/encode_after.h"
-#include "text/utf8.h"
 
 namespace pajamas::model {
 
@@ -17,11 +17,29 @@ Conversation::Conversation(const TextAssets& assets, text::Tokenizer tokenizer,
                            ConversationOptions options)
     : assets_(&assets), tokenizer_(std::move(tokenizer)), options_(std::move(options)) {}
 
-void Conversation::ask(std::string question) { turns_.push_back({std::move(question), {}}); }
+bool Turn::answered() const { return messages.back().value("role", "") == "assistant"; }
 
-void Conversation::answer(text::Answer answer) {
+std::string Conversation::system() const {
+  if (system_.is_null()) return {};
+  return text_of_content(system_.value("content", ordered_json())).value_or("");
+}
+
+void Conversation::set_system(const std::string& text) {
+  system_ = nullptr;
+  if (!text.empty()) system_ = {{"role", "system"}, {"content", text}};
+}
+
+void Conversation::ask(const std::string& question) {
+  turns_.emplace_back().messages.push_back({{"role", "user"}, {"content", question}});
+}
+
+void Conversation::answer(const text::Answer& answer) {
+  put_back_answer(history_message(*assets_, answer));
+}
+
+void Conversation::put_back_answer(ordered_json message) {
   PJ_CHECK(!turns_.empty());
-  turns_.back().answer = std::move(answer);
+  turns_.back().messages.push_back(std::move(message));
 }
 
 void Conversation::take_back() {
@@ -30,9 +48,13 @@ void Conversation::take_back() {
   first_ = std::min(first_, turns_.size());
 }
 
-void Conversation::take_back_answer() {
+std::optional<ordered_json> Conversation::take_back_answer() {
   PJ_CHECK(!turns_.empty());
-  turns_.back().answer.reset();
+  std::vector<ordered_json>& messages = turns_.back().messages;
+  if (!turns_.back().answered()) return std::nullopt;
+  ordered_json answer = std::move(messages.back());
+  messages.pop_back();
+  return answer;
 }
 
 void Conversation::reset() {
@@ -50,8 +72,9 @@ std::vector<std::int32_t> Conversation::tokens_from(std::size_t first,
     std::string text;
     for (std::size_t i = first; i < turns_.size(); ++i) {
       if (i > first) text += '\n';
-      text += turns_[i].question;
-      if (turns_[i].answer) text += text::utf8_lossy(turns_[i].answer->content);
+      for (const ordered_json& message : turns_[i].messages) {
+        text += text_of_content(message.value("content", ordered_json())).value_or("");
+      }
     }
     if (!assets_->add_bos || !assets_->special.bos) {
       return text::encode_after(tokenizer_, known, text, true);
@@ -63,14 +86,14 @@ std::vector<std::int32_t> Conversation::tokens_from(std::size_t first,
     return ids;
   }
   ordered_json messages = ordered_json::array();
-  if (!system_.empty()) messages.push_back({{"role", "system"}, {"content", system_}});
+  if (!system_.is_null()) messages.push_back(system_);
   for (std::size_t i = first; i < turns_.size(); ++i) {
-    messages.push_back({{"role", "user"}, {"content", turns_[i].question}});
-    if (turns_[i].answer) messages.push_back(history_message(*assets_, *turns_[i].answer));
+    for (const ordered_json& message : turns_[i].messages) messages.push_back(message);
   }
-  return text::encode_after(
-      tokenizer_, known,
-      render_chat(*assets_, messages, ordered_json(), options_.variables, true, options_.now));
+  ordered_json variables = options_.variables;
+  variables.update(file_options_);
+  return text::encode_after(tokenizer_, known,
+                            render_chat(*assets_, messages, tools_, variables, true, options_.now));
 }
 
 std::vector<std::int32_t> Conversation::fit(std::span<const std::int32_t> known,
@@ -95,7 +118,7 @@ std::vector<std::int32_t> Conversation::fit(std::span<const std::int32_t> known,
     throw Error(
         ErrorCode::kUsage,
         fmt::format("{} {} tokens and the context holds {}",
-                    system_.empty() ? "the message takes" : "message and system message take",
+                    system_.is_null() ? "the message takes" : "message and system message take",
                     ids.size(), context),
         "use a larger --ctx or a shorter message");
   }

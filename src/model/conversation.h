@@ -16,9 +16,11 @@
 
 namespace pajamas::model {
 
+// A message of the user, and all up to the next one: answers, calls of tools, results of those.
 struct Turn {
-  std::string question;
-  std::optional<text::Answer> answer;  // none yet
+  std::vector<nlohmann::ordered_json> messages;  // at least the user's
+
+  bool answered() const;  // the last one is the model's
 };
 
 struct ConversationOptions {
@@ -33,20 +35,21 @@ class Conversation {
  public:
   Conversation(const TextAssets& assets, text::Tokenizer tokenizer, ConversationOptions options);
 
-  const std::string& system() const noexcept { return system_; }  // empty: none
-  void set_system(std::string text) { system_ = std::move(text); }
+  std::string system() const;  // its text; empty: none
+  void set_system(const std::string& text);
   std::span<const Turn> turns() const noexcept { return turns_; }
   // How many of them, the oldest, the context has no room for any more.
   std::size_t dropped() const noexcept { return first_; }
 
   // The text must be UTF-8.
-  void ask(std::string question);
+  void ask(const std::string& question);
   // The last turn's answer; it must have been asked.
-  void answer(text::Answer answer);
-  // Forgets the last turn, or its answer.
+  void answer(const text::Answer& answer);
+  // Forgets the last turn, or the answer that it ends with, which can be put back.
   void take_back();
-  void take_back_answer();
-  // Forgets the turns, not the system message.
+  std::optional<nlohmann::ordered_json> take_back_answer();
+  void put_back_answer(nlohmann::ordered_json message);
+  // Forgets the turns, not the system message nor what a file said of tools and options.
   void reset();
 
   // The turns that are not dropped, up to where the model goes on. `known` are tokens that the
@@ -61,11 +64,13 @@ class Conversation {
                                 std::uint64_t reserve);
 
   // {"model": ..., "messages": [...]}, as OpenAI's interface takes it, with the reasoning as
-  // "reasoning_content"; all turns, dropped ones too.
+  // "reasoning_content" and arguments of calls as what they mean; all turns, dropped ones too.
+  // Tools and options of a file that was read go along. parse_chat_request reads it: render_chat of
+  // that gives what `tokens` stands for.
   std::string to_json(std::string_view model) const;
-  // Takes the system message and turns of such a text, or of an array of messages. Throws
-  // Error{kCorruptFile} for what is not JSON, kUnsupported for messages that are no such
-  // conversation; nothing changes then.
+  // Takes the system message, turns, tools and options of such a text, or of an array of messages.
+  // Options win over ConversationOptions::variables. Throws as parse_chat_request does, and
+  // Error{kUnsupported} for messages that are no such conversation; nothing changes then.
   void load_json(std::string_view json);
 
  private:
@@ -75,8 +80,10 @@ class Conversation {
   const TextAssets* assets_;
   text::Tokenizer tokenizer_;
   ConversationOptions options_;
-  std::string system_;
+  nlohmann::ordered_json system_;  // a message; null: none
   std::vector<Turn> turns_;
+  nlohmann::ordered_json tools_;  // null: none
+  nlohmann::ordered_json file_options_ = nlohmann::ordered_json::object();
   std::size_t first_ = 0;
 };
 

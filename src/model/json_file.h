@@ -14,4 +14,7 @@ nlohmann::json parse_json(std::string_view text);
 // The same for a whole file, which the error names; kNotFound, kIo as File::open.
 nlohmann::json read_json_file(const std::filesystem::path& path);
 
+// The same for a file that has to hold an object; an empty one where there is no such file.
+nlohmann::json json_object_if_there(const std::filesystem::path& path);
+
 }  // namespace pajamas::model

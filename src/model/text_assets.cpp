@@ -14,6 +14,7 @@
 #include "model/hparams.h"
 #include "model/json_file.h"
 #include "model/known_tokens.h"
+#include "model/tokenizer_config.h"
 
 namespace pajamas::model {
 namespace {
@@ -38,29 +39,6 @@ constexpr std::array<SpecialName, 7> kSpecialNames{{
     {"cls", &SpecialTokens::cls, "cls_token_id"},
     {"mask", &SpecialTokens::mask, "mask_token_id"},
 }};
-
-json read_object(const fs::path& path) {
-  json parsed = read_json_file(path);
-  if (parsed.is_object()) return parsed;
-  throw Error(ErrorCode::kCorruptFile, "is not a JSON object", "download or copy it again")
-      .at(place_of(path));
-}
-
-// An empty object where there is no such file.
-json parse_if_there(const fs::path& path) {
-  return fs::exists(path) ? read_object(path) : json::object();
-}
-
-// A special token's text: a string, or an object with "content".
-std::optional<std::string> token_text(const json& config, const std::string& key) {
-  const auto found = config.find(key);
-  if (found == config.end()) return std::nullopt;
-  if (found->is_string()) return found->get<std::string>();
-  if (found->is_object() && found->contains("content") && (*found)["content"].is_string()) {
-    return (*found)["content"].get<std::string>();
-  }
-  return std::nullopt;
-}
 
 // Published files name -1, the size of the vocabulary or 4294967295 where they mean none.
 std::optional<std::int32_t> token_id(const json& value, std::size_t vocab, std::string_view place,
@@ -109,7 +87,8 @@ SpecialTokens read_special(const text::TokenizerSpec& spec, const json& tokenize
                            const json& config, std::size_t vocab, std::vector<std::string>& notes) {
   SpecialTokens special;
   for (const SpecialName& name : kSpecialNames) {
-    if (const auto text = token_text(tokenizer_config, fmt::format("{}_token", name.name))) {
+    if (const auto text =
+            special_token_text(tokenizer_config, fmt::format("{}_token", name.name))) {
       special.*name.id = added_token_id(spec, *text);
     }
     if (special.*name.id) continue;
@@ -118,27 +97,6 @@ SpecialTokens read_special(const text::TokenizerSpec& spec, const json& tokenize
     if (!ids.empty()) special.*name.id = ids.front();
   }
   return special;
-}
-
-// tokenizer_config.json's template (of a list, the one called "default"), else chat_template.jinja,
-// else chat_template.json.
-std::optional<std::string> read_template(const fs::path& folder, const json& tokenizer_config) {
-  const auto found = tokenizer_config.find("chat_template");
-  if (found != tokenizer_config.end() && found->is_string()) return found->get<std::string>();
-  if (found != tokenizer_config.end() && found->is_array()) {
-    for (const json& entry : *found) {
-      if (entry.is_object() && entry.value("name", json()) == "default" &&
-          entry.value("template", json()).is_string()) {
-        return entry["template"].get<std::string>();
-      }
-    }
-  }
-  if (fs::exists(folder / "chat_template.jinja"))
-    return read_text_file(folder / "chat_template.jinja");
-  const json alone = parse_if_there(folder / "chat_template.json");
-  const auto inside = alone.find("chat_template");
-  if (inside != alone.end() && inside->is_string()) return inside->get<std::string>();
-  return std::nullopt;
 }
 
 void finish(TextAssets& assets) {
@@ -184,11 +142,11 @@ TextAssets load_directory(const fs::path& folder, const TextOptions& options) {
   assets.tokenizer = with_context(place_of(tokenizer_file), [&] {
     return text::parse_tokenizer_json(read_text_file(tokenizer_file));
   });
-  const json tokenizer_config = parse_if_there(folder / "tokenizer_config.json");
+  const json tokenizer_config = read_tokenizer_config(folder);
   add_config_tokens(assets.tokenizer, tokenizer_config);
   add_known_tokens(assets.tokenizer, false);
-  const json config = parse_if_there(folder / "config.json");
-  const json generation = parse_if_there(folder / "generation_config.json");
+  const json config = json_object_if_there(folder / "config.json");
+  const json generation = json_object_if_there(folder / "generation_config.json");
   // A model pads its vocabulary beyond what the tokenizer defines.
   std::size_t vocab = assets.tokenizer.tokens.size();
   with_context(place_of(folder / "config.json"), [&] {
@@ -205,11 +163,8 @@ TextAssets load_directory(const fs::path& folder, const TextOptions& options) {
     assets.add_bos = JsonParams(tokenizer_config)
                          .flag_or("add_bos_token", assets.tokenizer.adds_bos.value_or(false));
   });
-  for (const SpecialName& name : kSpecialNames) {
-    const std::string key = fmt::format("{}_token", name.name);
-    if (const auto text = token_text(tokenizer_config, key)) assets.template_tokens[key] = *text;
-  }
-  assets.chat_template = read_template(folder, tokenizer_config);
+  assets.template_tokens = named_special_tokens(tokenizer_config);
+  assets.chat_templates = read_chat_templates(folder, tokenizer_config);
   name_pre_tokenizer(assets, options);
   finish(assets);
   return assets;
@@ -333,9 +288,7 @@ TextAssets text_assets_of(const io::GgufMetadata& metadata, const TextOptions& o
     if (const auto id = read_id(key)) assets.stop.push_back(*id);
   }
   assets.add_bos = *assets.tokenizer.adds_bos;
-  if (const std::string* chat = metadata.find_string("tokenizer.chat_template")) {
-    assets.chat_template = *chat;
-  }
+  assets.chat_templates = chat_templates_of(metadata);
   finish(assets);
   // As in llama.cpp, even where a key names it.
   const auto not_an_end = message_end(assets.tokenizer);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/gguf.h"
+#include "model/chat_templates.h"
 #include "text/tokenizer.h"
 
 namespace pajamas::model {
@@ -24,7 +25,7 @@ struct TextAssets {
   SpecialTokens special;
   std::vector<std::int32_t> stop;  // generation ends on any of these; sorted
   bool add_bos = false;            // a text starts with bos
-  std::optional<std::string> chat_template;
+  ChatTemplates chat_templates;
   // The special tokens that a template sees: "bos_token" and its text, and so on.
   std::map<std::string, std::string> template_tokens;
   // GGUF's name of the pre-tokenizer, where a file or the user says one.
@@ -39,8 +40,9 @@ struct TextOptions {
 };
 
 // From a directory with tokenizer.json (and, where they are there, tokenizer_config.json,
-// generation_config.json, config.json, chat_template.jinja), from a lone tokenizer.json, or from a
-// GGUF file, told apart by content. Throws Error{kNotFound, kCorruptFile, kUnsupported}.
+// special_tokens_map.json, generation_config.json, config.json and the files of
+// read_chat_templates), from a lone tokenizer.json, or from a GGUF file, told apart by content.
+// Throws Error{kNotFound, kCorruptFile, kUnsupported}.
 TextAssets load_text_assets(const std::filesystem::path& path, const TextOptions& options = {});
 
 // The same from GGUF metadata that is open already.

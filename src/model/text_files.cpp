@@ -32,11 +32,15 @@ std::string make_tokenizer_config(const TextAssets& assets) {
   }
   for (const auto& [key, text] : tokens) {
     require_text(text, key.c_str());
-    config[key] = text;
+    // Of other names readers take those alone that end so.
+    ordered_json& place = key.ends_with("_token") ? config : config["extra_special_tokens"];
+    place[key] = text;
   }
-  if (assets.chat_template) {
-    require_text(*assets.chat_template, "the chat template");
-    config["chat_template"] = *assets.chat_template;
+  for (const auto& [name, source] : assets.chat_templates) {
+    require_text(name + source, "the chat template");
+  }
+  if (!assets.chat_templates.empty()) {
+    config["chat_template"] = chat_template_json(assets.chat_templates);
   }
   return config.dump(kIndent) + "\n";
 }

@@ -154,7 +154,7 @@ void add_tokenizer(GgufMetadata& metadata, const model::TextAssets& assets, std:
   if (assets.tokenizer.adds_eos.value_or(false)) {
     metadata.add("tokenizer.ggml.add_eos_token", true);
   }
-  if (assets.chat_template) add_text(metadata, "tokenizer.chat_template", *assets.chat_template);
+  model::add_chat_templates(assets.chat_templates, metadata);
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "model/hparams.h"
+#include "model/json_file.h"
 #include "model/shards.h"
 #include "quantize/plan.h"
 #include "text/tokenizer.h"
@@ -17,17 +19,15 @@ using nlohmann::json;
 
 std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
 
-// What goes along with the weights, unchanged, where the source has it.
-constexpr std::array<const char*, 10> kCompanions{"tokenizer.json",
-                                                  "tokenizer_config.json",
-                                                  "special_tokens_map.json",
-                                                  "added_tokens.json",
-                                                  "vocab.json",
-                                                  "merges.txt",
-                                                  "generation_config.json",
-                                                  "chat_template.jinja",
-                                                  "chat_template.json",
-                                                  "LICENSE"};
+// What goes along with the weights, unchanged, where the source has it. Chat templates follow.
+constexpr std::array<const char*, 8> kCompanions{"tokenizer.json",
+                                                 "tokenizer_config.json",
+                                                 "special_tokens_map.json",
+                                                 "added_tokens.json",
+                                                 "vocab.json",
+                                                 "merges.txt",
+                                                 "generation_config.json",
+                                                 "LICENSE"};
 
 // dtype, or torch_dtype in older files, which is stale where there are both; BF16 where neither
 // says anything useful.
@@ -78,12 +78,34 @@ bool has_weights(const fs::path& folder) {
   return false;
 }
 
+// The files of chat templates. Whoever reads the output has to take those that a GGUF file of the
+// same pass has: a template of tokenizer_config.json that files overrule goes, and
+// chat_template.json, which nothing reads that reads MLX, becomes chat_template.jinja.
+void add_templates(const fs::path& folder, PlanInput& input) {
+  if (!input.text) return;
+  json config = json::object();
+  const auto found = std::ranges::find(input.companions, "tokenizer_config.json", &SmallFile::name);
+  if (found != input.companions.end()) config = model::parse_json(found->content);
+  const model::ChatTemplates inside = model::chat_templates_of(config);
+  model::ChatTemplates files = model::chat_template_files(folder);
+  if (files.empty() && inside.empty()) files = input.text->chat_templates;
+  if (files.empty()) return;
+  if (!inside.empty() && inside != files) {
+    config.erase("chat_template");
+    found->content = config.dump(2) + "\n";
+  }
+  for (auto& [name, source] : files) {
+    input.companions.push_back({model::chat_template_path(name), std::move(source)});
+  }
+}
+
 void load_companions(const fs::path& folder, PlanInput& input) {
   for (const char* name : kCompanions) {
     if (fs::is_regular_file(folder / name)) {
       input.companions.push_back({name, read_text_file(folder / name)});
     }
   }
+  add_templates(folder, input);
   const fs::path generation = folder / "generation_config.json";
   if (fs::exists(generation)) input.generation_json = model::read_config_file(generation);
 }

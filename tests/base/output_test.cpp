@@ -232,11 +232,22 @@ TEST(OutputDirectory, AppearsAsAWhole) {
   EXPECT_EQ(names_in(path), (Names{"a", "b"}));
 }
 
+TEST(OutputDirectory, HasFoldersInside) {
+  const TempFolder folder;
+  const fs::path path = folder.path() / "model";
+  OutputDirectory directory(path, {});
+  for (const char* name : {"inner/a", "inner/b", "c"}) directory.create_file(name, 1).commit();
+  directory.commit();
+  EXPECT_EQ(names_in(path), (Names{"c", "inner"}));
+  EXPECT_EQ(names_in(path / "inner"), (Names{"a", "b"}));
+}
+
 TEST(OutputDirectory, WithoutCommitNothingIsLeft) {
   const TempFolder folder;
   {
     OutputDirectory directory(folder.path() / "model", {});
     directory.create_file("a", 1).commit();
+    directory.create_file("inner/b", 1).commit();
   }
   EXPECT_EQ(names_in(folder.path()), Names{});
 }

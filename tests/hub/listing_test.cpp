@@ -94,6 +94,11 @@ TEST(Select, ACheckpointIsItsConfigurationTokenizerAndShards) {
   EXPECT_FALSE(one.gguf);
   EXPECT_EQ(one.small, (Paths{"config.json", "tokenizer.json"}));
   EXPECT_EQ(one.weights, (Paths{"model.safetensors"}));
+  const Selection templates =
+      select("a/b", {"config.json", "model.safetensors", "additional_chat_templates/rag.jinja",
+                     "additional_chat_templates/rag.txt", "additional_chat_templates/x/y.jinja",
+                     "other/z.jinja"});
+  EXPECT_EQ(templates.small, (Paths{"config.json", "additional_chat_templates/rag.jinja"}));
   const Selection many = select(
       "a/b", {"config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors"});
   EXPECT_TRUE(many.indexed);

@@ -63,6 +63,19 @@ def render(template, context):
         return None, f"{type(error).__name__}: {error}"
 
 
+def as_fed(messages):
+    """The messages as transformers 5.24 gives them to a template: without keys that are null, and
+    reasoning under the names that templates read (tests/interop/test_feeding.py asks itself)."""
+    fed = []
+    for message in messages:
+        message = {key: value for key, value in message.items() if value is not None}
+        said = [message[k] for k in ("reasoning_content", "thinking", "reasoning") if k in message]
+        if said:
+            message = {"thinking": said[0], **message, "reasoning_content": said[0]}
+        fed.append(message)
+    return fed
+
+
 USER = {"role": "user", "content": "Hello, wörld! 你好 👋"}
 SYSTEM = {"role": "system", "content": "Be brief.\n"}
 ANSWER = {"role": "assistant", "content": "Hi <there> & \"you\""}

@@ -17,8 +17,8 @@ def reference(template, messages, tools, options):
     """(text, error) with the variables that transformers gives a template."""
     env = template_cases.environment()
     env.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
-    context = TOKENS | {"messages": messages, "tools": tools, "documents": None,
-                        "add_generation_prompt": True} | options
+    context = TOKENS | {"messages": template_cases.as_fed(messages), "tools": tools,
+                        "documents": None, "add_generation_prompt": True} | options
     try:
         return env.from_string(template).render(**context), None
     except Exception as error:

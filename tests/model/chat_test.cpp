@@ -33,9 +33,9 @@ ordered_json answered(const TextAssets& assets, const ordered_json& messages,
   const auto ids = [&](const std::string& text) {
     return tokenizer.encode(text, {.parse_special = true});
   };
-  text::AnswerSplitter splitter(tokenizer,
-                                text::find_answer_format(tokenizer, &*assets.chat_template),
-                                ids(render(assets, messages)));
+  text::AnswerSplitter splitter(
+      tokenizer, text::find_answer_format(tokenizer, &assets.chat_templates.at("default")),
+      ids(render(assets, messages)));
   const auto ignore = [](text::AnswerPart, std::string_view) {};
   for (const std::int32_t id : ids(generated)) splitter.push(id, ignore);
   splitter.finish(ignore);
@@ -49,7 +49,9 @@ TEST(History, HarmonyForgetsReasoningBehindAnAnswer) {
   messages.push_back(answered(assets, messages,
                               "<|channel|>analysis<|message|>Greet.<|end|><|start|>assistant"
                               "<|channel|>final<|message|>Hello"));
-  EXPECT_EQ(messages[1], ordered_json({{"role", "assistant"}, {"content", "Hello"}}));
+  EXPECT_EQ(
+      messages[1],
+      ordered_json({{"role", "assistant"}, {"content", "Hello"}, {"reasoning_content", "Greet."}}));
   messages.push_back(kHi);
   EXPECT_EQ(render(assets, messages),
             before +
@@ -82,6 +84,10 @@ TEST(History, HarmonyKeepsReasoningOnTheWayToAResult) {
   EXPECT_EQ(both["content"], "");
   EXPECT_EQ(both["tool_calls"][0]["function"]["arguments"], "{\"broken");
   EXPECT_NO_THROW(render(assets, ordered_json::array({kHi, both})));
+  EXPECT_NO_THROW((void)answered(assets, ordered_json::array({kHi}),
+                                 "<|channel|>commentary to=functions.f\xC3 <|message|>" +
+                                     std::string(9000, '[') + std::string(9000, ']'))
+                      .dump());
 }
 
 TEST(History, ThinkTagsStayOutOfTheNextTurn) {
@@ -102,6 +108,80 @@ TEST(History, WhatWasCutInsideACharacterRenders) {
   EXPECT_NO_THROW(render(assets, ordered_json::array({kHi, message})));
 }
 
+// What `source` renders of the conversation, without anything that it does not write itself.
+std::string rendered(const std::string& source, const ordered_json& messages,
+                     const ordered_json& tools = nullptr) {
+  TextAssets assets;
+  assets.chat_templates["default"] = source;
+  return render(assets, messages, tools);
+}
+
+const char* const kAsTheyAre = "{% for m in messages %}{{ m | tojson }}{% endfor %}";
+
+TEST(Messages, NullIsAsIfItWereNotThere) {
+  const ordered_json messages = ordered_json::parse(
+      R"([{"role": "assistant", "content": null, "tool_calls": null, "x": {"y": null}}])");
+  EXPECT_EQ(rendered(kAsTheyAre, messages), R"({"role": "assistant", "x": {"y": null}})");
+}
+
+// As transformers 5.24 renders them, the order of the keys included.
+TEST(Messages, ReasoningHasItsStandardNames) {
+  const auto one = [](const char* message) {
+    return rendered(kAsTheyAre, ordered_json::array({ordered_json::parse(message)}));
+  };
+  EXPECT_EQ(one(R"({"role": "a", "thinking": "t"})"),
+            R"({"thinking": "t", "role": "a", "reasoning_content": "t"})");
+  EXPECT_EQ(one(R"({"reasoning_content": "r", "role": "a"})"),
+            R"({"thinking": "r", "reasoning_content": "r", "role": "a"})");
+  EXPECT_EQ(one(R"({"reasoning": "r", "role": "a"})"),
+            R"({"thinking": "r", "reasoning": "r", "role": "a", "reasoning_content": "r"})");
+  EXPECT_EQ(one(R"({"reasoning_content": null, "thinking": "t", "reasoning": "r"})"),
+            R"({"thinking": "t", "reasoning": "r", "reasoning_content": "t"})");
+  EXPECT_EQ(one(R"({"reasoning_content": "r", "thinking": "t"})"),
+            R"({"thinking": "t", "reasoning_content": "r"})");
+}
+
+TEST(Messages, PartsOfTextAreJoinedWhereTheTemplateDoesNotKnowThem) {
+  const ordered_json messages = ordered_json::parse(
+      R"([{"role": "system", "content": [{"type": "text", "text": " S "}]},
+          {"role": "user", "content": [{"type": "text", "text": " a "}, {"text": "b "}]},
+          {"role": "tool", "content": [{"type": "image"}]}])");
+  // Adding fails on a list, writing shows it as Python does, and JSON as it does.
+  EXPECT_EQ(rendered("{{ messages[0]['content'] + messages[1]['content'] }}", messages),
+            " S  a b ");
+  EXPECT_EQ(rendered("{% for m in messages %}{{ m.content }}{% endfor %}", messages),
+            " S  a b [{'type': 'image'}]");
+  EXPECT_EQ(rendered("{{ messages[1].content | tojson }}", messages), "\" a b \"");
+  // This one trims every part of a question, and knows no parts of a system message.
+  EXPECT_EQ(rendered("{{ '<' + messages[0].content + '>' }}{% if messages[1].content is string %}"
+                     "{{ messages[1].content }}{% else %}{% for p in messages[1].content %}"
+                     "{{ p.text | trim }}|{% endfor %}{% endif %}",
+                     messages),
+            "< S >a|b|");
+}
+
+TEST(Messages, ArgumentsStayTextOrObject) {
+  const ordered_json messages = ordered_json::parse(
+      R"([{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}},
+          {"function": {"name": "f", "arguments": {}}}]}])");
+  EXPECT_EQ(rendered("{% for c in messages[0].tool_calls %}{{ c.function.arguments | tojson }} "
+                     "{% endfor %}",
+                     messages),
+            R"("{}" {} )");
+}
+
+TEST(Messages, AreObjects) { EXPECT_THROW(rendered(kAsTheyAre, ordered_json::array({5})), Error); }
+
+TEST(Templates, ToolsTakeTheirOwnEvenAnEmptyList) {
+  TextAssets assets;
+  assets.chat_templates = {{"default", "D"}, {"tool_use", "T"}};
+  const ordered_json none = ordered_json::array();
+  EXPECT_EQ(render(assets, none), "D");
+  EXPECT_EQ(render(assets, none, none), "T");
+  assets.chat_templates = {{"default", "D"}, {"rag", "R"}};
+  EXPECT_EQ(render(assets, none, none), "D");
+}
+
 TEST(Reasoning, IsToldInTheWordsOfTheTemplate) {
   TextAssets assets = assets_of("tiny-gpt-oss");
   EXPECT_EQ(reasoning_options(assets, "high").variables,
@@ -112,13 +192,14 @@ TEST(Reasoning, IsToldInTheWordsOfTheTemplate) {
   EXPECT_EQ(reasoning_options(assets, "off").note, "");
   EXPECT_EQ(reasoning_options(assets, "low").variables, ordered_json({{"enable_thinking", true}}));
   EXPECT_NE(reasoning_options(assets, "low").note, "");
-  assets.chat_template = "{# reasoning_effort #}{{ message.reasoning_effort }}'enable_thinking'";
+  assets.chat_templates["default"] =
+      "{# reasoning_effort #}{{ message.reasoning_effort }}'enable_thinking'";
   EXPECT_TRUE(reasoning_options(assets, "low").variables.empty());
   EXPECT_NE(reasoning_options(assets, "low").note, "");
-  assets.chat_template = "{{ enable_thinking }}{{ reasoning_effort }}";
+  assets.chat_templates["default"] = "{{ enable_thinking }}{{ reasoning_effort }}";
   EXPECT_EQ(reasoning_options(assets, "low").variables.size(), 2u);
   EXPECT_EQ(reasoning_options(assets, "off").variables, ordered_json({{"enable_thinking", false}}));
-  assets.chat_template.reset();
+  assets.chat_templates.clear();
   EXPECT_THROW(reasoning_options(assets, "low"), Error);
 }
 

@@ -6,6 +6,8 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "model/chat.h"
+#include "model/chat_messages.h"
 #include "paths.h"
 
 namespace pajamas::model {
@@ -143,12 +145,79 @@ TEST(Conversation, ComesBackFromAFile) {
   EXPECT_EQ(other.conversation.to_json("some/model"), json);
   EXPECT_EQ(other.conversation.system(), "Sei höflich.");
   ASSERT_EQ(other.conversation.turns().size(), 2u);
-  const text::Answer& answer = *other.conversation.turns()[0].answer;
-  EXPECT_EQ(answer.reasoning, "hm\uFFFD");
-  EXPECT_EQ(answer.calls.at(0).recipient, "functions.go");
-  EXPECT_EQ(answer.calls.at(0).arguments, "{\"x\": 1}");
-  EXPECT_FALSE(other.conversation.turns()[1].answer);
+  const ordered_json& answer = other.conversation.turns()[0].messages.at(1);
+  EXPECT_EQ(answer["reasoning_content"], "hm\uFFFD");
+  EXPECT_EQ(answer["tool_calls"][0]["function"],
+            ordered_json::parse(R"({"name": "go", "arguments": {"x": 1}})"));
+  EXPECT_FALSE(other.conversation.turns()[1].answered());
   EXPECT_EQ(other.conversation.tokens(), qwen.conversation.tokens());
+}
+
+// What `tokenize --chat` makes of a file is what a chat goes on with that has read it.
+void expect_fed_alike(Subject& subject, const std::string& json) {
+  const auto rendered = [&](const std::string& text) {
+    const ChatRequest request = parse_chat_request(text);
+    return subject.tokenizer.encode(render_chat(subject.assets, request.messages, request.tools,
+                                                request.options, true, std::tm{}),
+                                    {.parse_special = true});
+  };
+  subject.conversation.load_json(json);
+  EXPECT_EQ(subject.conversation.tokens(), rendered(json)) << json;
+  EXPECT_EQ(subject.conversation.tokens(), rendered(subject.conversation.to_json("m"))) << json;
+}
+
+TEST(Conversation, AFileIsGivenAsItIs) {
+  const std::string user = R"({"role": "user", "content": "x"})";
+  const std::string call = R"({"role": "assistant", "content": null, "thinking": "hm",
+      "tool_calls": [{"id": "1", "type": "function",
+                      "function": {"name": "f", "arguments": {"a": 1}}}]})";
+  const std::string text_call = R"({"role": "assistant", "content": "", "tool_calls":
+      [{"type": "function", "function": {"name": "f", "arguments": "{\"a\": 1}"}}]})";
+  const std::string result = R"({"role": "tool", "tool_call_id": "1", "content": "3"})";
+  const std::string answer =
+      R"({"role": "assistant", "content": "y", "tool_calls": null, "reasoning": "so"})";
+  const std::string parts =
+      R"({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]})";
+  const std::string tools = R"([{"type": "function", "function": {"name": "f", "description": "F",
+      "parameters": {"type": "object", "properties": {}}}}])";
+  for (const char* model : {"tiny-qwen2", "tiny-qwen3-moe", "tiny-gpt-oss"}) {
+    Subject subject(model);
+    expect_fed_alike(subject, "[" + user + "]");
+    expect_fed_alike(subject, "[" + user + "," + answer + "," + parts + "]");
+    expect_fed_alike(subject, "[" + user + "," + call + "," + result + "," + answer + "]");
+    expect_fed_alike(subject, "[" + user + "," + text_call + "," + result + "]");
+    expect_fed_alike(subject, R"([{"role": "system", "content": ""},)" + user + "]");
+    expect_fed_alike(subject, R"([{"role": "developer", "content": "Rhyme."},)" + user + "]");
+    expect_fed_alike(subject, R"({"messages": [)" + user + R"(], "tools": )" + tools + "}");
+    expect_fed_alike(subject, R"({"messages": [)" + user +
+                                  R"(], "options": {"enable_thinking": false,
+                                     "reasoning_effort": "high"}})");
+  }
+}
+
+TEST(Conversation, ToolsOfAFileTakeTheirTemplate) {
+  Subject qwen("tiny-qwen2");
+  qwen.assets.chat_templates["tool_use"] = "tools: {{ tools | length }}";
+  const std::string before = qwen.conversation.to_json("m");
+  qwen.conversation.load_json(R"({"messages": [], "tools": []})");
+  EXPECT_EQ(qwen.text(), "tools: 0");
+  qwen.conversation.load_json(before);
+  EXPECT_NE(qwen.text(), "tools: 0");
+}
+
+TEST(Conversation, TheAnswerToAResultIsTakenBackAlone) {
+  Subject qwen("tiny-qwen2");
+  qwen.conversation.load_json(
+      R"([{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [{"name": "f"}]},
+          {"role": "tool", "content": "3"}, {"role": "assistant", "content": "three"}])");
+  const auto tokens = qwen.conversation.tokens();
+  const auto answer = qwen.conversation.take_back_answer();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ((*answer)["content"], "three");
+  EXPECT_EQ(qwen.conversation.turns()[0].messages.size(), 3u);
+  EXPECT_FALSE(qwen.conversation.take_back_answer());
+  qwen.conversation.put_back_answer(*answer);
+  EXPECT_EQ(qwen.conversation.tokens(), tokens);
 }
 
 TEST(Conversation, HostileFilesChangeNothing) {
@@ -167,6 +236,8 @@ TEST(Conversation, HostileFilesChangeNothing) {
       {"3", ErrorCode::kUnsupported},
       {"{}", ErrorCode::kUnsupported},
       {R"({"messages": {}})", ErrorCode::kUnsupported},
+      {R"({"messages": [], "tools": {}})", ErrorCode::kUnsupported},
+      {R"({"messages": [], "options": []})", ErrorCode::kUnsupported},
       {"[3]", ErrorCode::kUnsupported},
       {"[{}]", ErrorCode::kUnsupported},
       {R"([{"role": 3}])", ErrorCode::kUnsupported},
@@ -176,6 +247,7 @@ TEST(Conversation, HostileFilesChangeNothing) {
       {"[" + assistant + "]", ErrorCode::kUnsupported},
       {"[" + user + "," + user + "]", ErrorCode::kUnsupported},
       {"[" + user + "," + assistant + "," + assistant + "]", ErrorCode::kUnsupported},
+      {"[" + user + R"(, {"role": "tool", "content": "of what?"}])", ErrorCode::kUnsupported},
       {"[" + user + R"(, {"role": "system", "content": "late"}])", ErrorCode::kUnsupported},
       {"[" + user + R"(, {"role": "assistant", "tool_calls": 3}])", ErrorCode::kUnsupported},
       {"[" + user + R"(, {"role": "assistant", "tool_calls": [{"function": 1}]}])",

@@ -50,24 +50,13 @@ TEST_F(TextFolder, ReadsWhoIsWho) {
   // A template sees only the tokens that tokenizer_config.json names.
   EXPECT_FALSE(assets.template_tokens.contains("bos_token"));
   EXPECT_EQ(assets.template_tokens.at("eos_token"), "<|im_end|>");
-  EXPECT_TRUE(assets.chat_template.has_value());
+  EXPECT_FALSE(assets.chat_templates.empty());
 }
 
 TEST_F(TextFolder, ALoneTokenizerIsEnough) {
   const TextAssets assets = load_text_assets(folder_ / "tokenizer.json");
   EXPECT_EQ(assets.tokenizer.tokens.size(), 2019u);
-  EXPECT_FALSE(assets.chat_template.has_value());
-}
-
-TEST_F(TextFolder, TemplateStandsAloneOrInAList) {
-  set("tokenizer_config.json", "chat_template",
-      json::array(
-          {{{"name", "tool_use"}, {"template", "T"}}, {{"name", "default"}, {"template", "D"}}}));
-  EXPECT_EQ(load_text_assets(folder_).chat_template, "D");
-  set("tokenizer_config.json", "chat_template", nullptr);
-  EXPECT_FALSE(load_text_assets(folder_).chat_template.has_value());
-  std::ofstream(folder_ / "chat_template.jinja") << "J";
-  EXPECT_EQ(load_text_assets(folder_).chat_template, "J");
+  EXPECT_TRUE(assets.chat_templates.empty());
 }
 
 bool told(const TextAssets& assets, std::string_view part, std::string_view also) {

@@ -47,7 +47,7 @@ TEST_P(TextFiles, MeanWhatTheyWereMadeFrom) {
     EXPECT_EQ(back.tokenizer.tokens, assets.tokenizer.tokens);
     EXPECT_EQ(back.tokenizer.adds_bos.value_or(false), add_bos);
     EXPECT_EQ(back.add_bos, add_bos);
-    EXPECT_EQ(back.chat_template, assets.chat_template);
+    EXPECT_EQ(back.chat_templates, assets.chat_templates);
     for (const auto& [key, text] : assets.template_tokens) {
       EXPECT_EQ(back.template_tokens.at(key), text);
     }
@@ -56,6 +56,21 @@ TEST_P(TextFiles, MeanWhatTheyWereMadeFrom) {
     EXPECT_EQ(contents_["generation_config.json"]["eos_token_id"][0], *assets.special.eos);
     EXPECT_EQ(contents_["generation_config.json"]["bos_token_id"], *assets.special.bos);
   }
+}
+
+TEST_F(TextFiles, KeepEveryTemplateAndNameOfASpecialToken) {
+  TextAssets assets = load_text_assets(fs::path(PAJAMAS_SOURCE_DIR) / "models/tiny-qwen2");
+  assets.chat_templates = {{"default", "D"}, {"tool_use", "T"}};
+  assets.template_tokens["image_token"] = "<image>";
+  assets.template_tokens["boi"] = "<boi>";
+  const TextAssets back = again(assets);
+  EXPECT_EQ(back.chat_templates, assets.chat_templates);
+  EXPECT_EQ(back.template_tokens.at("image_token"), "<image>");
+  EXPECT_EQ(back.template_tokens.at("boi"), "<boi>");
+  assets.chat_templates = {{"tool_use", "T"}};
+  EXPECT_EQ(again(assets).chat_templates, assets.chat_templates);
+  EXPECT_EQ(contents_["tokenizer_config.json"]["chat_template"],
+            json::array({{{"name", "tool_use"}, {"template", "T"}}}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, TextFiles,

@@ -92,7 +92,8 @@ struct Chat {
     EXPECT_EQ(run(other, prompt, fresh).reused_tokens, 0u);
     EXPECT_EQ(generated, fresh);
     text::AnswerSplitter splitter(
-        tokenizer, text::find_answer_format(tokenizer, &*assets.chat_template), prompt);
+        tokenizer, text::find_answer_format(tokenizer, &assets.chat_templates.at("default")),
+        prompt);
     const auto ignore = [](text::AnswerPart, std::string_view) {};
     for (const std::int32_t token : generated) splitter.push(token, ignore);
     splitter.finish(ignore);
