@@ -192,6 +192,7 @@ PROMPT = ("Explain in simple words why the sky is blue during the day and red in
 def run_ours(args, name, path, number):
     """Without a limit, since what is run stays mapped."""
     stats = args.scratch / f"{name}.json"
+    stats.unlink(missing_ok=True)
     row = measure(f"run {name}, round {number + 1}", [
         args.binary, "run", str(path), "--raw", "--prompt", PROMPT, "--max-tokens",
         str(args.max_tokens), "--temperature", "0.7", "--seed", "1", "--threads",

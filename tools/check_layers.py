@@ -66,7 +66,7 @@ def check_file(path, table):
         elif include[1] == '"' and target not in table[folder]:
             yield number, f'{folder}/ may not use {target}/ ("{header}")'
         for what, pattern, allowed in HEADER_RULES:
-            if pattern.fullmatch(header) and not any(str(place).startswith(f + "/") for f in allowed):
+            if pattern.fullmatch(header) and not any(str(place).startswith((f + "/", f + ".")) for f in allowed):
                 yield number, f"{what} <{header}> belongs in {', '.join(sorted(allowed))}"
     if folder not in OUTSIDE_FOLDERS:
         code = COMMENT_OR_TEXT.sub(lambda found: "\n" * found[0].count("\n"), text)

@@ -47,11 +47,13 @@ AppendFile::~AppendFile() {
 }
 
 void AppendFile::fail(const char* what, int code) const {
-  const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
+  const bool full = internal::is_lack_of_space(code);
   throw Error(full ? ErrorCode::kNoSpace : ErrorCode::kIo,
               fmt::format("{}: {}", what, std::strerror(code)),
-              full ? "free some space and run the same command again: it continues"
-                   : "check the folder's permissions")
+              code == EFBIG
+                  ? "a limit on the size of files is in the way (`ulimit -f`, or the file system's)"
+              : full ? "free some space and run the same command again: it continues"
+                     : "check the folder's permissions")
       .at(printable(path_.native(), 300));
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "base/suggest.h"
 
 namespace pajamas {
@@ -193,6 +195,72 @@ std::string read_text_file(const std::filesystem::path& path, std::uint64_t limi
   std::string text(file.size(), '\0');
   file.read_at(0, std::as_writable_bytes(std::span(text)));
   return text;
+}
+
+namespace {
+
+// Opening this by its name fails where it is a socket, or belongs to another user.
+bool is_standard_input(const std::filesystem::path& path) {
+  return path == "-" || path == "/dev/stdin" || path == "/dev/fd/0" || path == "/proc/self/fd/0";
+}
+
+// To the end of a stream. Between its pieces, and every now and then, the flag is looked at: a
+// signal that comes just before a call that waits would not end that call.
+std::string read_stream(int fd, const std::string& place, const StopFlag& stop,
+                        std::uint64_t limit) {
+  constexpr std::size_t kPiece = 64 << 10;
+  constexpr int kPatience = 200;  // milliseconds
+  std::string text;
+  for (;;) {
+    stop.check();
+    pollfd ready{fd, POLLIN, 0};
+    if (::poll(&ready, 1, kPatience) <= 0) continue;
+    const std::size_t done = text.size();
+    text.resize(done + kPiece);
+    const ssize_t got = ::read(fd, text.data() + done, kPiece);
+    text.resize(done + static_cast<std::size_t>(std::max<ssize_t>(0, got)));
+    if (got == 0) return text;
+    if (got < 0 && errno != EINTR && errno != EAGAIN) {
+      throw Error(ErrorCode::kIo, fmt::format("cannot read: {}", std::strerror(errno))).at(place);
+    }
+    if (text.size() > limit) {
+      throw Error(ErrorCode::kCorruptFile,
+                  fmt::format("more than {} bytes, which is not sensible here", limit))
+          .at(place);
+    }
+  }
+}
+
+}  // namespace
+
+bool is_stream(const std::filesystem::path& path) {
+  using std::filesystem::file_type;
+  std::error_code code;
+  const file_type type = std::filesystem::status(path, code).type();
+  return is_standard_input(path) || type == file_type::fifo || type == file_type::character ||
+         type == file_type::socket;
+}
+
+std::string text_input_name(const std::filesystem::path& path) {
+  return is_standard_input(path) ? "standard input" : printable(path.native(), 300);
+}
+
+std::string read_text_input(const std::filesystem::path& path, const StopFlag& stop,
+                            std::uint64_t limit) {
+  const std::string place = text_input_name(path);
+  if (is_standard_input(path)) return read_stream(STDIN_FILENO, place, stop, limit);
+  if (!is_stream(path)) return read_text_file(path, limit);
+  // Non-blocking, so that waiting for whoever writes is waiting in `poll`.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) throw_open_error(path, errno);
+  try {
+    std::string text = read_stream(fd, place, stop, limit);
+    ::close(fd);
+    return text;
+  } catch (...) {
+    ::close(fd);
+    throw;
+  }
 }
 
 }  // namespace pajamas

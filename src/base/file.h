@@ -12,6 +12,8 @@
 
 namespace pajamas {
 
+class StopFlag;
+
 // An open regular file, read by position. Safe to read from several threads.
 class File {
  public:
@@ -72,8 +74,20 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
+inline constexpr std::uint64_t kMaxTextBytes = 256u << 20;
+
 // The whole of a small text file. Throws as File::open does, and Error{kCorruptFile} above `limit`
 // bytes.
-std::string read_text_file(const std::filesystem::path& path, std::uint64_t limit = 256u << 20);
+std::string read_text_file(const std::filesystem::path& path, std::uint64_t limit = kMaxTextBytes);
+
+// The whole of a text that a user names: a file as above, standard input as `-`, or what has no
+// size before its end, as a pipe, a FIFO and a terminal have none. Throws as read_text_file does,
+// and Error{kInterrupted} once `stop` is requested while it waits.
+std::string read_text_input(const std::filesystem::path& path, const StopFlag& stop,
+                            std::uint64_t limit = kMaxTextBytes);
+// Whether it is one of those without a size, `-` included.
+bool is_stream(const std::filesystem::path& path);
+// Its name in messages.
+std::string text_input_name(const std::filesystem::path& path);
 
 }  // namespace pajamas

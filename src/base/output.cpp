@@ -29,23 +29,42 @@ std::string place_of(const fs::path& path) { return printable(path.native(), 300
 }
 
 // --force exchanges a file for a file, and a folder for a folder that was one of ours: a slip of
-// the keyboard must not remove somebody's home.
-void require_replaceable(const fs::path& path, fs::file_type found, OutputKind kind) {
+// the keyboard must not remove somebody's home. Links count as what they point to; a link to
+// nothing may get something to point to.
+void require_replaceable(const fs::path& path, OutputKind kind) {
   std::error_code code;
+  const fs::file_type found = fs::status(path, code).type();
+  if (found == fs::file_type::not_found) return;
+  const char* const hint = "remove it, or give another name";
+  if (found != fs::file_type::regular && found != fs::file_type::directory) {
+    throw_exists(path, "is no regular file", hint);
+  }
   if (kind == OutputKind::kFile) {
-    if (found == fs::file_type::regular || found == fs::file_type::symlink) return;
-    throw_exists(path,
-                 found == fs::file_type::directory ? "is a folder, a file would be written"
-                                                   : "is no regular file",
-                 "remove it, or give another --output");
+    if (found == fs::file_type::regular) return;
+    throw_exists(path, "is a folder, a file would be written", hint);
   }
-  if (!fs::is_directory(path, code)) {
-    throw_exists(path, "is a file, a folder would be written",
-                 "remove it, or give another --output");
+  if (found == fs::file_type::regular) {
+    throw_exists(path, "is a file, a folder would be written", hint);
   }
-  if (fs::is_empty(path, code) || fs::exists(path / "config.json", code)) return;
+  if (fs::is_empty(path, code) || fs::exists(path / "config.json", code) ||
+      fs::exists(path / "tokenizer_config.json", code)) {
+    return;
+  }
   throw_exists(path, "is a folder that holds no model (no config.json)",
-               "--force replaces nothing else: remove it, or give another --output");
+               "--force replaces nothing else: remove it, or give another name");
+}
+
+// What is written for `path`: itself, or where it is a link and may be replaced, what that points
+// to, there or not.
+fs::path behind_links(fs::path path, OutputOptions options) {
+  constexpr int kMostLinks = 40;  // as Linux has it
+  std::error_code code;
+  for (int i = 0; options.replace && fs::is_symlink(fs::symlink_status(path, code)); ++i) {
+    if (i == kMostLinks) internal::throw_write_error(path, "cannot follow the link", ELOOP);
+    path = path.parent_path() / fs::read_symlink(path, code);  // an absolute one replaces all
+    if (code) internal::throw_write_error(path, "cannot follow the link", code.value());
+  }
+  return path;
 }
 
 // Smaller pieces are better gathered in the page cache.
@@ -66,9 +85,9 @@ void require_absent(const fs::path& path, OutputOptions options, OutputKind kind
   const fs::file_type found = fs::symlink_status(path, code).type();
   if (found == fs::file_type::not_found) return;
   if (!options.replace) {
-    throw_exists(path, "exists already", "give --force to replace it, or another --output");
+    throw_exists(path, "exists already", "give --force to replace it, or another name");
   }
-  require_replaceable(path, found, kind);
+  require_replaceable(path, kind);
 }
 
 void require_free_space(const fs::path& path, std::uint64_t bytes) {
@@ -81,14 +100,16 @@ void require_free_space(const fs::path& path, std::uint64_t bytes) {
 }
 
 OutputFile::OutputFile(const fs::path& path, std::uint64_t size, OutputOptions options)
-    : path_(path), partial_(internal::partial_name(path)), replace_(options.replace) {
+    : path_(behind_links(path, options)),
+      partial_(internal::partial_name(path_)),
+      replace_(options.replace) {
   if (path.filename().empty() || path.filename() == "." || path.filename() == "..") {
     throw Error(ErrorCode::kUsage, "is not the name of a file", "give a file name")
         .at(place_of(path));
   }
   require_absent(path, options, OutputKind::kFile);
-  internal::create_parents(path);
-  internal::remove_stale_partials(path);
+  internal::create_parents(path_);
+  internal::remove_stale_partials(path_);
   open_and_reserve(size);
 }
 
@@ -205,7 +226,9 @@ void OutputFile::commit() {
 }
 
 OutputDirectory::OutputDirectory(const fs::path& path, OutputOptions options)
-    : path_(folder_name(path)), partial_(internal::partial_name(path_)), replace_(options.replace) {
+    : path_(behind_links(folder_name(path), options)),
+      partial_(internal::partial_name(path_)),
+      replace_(options.replace) {
   if (!path_.has_filename()) {
     throw Error(ErrorCode::kUsage, "is not the name of a folder", "give a folder name")
         .at(place_of(path));

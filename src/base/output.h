@@ -9,6 +9,7 @@
 
 namespace pajamas {
 
+// Where what is replaced is a link, the link stays and what it points to is replaced.
 struct OutputOptions {
   bool replace = false;  // an existing output is exchanged for the new one at commit
 };
@@ -83,8 +84,9 @@ class OutputDirectory {
 };
 
 // Throws Error{kExists} where `path` is there already and `options` do not allow to replace it. A
-// file never replaces a folder nor the other way round, and a folder is only replaced where it is
-// empty or holds a config.json, as a model does.
+// file never replaces a folder nor the other way round, nor anything else than these, and a folder
+// is only replaced where it is empty or holds a config.json or tokenizer_config.json, as a model
+// does.
 void require_absent(const std::filesystem::path& path, OutputOptions options,
                     OutputKind kind = OutputKind::kFile);
 

@@ -63,10 +63,16 @@ void replace_in_steps(const fs::path& partial, const fs::path& path) {
 
 }  // namespace
 
+bool is_lack_of_space(int code) noexcept {
+  return code == ENOSPC || code == EDQUOT || code == EFBIG;
+}
+
 void throw_write_error(const fs::path& path, std::string_view what, int code) {
-  if (code == ENOSPC || code == EDQUOT || code == EFBIG) {
+  if (is_lack_of_space(code)) {
     throw Error(ErrorCode::kNoSpace, fmt::format("{}: {}", what, std::strerror(code)),
-                "free some space or choose another --output; nothing was left behind")
+                code == EFBIG ? "a limit on the size of files is in the way (`ulimit -f`, or the "
+                                "file system's); nothing was left behind"
+                              : "free some space or choose another disk; nothing was left behind")
         .at(place_of(path));
   }
   throw Error(ErrorCode::kIo, fmt::format("{}: {}", what, std::strerror(code)),

@@ -7,6 +7,8 @@
 
 namespace pajamas::internal {
 
+// Whether an errno means that the disk, the quota, or what one file may have is used up.
+bool is_lack_of_space(int code) noexcept;
 // Throws Error{kNoSpace} for what means a full disk, kIo for the rest; `code` is an errno.
 [[noreturn]] void throw_write_error(const std::filesystem::path& path, std::string_view what,
                                     int code);

@@ -1,5 +1,6 @@
 #include "base/system.h"
 
+#include <pwd.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
@@ -137,6 +138,18 @@ std::uint64_t free_disk_bytes(const std::filesystem::path& path) {
         .at(printable(folder.native(), 300));
   }
   return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+}
+
+std::filesystem::path account_home() {
+  std::vector<char> buffer(1024);
+  passwd account{};
+  passwd* found = nullptr;
+  int code = 0;
+  while ((code = ::getpwuid_r(::getuid(), &account, buffer.data(), buffer.size(), &found)) ==
+         ERANGE) {
+    buffer.resize(buffer.size() * 2);
+  }
+  return code == 0 && found != nullptr ? found->pw_dir : "";
 }
 
 int usable_cpus() noexcept {

@@ -16,6 +16,8 @@ std::uint64_t memory_limit_bytes() noexcept;
 std::uint64_t available_memory_bytes() noexcept;
 // Bytes an unprivileged user can still write beside `path` (its nearest existing parent).
 std::uint64_t free_disk_bytes(const std::filesystem::path& path);
+// The home folder of the account that runs this; empty where the system knows none.
+std::filesystem::path account_home();
 // Processors this process may use; at least 1.
 int usable_cpus() noexcept;
 // Processes that wanted to run, on average over the last minute; negative where nothing tells.

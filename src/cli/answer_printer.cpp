@@ -18,6 +18,7 @@ using text::AnswerPart;
 void print_text(std::string_view text) {
   if (text.empty()) return;
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    if (reader_is_gone()) throw ReaderGone();
     throw output_error();
   }
 }
@@ -67,8 +68,7 @@ void AnswerPrinter::show_reasoning(std::string_view text) {
     return;
   }
   if (log_style().quiet) return;
-  fmt::print(stderr, "{}", paint(text, Colour::kDim));
-  (void)std::fflush(stderr);
+  log_text(paint(text, Colour::kDim));
 }
 
 void AnswerPrinter::end_reasoning(std::string_view line_ends) {
@@ -76,7 +76,7 @@ void AnswerPrinter::end_reasoning(std::string_view line_ends) {
   if (log_style().json) {
     log_info(std::exchange(reasoning_, {}), {{"part", "reasoning"}});
   } else if (!log_style().quiet) {
-    fmt::print(stderr, "{}", line_ends);
+    log_text(line_ends);
   }
 }
 

@@ -12,6 +12,7 @@
 #include "cli/chat_session.h"
 #include "cli/chat_signals.h"
 #include "cli/line_source.h"
+#include "cli/log.h"
 #include "cli/message_lines.h"
 #include "cli/terminal.h"
 
@@ -30,7 +31,7 @@ class Chat {
     if (terminal_) hint("/help lists the commands, Ctrl-D leaves");
     bool going = true;
     if (first) {
-      if (terminal_) fmt::print(stderr, "{}{}\n", prompt(), printable(*first, 1000));
+      if (terminal_) log_text(fmt::format("{}{}\n", prompt(), printable(*first, 1000)));
       going = handle({*first, false, *first});
     }
     while (going) going = read();
@@ -40,7 +41,7 @@ class Chat {
 
  private:
   static void hint(std::string_view text) {
-    fmt::print(stderr, "{}\n", paint(fmt::format("({})", text), Colour::kDim));
+    log_text(paint(fmt::format("({})", text), Colour::kDim) + "\n");
   }
 
   std::string prompt() const {
@@ -113,7 +114,7 @@ class Chat {
   }
 
   static void show(std::string_view error) {
-    fmt::print(stderr, "{} {}\n", paint("error:", Colour::kRed), error);
+    log_text(fmt::format("{} {}\n", paint("error:", Colour::kRed), error));
   }
 
   const bool terminal_;

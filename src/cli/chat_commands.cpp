@@ -5,19 +5,20 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/suggest.h"
+#include "cli/log.h"
+#include "cli/settings.h"
 #include "cli/terminal.h"
 
 namespace pajamas::cli {
 namespace {
 
-void show(std::string_view text) { fmt::print(stderr, "{}", text); }
+void show(std::string_view text) { log_text(text); }
 
 // Line by line, without what would act on the terminal: it may be from a file.
 void show_lines(std::string_view text) {
@@ -33,11 +34,7 @@ std::filesystem::path path_of(std::string_view command, std::string_view argumen
     throw Error(ErrorCode::kUsage, fmt::format("/{} needs a file", command),
                 fmt::format("/{} chat.json", command));
   }
-  const char* home = std::getenv("HOME");
-  if (home != nullptr && argument.starts_with("~/")) {
-    return std::filesystem::path(home) / argument.substr(2);
-  }
-  return argument;
+  return expand_home(std::string(argument), process_environment());
 }
 
 void help(ChatSession&, std::string_view);

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "cli/exit_status.h"
 
 namespace pajamas::cli {
 namespace {
@@ -36,6 +37,7 @@ extern "C" void on_chat_signal(int signal) {
     shared.stop->request();
   } else {
     if (shared.ended.exchange(true)) ::_exit(128 + signal);
+    note_ending_signal(signal);
     shared.stop->request();
   }
   const char byte = 0;
@@ -61,6 +63,9 @@ ChatSignals::ChatSignals(StopFlag& stop, bool interrupt_ends) : stop_(stop) {
   ::sigemptyset(&action.sa_mask);
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     ::sigaction(kSignals[i], &action, &before_[i]);
+    // `nohup` is not undone.
+    const bool kept = kSignals[i] == SIGHUP && before_[i].sa_handler == SIG_IGN;
+    if (kept) ::sigaction(SIGHUP, &before_[i], nullptr);
   }
 }
 

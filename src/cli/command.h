@@ -18,10 +18,10 @@ namespace pajamas::cli {
 
 // Lives as long as the program. Commands read it when they run, not when they are registered.
 struct Context {
-  StopFlag stop;                           // set by Ctrl-C and SIGTERM
-  std::unique_ptr<Progress> progress;      // bars on a terminal, plain or JSON lines otherwise
-  Settings settings;                       // of config.toml and the environment
-  std::vector<TemporaryFolder> temporary;  // removed at the end
+  StopFlag& stop;                            // set by Ctrl-C, SIGTERM and SIGHUP
+  std::unique_ptr<Progress> progress{};      // bars on a terminal, plain or JSON lines otherwise
+  Settings settings{};                       // of config.toml and the environment
+  std::vector<TemporaryFolder> temporary{};  // removed at the end
 };
 
 // Each registers one command: its options, its help with a worked example, and a callback that

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "cli/whole_number.h"
 
 namespace pajamas::cli {
 namespace {
@@ -30,6 +31,16 @@ void add_to(CLI::App& command, CommonOptions& options) {
       ->type_name("WHEN");
 }
 
+// Options of this kind of value are told from others by what the help calls it.
+void check_whole_numbers(CLI::App& command) {
+  for (CLI::Option* option : command.get_options()) {
+    const std::string type = option->get_type_name();
+    if (type != "N" && type != "BITS") continue;
+    const std::string name = option->get_name();
+    option->transform(whole_number(name, name == "--seed"));
+  }
+}
+
 // As if the command line had said so.
 void give(CLI::Option& option, const std::string& value) {
   option.add_result(value);
@@ -41,6 +52,7 @@ void give(CLI::Option& option, const std::string& value) {
 void add_common_options(CLI::App& app, CommonOptions& options) {
   for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     add_to(*command, options);
+    check_whole_numbers(*command);
   }
   add_to(app, options);
 }

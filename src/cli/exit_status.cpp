@@ -1,8 +1,11 @@
 #include "cli/exit_status.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -10,7 +13,16 @@
 
 namespace pajamas::cli {
 
+namespace {
+std::atomic<int> signal_of_the_end{0};
+static_assert(std::atomic<int>::is_always_lock_free);  // handlers may use nothing else
+}  // namespace
+
+void note_ending_signal(int signal) noexcept { signal_of_the_end = signal; }
+int ending_signal() noexcept { return signal_of_the_end; }
+
 int exit_status(ErrorCode code) noexcept {
+  if (code == ErrorCode::kInterrupted && ending_signal() != 0) return 128 + ending_signal();
   static constexpr std::array<int, static_cast<std::size_t>(ErrorCode::kCount)> kStatus{
       2,    // kUsage
       3,    // kNotFound
@@ -27,9 +39,14 @@ int exit_status(ErrorCode code) noexcept {
   return kStatus[static_cast<std::size_t>(code)];
 }
 
+// `errno` may be of what came after that write.
+bool reader_is_gone() noexcept {
+  pollfd output{STDOUT_FILENO, POLLOUT, 0};
+  return ::poll(&output, 1, 0) > 0 && (output.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 Error output_error() {
-  return Error(ErrorCode::kIo, "cannot write to standard output",
-               "see whether its disk is full or its reader is gone");
+  return Error(ErrorCode::kIo, "cannot write to standard output", "see whether its disk is full");
 }
 
 Error with_hint(const Error& error) {
@@ -41,7 +58,7 @@ Error with_hint(const Error& error) {
       "give another name",
       "free some space",
       "check the disk and the permissions",
-      "close other programs, or use a smaller model or --ctx",
+      "close other programs, or use a smaller model",
       "check the network, then run this again: what arrived is kept",
       "",  // nobody needs to be told what to do after stopping it
       "this is a bug in llama-pajamas, please report it",

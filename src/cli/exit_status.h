@@ -2,16 +2,32 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <exception>
 
 #include "base/error.h"
 
 namespace pajamas::cli {
 
 // 2 usage, 3 not found, 4 corrupt, 5 unsupported, 6 exists, 7 no space, 8 input/output,
-// 9 out of memory, 10 internal, 130 interrupted.
+// 9 out of memory, 10 internal, 11 network; interrupted as a shell reports the signal that did it:
+// 129 SIGHUP, 130 SIGINT, 143 SIGTERM.
 int exit_status(ErrorCode code) noexcept;
 
-// Standard output does not take what is written.
+// For signal handlers: this signal has asked the program to end.
+void note_ending_signal(int signal) noexcept;
+// That signal; 0 while there is none.
+int ending_signal() noexcept;
+
+// Nobody reads standard output any more (`| head`). Ends the program: no mistake, and nothing to
+// tell anybody.
+class ReaderGone : public std::exception {
+ public:
+  const char* what() const noexcept override { return "nobody reads standard output any more"; }
+};
+inline constexpr int kReaderGoneStatus = 141;  // as a shell reports SIGPIPE
+
+// Where standard output has not taken what was written: which of the two it is.
+bool reader_is_gone() noexcept;
 Error output_error();
 
 // The same error; where it says nothing of what to do next, with what its kind suggests.

@@ -35,6 +35,7 @@ struct Options {
   std::string pre_tokenizer;
   std::string tensor;
   std::string raw_f32;
+  bool force = false;
   std::string kernels;
   bool json = false;
 };
@@ -257,7 +258,7 @@ Statistics read_tensor(const model::Checkpoint& checkpoint, const model::StoredT
   std::optional<OutputFile> raw;
   if (!options.raw_f32.empty()) {
     raw.emplace(options.raw_f32, tensor.shape.elements() * sizeof(float),
-                OutputOptions{.replace = true});
+                OutputOptions{.replace = options.force});
   }
   Statistics statistics;
   std::vector<float> row(tensor.shape.cols());
@@ -339,6 +340,7 @@ void add_inspect(CLI::App& app, Context& context) {
                    "With --tensor: write all values to FILE as little-endian float32")
       ->needs(tensor)
       ->type_name("FILE");
+  command->add_flag("--force", options->force, "Replace an existing file of --raw-f32");
   add_kernels_option(*command, options->kernels);
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
@@ -347,6 +349,7 @@ void add_inspect(CLI::App& app, Context& context) {
   add_pre_tokenizer_option(*command, options->pre_tokenizer);
   add_no_download_option(*command, options->no_download);
   command->callback([options, &context] {
+    if (!options->raw_f32.empty()) require_absent(options->raw_f32, {.replace = options->force});
     const hub::Need need = options->tensor.empty() ? hub::Need::kHeaders : hub::Need::kAll;
     options->model = local_model(options->model, need, options->no_download, context);
     run_inspect(*options, context);

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cli/settings.h"
 
 namespace pajamas::cli {
 namespace {
@@ -24,9 +25,7 @@ std::filesystem::path history_path() {
   };
   std::filesystem::path state = folder("XDG_STATE_HOME");
   if (state.empty()) {
-    const std::filesystem::path home = folder("HOME");
-    if (home.empty()) return {};
-    state = home / ".local/state";
+    state = home_folder(process_environment()) / ".local/state";
   }
   return state / "llama-pajamas/history";
 }
@@ -36,7 +35,10 @@ bool write_whole(int file, std::string_view text) {
   return ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-std::string line_of(const std::string& entry) { return nlohmann::json(entry).dump() + "\n"; }
+std::string line_of(const std::string& entry) {
+  return nlohmann::json(entry).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
+         "\n";
+}
 
 }  // namespace
 

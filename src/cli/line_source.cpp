@@ -1,12 +1,13 @@
 #include "cli/line_source.h"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+
+#include "cli/log.h"
 
 namespace pajamas::cli {
 namespace {
@@ -16,7 +17,7 @@ class PlainLines final : public LineSource {
   explicit PlainLines(ChatSignals& signals) : signals_(signals) {}
 
   Line read(const std::string& prompt) override {
-    if (::isatty(STDIN_FILENO) != 0) fmt::print(stderr, "{}", prompt);
+    if (::isatty(STDIN_FILENO) != 0) log_text(prompt);
     for (;;) {
       const std::size_t at = unread_.find('\n', searched_);
       if (at != std::string::npos) return take(at, at + 1);

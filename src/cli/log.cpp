@@ -19,13 +19,18 @@ LogStyle style_of_program;
 // One write a line, so that lines of several threads do not mix.
 void write_line(std::string line) {
   line += '\n';
-  (void)std::fwrite(line.data(), 1, line.size(), stderr);
+  log_text(line);
 }
 
 }  // namespace
 
 void set_log_style(const LogStyle& style) { style_of_program = style; }
 const LogStyle& log_style() noexcept { return style_of_program; }
+
+void log_text(std::string_view text) {
+  (void)std::fwrite(text.data(), 1, text.size(), stderr);
+  (void)std::fflush(stderr);
+}
 
 void log_error(const Error& error) {
   if (style_of_program.json) return write_line(json_line(error));

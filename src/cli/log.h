@@ -22,6 +22,10 @@ struct LogStyle {
 void set_log_style(const LogStyle& style);
 const LogStyle& log_style() noexcept;
 
+// As it is, at once. Like all that is said on standard error, it is lost where that cannot be
+// written, and what the program was asked for goes on.
+void log_text(std::string_view text);
+
 // One line each. Fields are for --json alone; the message says what matters of them.
 void log_error(const Error& error);
 void log_note(std::string_view text);  // what the user should read once

@@ -1,45 +1,27 @@
 // llama-pajamas: the program. Parses, dispatches, and turns every failure into one line and an
 // exit status.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <new>
+#include <system_error>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/system.h"
 #include "cli/command.h"
 #include "cli/common_options.h"
 #include "cli/exit_status.h"
 #include "cli/log.h"
+#include "cli/process.h"
 #include "cli/settings.h"
 #include "cli/terminal.h"
 
 namespace {
 
 using namespace pajamas;
-
-StopFlag* stop_flag = nullptr;
-
-// The first signal asks for an orderly end; a second one does not wait for it.
-extern "C" void on_signal(int signal) {
-  if (stop_flag == nullptr || stop_flag->requested()) ::_exit(128 + signal);
-  stop_flag->request();
-}
-
-void install_signal_handlers(StopFlag& stop) {
-  stop_flag = &stop;
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  ::sigemptyset(&action.sa_mask);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(signal, &action, nullptr);
-  // A reader that goes away (`| head`) is an error of write, not a reason to die silently.
-  ::signal(SIGPIPE, SIG_IGN);
-}
 
 int report(const Error& error) {
   cli::log_error(cli::with_hint(error));
@@ -70,8 +52,7 @@ void prepare(CLI::App& app, const cli::CommonOptions& options, cli::Context& con
 
 int run(int argc, char** argv) {
   const double began = seconds_now();
-  cli::Context context;
-  install_signal_handlers(context.stop);
+  cli::Context context{.stop = cli::install_signal_handlers()};
   context.settings = cli::Settings::load(cli::process_environment());
   cli::set_log_style(cli::scan_log_style(argc, argv, context.settings.colour()));
   context.progress = cli::make_progress();
@@ -108,18 +89,24 @@ int run(int argc, char** argv) {
   }
   cli::log_detail(fmt::format("all in {}, peak memory {}", readable_seconds(seconds_now() - began),
                               readable_bytes(peak_resident_bytes())));
-  return 0;
+  // A command that was done before it noticed the signal has been asked to end all the same.
+  return cli::ending_signal() == 0 ? 0 : cli::exit_status(ErrorCode::kInterrupted);
+}
+
+int report_output_failure() {
+  return cli::reader_is_gone() ? cli::kReaderGoneStatus : report(cli::output_error());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  cli::open_standard_streams();
   try {
     const int status = run(argc, argv);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-      return report(cli::output_error());
-    }
-    return status;
+    const bool arrived = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+    return arrived ? status : report_output_failure();
+  } catch (const cli::ReaderGone&) {
+    return cli::kReaderGoneStatus;
   } catch (const Error& error) {
     (void)std::fflush(stdout);
     return report(error);
@@ -128,7 +115,10 @@ int main(int argc, char** argv) {
   } catch (const std::filesystem::filesystem_error& error) {
     return report(
         Error(ErrorCode::kIo, error.code().message()).at(printable(error.path1().native(), 300)));
+  } catch (const std::system_error& error) {
+    if (std::ferror(stdout) != 0) return report_output_failure();  // from fmt::print
+    return report(Error(ErrorCode::kIo, printable(error.what(), 200)));
   } catch (const std::exception& error) {
-    return report(Error(ErrorCode::kInternal, printable(error.what(), 200)));
+    return report(Error(ErrorCode::kInternal, json_fault(error)));
   }
 }

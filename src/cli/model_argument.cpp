@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/suggest.h"
+#include "cli/model_folder.h"
 #include "io/gguf.h"
 
 namespace pajamas::cli {
@@ -28,13 +29,10 @@ std::string environment(std::initializer_list<const char*> names) {
   return {};
 }
 
-// A variable's path; a shell does not expand a `~` that stands in quotes.
+// A variable's path.
 fs::path path_of(std::initializer_list<const char*> names, const fs::path& otherwise) {
   const std::string value = environment(names);
-  if (value.empty()) return otherwise;
-  if (value != "~" && !value.starts_with("~/")) return value;
-  return fs::path(environment({"HOME"})) /
-         fs::path(value.substr(std::min<std::size_t>(2, value.size())));
+  return value.empty() ? otherwise : fs::path(expand_home(value, process_environment()));
 }
 
 bool is_true(const char* name) {
@@ -88,7 +86,7 @@ double timeout_of(const std::string& text, double otherwise) {
 hub::Settings settings_of(bool no_download, const Settings& ours) {
   hub::Settings settings;
   const fs::path user_cache =
-      path_of({"XDG_CACHE_HOME"}, fs::path(environment({"HOME"})) / ".cache");
+      path_of({"XDG_CACHE_HOME"}, home_folder(process_environment()) / ".cache");
   const fs::path home = path_of({"HF_HOME"}, user_cache / "huggingface");
   settings.cache = ours.cache();
   if (const std::string endpoint = environment({"HF_ENDPOINT"}); !endpoint.empty()) {
@@ -136,7 +134,11 @@ void add_no_download_option(CLI::App& command, bool& no_download) {
 std::string local_model(const std::string& model, hub::Need need, bool no_download,
                         Context& context) {
   std::error_code code;
-  if (model.empty() || fs::exists(fs::symlink_status(model, code))) return model;
+  if (model.empty()) return model;
+  if (fs::exists(fs::symlink_status(model, code))) {
+    return fs::is_directory(model, code) ? model_of_folder(model, *context.progress).native()
+                                         : model;
+  }
   const auto id = hub::parse_model_id(model);
   if (!id) {
     throw Error(ErrorCode::kNotFound, "no such file or directory",

@@ -10,9 +10,9 @@ namespace pajamas::cli {
 
 void add_no_download_option(CLI::App& command, bool& no_download);
 
-// The local path of `model`. What exists always wins; else `owner/name[@revision][:FILE]` is found
-// in the hub's cache or downloaded into it, as far as `need` says. Throws as hub::fetch does.
-// Temporary files live as long as `context`.
+// The local path of `model`. What exists always wins (of a folder, model_of_folder); else
+// `owner/name[@revision][:FILE]` is found in the hub's cache or downloaded into it, as far as
+// `need` says. Throws as hub::fetch does. Temporary files live as long as `context`.
 std::string local_model(const std::string& model, hub::Need need, bool no_download,
                         Context& context);
 

@@ -7,6 +7,8 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "cli/kv_option.h"
 #include "cli/model_argument.h"
 #include "cli/quantize_options.h"
@@ -23,15 +25,20 @@ struct Options : QuantizeOptions {
   bool ignored = false;  // flags of quantize that mean nothing here
 };
 
-quantize::PlanInput load(const Options& options) {
+quantize::PlanInput load(const Options& options, const StopFlag& stop) {
   if (options.model.empty() == options.config.empty()) {
     throw Error(ErrorCode::kUsage, "needs a MODEL or --config FILE, and not both",
                 "see `llama-pajamas plan --help`");
   }
-  return options.model.empty()
-             ? quantize::load_plan_input_from_config(options.config)
-             : quantize::load_plan_input(options.model, nullptr,
-                                         {.pre_tokenizer = options.pre_tokenizer});
+  if (!options.model.empty()) {
+    return quantize::load_plan_input(options.model, nullptr,
+                                     {.pre_tokenizer = options.pre_tokenizer});
+  }
+  if (!is_stream(options.config)) return quantize::load_plan_input_from_config(options.config);
+  return with_context(text_input_name(options.config), [&] {
+    return quantize::plan_input_of_config(parse_json(read_text_input(options.config, stop)),
+                                          "model");
+  });
 }
 
 std::uint64_t context_of(const Options& options, const model::ModelConfig& config) {
@@ -66,14 +73,14 @@ void print_kv_cache(const model::ModelConfig& config, std::uint64_t context) {
 void run_plan(const Options& options, Context& context) {
   const Recipes recipes = recipes_of(options);
   const TaskPool pool(options.threads);  // refuses what quantize would refuse
-  const quantize::PlanInput input = load(options);
+  const quantize::PlanInput input = load(options, context.stop);
   const std::uint64_t positions = context_of(options, input.config);
   const quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
   for (const std::string& note : recipes.notes) context.progress->note(note);
   if (options.json) {
     nlohmann::ordered_json report = quantize::to_json(plan);
     report["kv_cache"] = kv_cache_json(input.config, positions);
-    fmt::print("{}\n", report.dump(2));
+    fmt::print("{}\n", report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return;
   }
   for (const std::string& note : plan.notes) context.progress->note(note);
@@ -93,7 +100,9 @@ void add_plan(CLI::App& app, Context& context) {
       ->add_option("MODEL", options->model,
                    "Hugging Face directory or owner/name of the hub; its weights are not read")
       ->type_name("");
-  command->add_option("--config", options->config, "Plan from this config.json alone")
+  command
+      ->add_option("--config", options->config,
+                   "Plan from this config.json alone (-: standard input)")
       ->type_name("FILE");
   add_quantize_options(*command, *options);
   command->add_option("--output", options->output, "As for quantize; only its name is used")

@@ -35,10 +35,11 @@ void check_output(const Options& options, const quantize::Recipe& recipe) {
                    gguf ? OutputKind::kFile : OutputKind::kDirectory);
     return;
   }
-  throw Error(
-      ErrorCode::kUsage, "is a directory, a GGUF is one file",
-      fmt::format("give {}", (std::filesystem::path(options.output) / "model.gguf").native()))
-      .at(fmt::format("--output {}", printable(options.output, 200)));
+  throw Error(ErrorCode::kUsage, "is a directory, a GGUF is one file",
+              recipe.output == options.output
+                  ? fmt::format("give {}", printable((recipe.output / "model.gguf").native(), 300))
+                  : "remove it, or give another --output")
+      .at(fmt::format("--output {}", printable(recipe.output.native(), 200)));
 }
 
 // As quantize::check_outputs; where the disk is too small, with the methods that would fit.

@@ -173,7 +173,8 @@ void print_summary(const quantize::Plan& plan) {
   for (const quantize::PlannedOutput& output : plan.outputs) {
     fmt::print("{:<5} {:<7} {:>10}  {:.3f} bits per weight  {}\n",
                quantize::format_name(output.format), output.method,
-               readable_bytes(output.file_bytes), output.bits_per_weight, output.path.native());
+               readable_bytes(output.file_bytes), output.bits_per_weight,
+               printable(output.path.native(), 4000));
   }
 }
 

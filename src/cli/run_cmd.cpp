@@ -2,12 +2,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <iostream>
-#include <iterator>
 #include <memory>
 #include <string>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/system.h"
 #include "cli/activations_option.h"
 #include "cli/chat.h"
@@ -25,12 +24,12 @@ namespace pajamas::cli {
 namespace {
 
 // The prompt as given; standard input loses the line end that a shell or editor put there.
-std::string read_prompt(const RunOptions& options) {
+std::string read_prompt(const RunOptions& options, const StopFlag& stop) {
   std::string prompt;
   if (options.prompt) {
     prompt = *options.prompt;
   } else {
-    prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
+    prompt = read_text_input("-", stop);
     if (prompt.ends_with('\n')) prompt.pop_back();
     if (prompt.ends_with('\r')) prompt.pop_back();
   }
@@ -56,9 +55,9 @@ std::string_view reason_text(runtime::StopReason reason) {
   return "";
 }
 
-void answer_once(RunModel& model) {
+void answer_once(RunModel& model, const StopFlag& stop) {
   model::Conversation conversation = model.conversation();
-  conversation.ask(read_prompt(model.options()));
+  conversation.ask(read_prompt(model.options(), stop));
   runtime::TextSession session(model.engine());
   runtime::Sampler sampler(model.sampling());
   const Reply reply = model.answer(
@@ -73,6 +72,7 @@ void answer_once(RunModel& model) {
       kv_cache_text(model.engine().config(), model.positions(), model.kv_type()),
       readable_bytes(peak_resident_bytes())));
   model.write_stats(result, reply.reasoning_tokens);
+  if (result.reason == runtime::StopReason::kInterrupted) stop.check();
 }
 
 void run_model(const RunOptions& options, Context& context) {
@@ -80,7 +80,7 @@ void run_model(const RunOptions& options, Context& context) {
   if (options.interactive || (!options.prompt && ::isatty(STDIN_FILENO) != 0)) {
     chat(model, context);
   } else {
-    answer_once(model);
+    answer_once(model, context.stop);
   }
 }
 
@@ -126,6 +126,7 @@ void add_run(CLI::App& app, Context& context) {
   add_no_download_option(*command, options->no_download);
   command->add_option("--stats", options->stats, "Write tokens, rates and memory as JSON")
       ->type_name("FILE.json");
+  command->add_flag("--force", options->force, "Replace an existing file of --stats");
   command->footer(
       "Ctrl-C ends the answer; the figures are printed all the same.\n"
       "Example: the likeliest continuation, 32 tokens of it\n"

@@ -39,6 +39,7 @@ const RunOptions& checked(const RunOptions& options) {
   require_backend(options.backend);
   activations_of(options.activations);
   text::require_utf8(options.system, "the text of --system");
+  if (!options.stats.empty()) require_absent(options.stats, {.replace = options.force});
   return options;
 }
 
@@ -175,7 +176,7 @@ void RunModel::write_stats(const runtime::GenerateResult& result,
       {"kv_cache_bytes", cache_bytes},
       {"peak_memory_bytes", peak_resident_bytes()}};
   const std::string text = stats.dump(2) + "\n";
-  OutputFile file(options_.stats, text.size(), {.replace = true});
+  OutputFile file(options_.stats, text.size(), {.replace = options_.force});
   file.write_at(0, as_byte_span(text));
   file.commit();
 }

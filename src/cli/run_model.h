@@ -37,6 +37,7 @@ struct RunOptions {
   std::string kv_cache = "f32";
   std::string activations;
   std::string stats;
+  bool force = false;
 };
 
 struct Reply {

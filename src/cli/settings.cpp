@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/suggest.h"
+#include "base/system.h"
 #include "kernels/table.h"
 
 namespace pajamas::cli {
@@ -32,26 +33,18 @@ std::optional<std::string> filled(const Environment& environment, std::string_vi
   return value;
 }
 
-fs::path home(const Environment& environment) { return filled(environment, "HOME").value_or("/"); }
-
 // The XDG specification has relative folders ignored.
 fs::path xdg_folder(const Environment& environment, std::string_view variable,
                     std::string_view below_home) {
   if (const auto value = filled(environment, variable); value && fs::path(*value).is_absolute()) {
     return *value;
   }
-  return home(environment) / below_home;
+  return home_folder(environment) / below_home;
 }
 
 fs::path config_file(const Environment& environment) {
   if (const auto named = environment(kConfigVariable)) return *named;
   return xdg_folder(environment, "XDG_CONFIG_HOME", ".config") / "llama-pajamas" / "config.toml";
-}
-
-// `~/models` as a path of this user.
-std::string expand_home(const std::string& path, const Environment& environment) {
-  if (path == "~") return home(environment);
-  return path.starts_with("~/") ? (home(environment) / path.substr(2)).native() : path;
 }
 
 // The folder by Hugging Face's own rules, and what says so.
@@ -165,6 +158,17 @@ Environment process_environment() {
     if (value == nullptr) return std::nullopt;
     return value;
   };
+}
+
+fs::path home_folder(const Environment& environment) {
+  if (const auto set = filled(environment, "HOME")) return *set;
+  const fs::path known = account_home();
+  return known.empty() ? "/" : known;
+}
+
+std::string expand_home(const std::string& path, const Environment& environment) {
+  if (path == "~") return home_folder(environment);
+  return path.starts_with("~/") ? (home_folder(environment) / path.substr(2)).native() : path;
 }
 
 Settings Settings::load(const Environment& environment) {

@@ -49,6 +49,11 @@ ColourMode parse_colour(std::string_view text);
 using Environment = std::function<std::optional<std::string>(std::string_view name)>;
 Environment process_environment();
 
+// HOME, else what the system knows of the account, else `/`.
+std::filesystem::path home_folder(const Environment& environment);
+// `~` and `~/models`, which a shell does not expand in quotes, as paths of this user.
+std::string expand_home(const std::string& path, const Environment& environment);
+
 struct Setting {
   std::string value;
   std::string source;  // "config.toml:3", "LLAMA_PAJAMAS_THREADS"; "default"

@@ -59,9 +59,9 @@ class TerminalProgress final : public Progress {
     if (bar_) {
       draw();
     } else if (json_) {
-      fmt::print(stderr, "{}\n", json_line("progress", step_, figures(now)));
+      log_text(json_line("progress", step_, figures(now)) + "\n");
     } else {
-      fmt::print(stderr, "{}\n", line());
+      log_text(line() + "\n");
     }
   }
 
@@ -130,12 +130,11 @@ class TerminalProgress final : public Progress {
       text =
           fmt::format("[{}{}] {}", std::string(filled, '#'), std::string(room - filled, '.'), text);
     }
-    fmt::print(stderr, "\r\x1b[K{}", text.substr(0, width - 1));
-    (void)std::fflush(stderr);
+    log_text("\r\x1b[K" + text.substr(0, width - 1));
   }
 
   void clear() const {
-    if (bar_) fmt::print(stderr, "\r\x1b[K");
+    if (bar_) log_text("\r\x1b[K");
   }
 
   const bool bar_;

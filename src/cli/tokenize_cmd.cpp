@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/output.h"
 #include "cli/command.h"
 #include "cli/model_argument.h"
@@ -27,7 +28,6 @@
 namespace pajamas::cli {
 namespace {
 
-using nlohmann::json;
 using nlohmann::ordered_json;
 
 struct Options {
@@ -44,29 +44,33 @@ struct Options {
   std::string chat_template;
   std::string reasoning;
   std::string export_folder;
+  bool force = false;
 };
 
-template <class Json>
-Json parse_json(const std::string& text, std::string_view what) {
+// What the user gives is wrong usage, not a damaged file.
+template <class Read>
+auto as_usage(std::string_view what, std::string hint, Read&& read) {
   try {
-    return Json::parse(text);
-  } catch (const json::exception& error) {
-    throw Error(ErrorCode::kUsage, fmt::format("is not JSON: {}", printable(error.what(), 160)),
-                "give JSON, in UTF-8")
-        .at(what);
+    return read();
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kUsage, error.problem(), std::move(hint)).at(what);
   }
+}
+
+ordered_json parse_given(const std::string& text, std::string_view what) {
+  return as_usage(what, "give JSON, in UTF-8", [&] { return parse_ordered_json(text); });
 }
 
 void print_ids(const std::vector<std::int32_t>& ids) { fmt::print("[{}]\n", fmt::join(ids, ",")); }
 
-std::vector<std::int32_t> parse_ids(const json& parsed, std::string_view what) {
+std::vector<std::int32_t> parse_ids(const ordered_json& parsed, std::string_view what) {
   std::vector<std::int32_t> ids;
   const auto bad = [&] {
     return Error(ErrorCode::kUsage, "is not an array of token ids", "give JSON as [1,2,3]")
         .at(what);
   };
   if (!parsed.is_array()) throw bad();
-  for (const json& id : parsed) {
+  for (const ordered_json& id : parsed) {
     if (!id.is_number_integer() || id.get<std::int64_t>() < 0 ||
         id.get<std::int64_t>() > INT32_MAX) {
       throw bad();
@@ -83,14 +87,14 @@ class Tokenizing {
 
   void one(const std::string& input, std::string_view what) const {
     if (options_.decode) {
-      fmt::print("{}\n", decoded(parse_json<json>(input, what), what));
+      fmt::print("{}\n", decoded(parse_given(input, what), what));
     } else {
       print_ids(encode(input, what));
     }
   }
 
   // One JSON value a line: strings become arrays, or with --decode the other way round.
-  void lines(const std::string& content) const {
+  void lines(const std::string& content, const StopFlag& stop) const {
     std::size_t number = 0;
     for (std::size_t at = 0; at < content.size();) {
       const std::size_t end = std::min(content.find('\n', at), content.size());
@@ -98,10 +102,11 @@ class Tokenizing {
       at = end + 1;
       ++number;
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+      stop.check();
       const std::string what = fmt::format("line {}", number);
-      const json value = parse_json<json>(line, what);
+      const ordered_json value = parse_given(line, what);
       if (options_.decode) {
-        fmt::print("{}\n", json(decoded(value, what)).dump());
+        fmt::print("{}\n", ordered_json(decoded(value, what)).dump());
       } else if (value.is_string()) {
         print_ids(encode(value.get_ref<const std::string&>(), what));
       } else {
@@ -117,7 +122,7 @@ class Tokenizing {
   }
 
  private:
-  std::string decoded(const json& ids, std::string_view what) const {
+  std::string decoded(const ordered_json& ids, std::string_view what) const {
     return with_context(what,
                         [&] { return text::utf8_lossy(tokenizer_.decode(parse_ids(ids, what))); });
   }
@@ -126,14 +131,16 @@ class Tokenizing {
   text::Tokenizer tokenizer_;
 };
 
-std::string render(const Options& options, const model::TextAssets& assets, Progress& progress) {
-  const model::ChatRequest request = with_context(printable(options.chat, 200), [&] {
-    return model::parse_chat_request(read_text_file(options.chat));
-  });
+std::string render(const Options& options, const model::TextAssets& assets, Context& program) {
+  const std::string text = read_text_input(options.chat, program.stop);
+  const model::ChatRequest request = as_usage(
+      text_input_name(options.chat),
+      "give {\"messages\": [...], \"tools\": [...], \"options\": {...}}",
+      [&] { return model::parse_chat_request(text); });
   ordered_json variables = ordered_json::object();
   if (!options.reasoning.empty()) {
     const model::ReasoningOptions reasoning = model::reasoning_options(assets, options.reasoning);
-    if (!reasoning.note.empty()) progress.note(reasoning.note);
+    if (!reasoning.note.empty()) program.progress->note(reasoning.note);
     variables = reasoning.variables;
   }
   variables.update(request.options);
@@ -147,7 +154,7 @@ std::string render(const Options& options, const model::TextAssets& assets, Prog
 void export_files(const Options& options, const model::TextAssets& assets) {
   std::optional<io::GgufFile> gguf;
   if (io::looks_like_gguf(options.model)) gguf = io::GgufFile::open(options.model);
-  OutputDirectory folder(options.export_folder, {});
+  OutputDirectory folder(options.export_folder, {.replace = options.force});
   for (const model::TextFile& text :
        model::make_text_files(assets, gguf ? &gguf->metadata() : nullptr)) {
     OutputFile file = folder.create_file(text.name, text.content.size());
@@ -180,28 +187,29 @@ void check_inputs(const Options& options) {
   }
 }
 
-void run_tokenize(const Options& options, Progress& progress) {
+void run_tokenize(const Options& options, Context& context) {
   check_inputs(options);
-  model::TextAssets assets = load_text(options.model, options.pre_tokenizer, progress);
+  model::TextAssets assets = load_text(options.model, options.pre_tokenizer, *context.progress);
   if (!options.chat_template.empty()) {
     model::choose_chat_template(assets.chat_templates, options.chat_template);
   }
   if (!options.export_folder.empty()) return export_files(options, assets);
   if (options.render) {
-    fmt::print("{}", render(options, assets, progress));
+    fmt::print("{}", render(options, assets, context));
     return;
   }
   const Tokenizing tokenizing(options, assets);
   if (options.text) tokenizing.one(*options.text, "--text");
   if (!options.file.empty()) {
-    tokenizing.one(read_text_file(options.file), printable(options.file, 200));
+    tokenizing.one(read_text_input(options.file, context.stop), text_input_name(options.file));
   }
   if (!options.jsonl.empty()) {
-    with_context(printable(options.jsonl, 200),
-                 [&] { tokenizing.lines(read_text_file(options.jsonl)); });
+    with_context(text_input_name(options.jsonl), [&] {
+      tokenizing.lines(read_text_input(options.jsonl, context.stop), context.stop);
+    });
   }
   if (!options.chat.empty()) {
-    print_ids(tokenizing.encode(render(options, assets, progress), printable(options.chat, 200)));
+    print_ids(tokenizing.encode(render(options, assets, context), text_input_name(options.chat)));
   }
 }
 
@@ -217,7 +225,8 @@ void add_tokenize(CLI::App& app, Context& context) {
       ->required()
       ->type_name("");
   command->add_option("--text", options->text, "Tokenize this text")->type_name("TEXT");
-  command->add_option("--file", options->file, "Tokenize this file")->type_name("FILE");
+  command->add_option("--file", options->file, "Tokenize this file (-: standard input)")
+      ->type_name("FILE");
   command->add_option("--jsonl", options->jsonl, "One JSON string a line; prints one array a line")
       ->type_name("FILE");
   command
@@ -231,6 +240,7 @@ void add_tokenize(CLI::App& app, Context& context) {
                    "Write tokenizer.json, tokenizer_config.json and generation_config.json that "
                    "mean what the model says")
       ->type_name("DIR");
+  command->add_flag("--force", options->force, "Replace an existing folder of --export");
   command->add_flag("--render", options->render, "With --chat: print the text instead of ids");
   command->add_flag("--decode", options->decode, "The input is ids (JSON arrays); print text");
   command->add_flag("--special", options->special,
@@ -242,7 +252,7 @@ void add_tokenize(CLI::App& app, Context& context) {
   add_no_download_option(*command, options->no_download);
   command->callback([options, &context] {
     options->model = local_model(options->model, hub::Need::kText, options->no_download, context);
-    run_tokenize(*options, *context.progress);
+    run_tokenize(*options, context);
   });
 }
 

@@ -43,6 +43,7 @@ struct Options {
   std::vector<std::string> metrics{"perplexity"};
   std::string text;
   std::string dump_logits;
+  bool force = false;
   std::int64_t context = 512;
   std::int64_t chunks = 0;
   int threads = 0;
@@ -76,6 +77,9 @@ void check_options(const Options& options) {
         .at("--chunks");
   }
   require_backend(options.backend);
+  if (!options.dump_logits.empty()) {
+    require_absent(options.dump_logits, {.replace = options.force});
+  }
 }
 
 // A model, and the text as it sees it.
@@ -121,8 +125,8 @@ void require_same_vocabulary(const Options& options, const Subject& model,
 // Raw logits, appended as they come; the file appears when all of it is written.
 class LogitsFile {
  public:
-  LogitsFile(const std::string& path, std::uint64_t floats)
-      : file_(path, floats * sizeof(float), {.replace = true}) {}
+  LogitsFile(const std::string& path, std::uint64_t floats, OutputOptions options)
+      : file_(path, floats * sizeof(float), options) {}
   void append(std::span<const float> logits) {
     file_.write_at(offset_, std::as_bytes(logits));
     offset_ += logits.size_bytes();
@@ -211,9 +215,10 @@ void validate(const Options& options, Context& context) {
   check_options(options);
   const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
   const TaskPool pool(options.threads);
-  const std::string given = options.text.empty() ? std::string() : read_text_file(options.text);
+  const std::string given =
+      options.text.empty() ? std::string() : read_text_input(options.text, context.stop);
   const std::string_view text = options.text.empty() ? eval::heldout_text() : given;
-  const std::string place = options.text.empty() ? "embedded text" : printable(options.text, 200);
+  const std::string place = options.text.empty() ? "embedded text" : text_input_name(options.text);
   const runtime::KvType kv_type = kv_type_of(options.kv_cache);
   const auto open = [&](const std::string& path, runtime::KvType type) {
     return open_subject(path, text, place, options, type, pool, kernels, *context.progress);
@@ -227,7 +232,8 @@ void validate(const Options& options, Context& context) {
   std::optional<LogitsFile> dump;
   if (!options.dump_logits.empty()) {
     dump.emplace(options.dump_logits,
-                 evaluated_tokens(options, model.tokens.size()) * model.engine->config().vocab);
+                 evaluated_tokens(options, model.tokens.size()) * model.engine->config().vocab,
+                 OutputOptions{.replace = options.force});
   }
   eval::LogitsSink sink;
   if (dump) sink = [&](std::span<const float> logits) { dump->append(logits); };
@@ -277,7 +283,8 @@ void add_validate(CLI::App& app, Context& context) {
       ->type_name("MODEL");
   command
       ->add_option("--text", options->text,
-                   "Text to predict (default: the setting text, else an embedded one)")
+                   "Text to predict; -: standard input (default: the setting text, else an "
+                   "embedded one)")
       ->type_name("FILE");
   command->add_option("--ctx", options->context, "Tokens of a chunk (default: 512)")
       ->type_name("N");
@@ -293,6 +300,8 @@ void add_validate(CLI::App& app, Context& context) {
       ->add_option("--dump-logits", options->dump_logits,
                    "Write the float32 logits of every position")
       ->type_name("FILE")
+      ->group("");
+  command->add_flag("--force", options->force, "Replace an existing file of --dump-logits")
       ->group("");
   command->footer(
       "The reference runs with an f32 cache. With another --kv-cache, what it costs is measured\n"

@@ -77,7 +77,8 @@ class Downloads {
     throw Error(ErrorCode::kNoSpace,
                 fmt::format("downloading {} needs {}, {} are free", id_.repository(),
                             readable(needed), readable(free)),
-                "free some space, or let HF_HUB_CACHE name a folder on another disk")
+                "free some space, or let LLAMA_PAJAMAS_CACHE (or HF_HUB_CACHE) name a folder on "
+                "another disk")
         .at(printable(cache_.folder().native(), 300));
   }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "hub/model_id.h"
 
 namespace pajamas::hub {
@@ -80,7 +81,7 @@ void parse_tree(std::string_view text, Listing& files) {
 
 Listing parse_cached_tree(std::string_view text) {
   Listing files;
-  const json parsed = parse(text, "is not JSON");
+  const json parsed = parse_json(text);
   const auto entries = parsed.is_object() ? parsed.find("files") : parsed.end();
   if (!parsed.is_object() || entries == parsed.end() || !entries->is_object()) {
     throw_bad("lists no files");
@@ -95,7 +96,7 @@ Listing parse_cached_tree(std::string_view text) {
 }
 
 std::vector<std::string> parse_index(std::string_view text) {
-  const json parsed = parse(text, "is not JSON");
+  const json parsed = parse_json(text);
   const auto map = parsed.is_object() ? parsed.find("weight_map") : parsed.end();
   if (!parsed.is_object() || map == parsed.end() || !map->is_object()) {
     throw Error(ErrorCode::kCorruptFile, "has no \"weight_map\"", "this model cannot be read");

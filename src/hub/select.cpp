@@ -149,6 +149,11 @@ Selection select_gguf(const ModelId& id, const GgufModels& models) {
 
 }  // namespace
 
+bool begins_gguf_model(const std::string& path) {
+  const auto name = gguf_name(path);
+  return name && name->part == 1;
+}
+
 std::span<const std::string_view> small_files() noexcept {
   static constexpr std::array<std::string_view, 12> kSmall{"config.json",
                                                            "generation_config.json",

@@ -25,6 +25,9 @@ struct Selection {
 inline constexpr const char* kIndexName = "model.safetensors.index.json";
 inline constexpr const char* kSingleName = "model.safetensors";
 
+// Whether a file of this name is a GGUF model, or the first part of one.
+bool begins_gguf_model(const std::string& path);
+
 // The small files that a safetensors checkpoint may have, all at the top.
 std::span<const std::string_view> small_files() noexcept;
 

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "io/foreign.h"
 #include "io/safetensors_header.h"
 
@@ -171,7 +172,7 @@ SafetensorsLayout lay_out_safetensors(std::span<const SafetensorsSpec> tensors,
   return layout;
 } catch (const nlohmann::json::exception& error) {  // a name that is not UTF-8
   throw Error(ErrorCode::kUnsupported,
-              fmt::format("a header cannot hold this name: {}", printable(error.what(), 200)));
+              fmt::format("a header cannot hold this name: {}", json_fault(error)));
 }
 
 }  // namespace pajamas::io

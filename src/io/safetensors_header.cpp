@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "tensor/shape.h"
 
 namespace pajamas::io {
@@ -18,6 +19,8 @@ constexpr std::string_view kMetadataKey = "__metadata__";
 // of one name, and take ten times the memory.
 class HeaderBuilder final : public nlohmann::json_sax<nlohmann::json> {
  public:
+  explicit HeaderBuilder(std::string_view text) : text_(text) {}
+
   SafetensorsHeader take() && { return std::move(header_); }
 
   bool null() override {
@@ -124,10 +127,10 @@ class HeaderBuilder final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
 
-  bool parse_error(std::size_t, const std::string&,
-                   const nlohmann::detail::exception& error) override {
+  bool parse_error(std::size_t end, const std::string&,
+                   const nlohmann::detail::exception& library) override {
     throw Error(ErrorCode::kCorruptFile,
-                fmt::format("its header is not JSON: {}", printable(error.what(), 200)),
+                fmt::format("its header is not JSON: {}", json_fault(text_, end, library)),
                 "download or copy the file again");
   }
 
@@ -238,6 +241,7 @@ class HeaderBuilder final : public nlohmann::json_sax<nlohmann::json> {
     return error;
   }
 
+  const std::string_view text_;
   SafetensorsHeader header_;
   State state_ = State::kStart;
   HeaderTensor tensor_;
@@ -268,7 +272,7 @@ SafetensorsHeader parse_safetensors_header(std::string_view json) {
     throw Error(ErrorCode::kCorruptFile, "its header is not a JSON object",
                 "download or copy the file again");
   }
-  HeaderBuilder builder;
+  HeaderBuilder builder(json);
   nlohmann::json::sax_parse(json.begin(), json.end(), &builder);
   SafetensorsHeader header = std::move(builder).take();
   refuse_repeated_names(header.tensors);

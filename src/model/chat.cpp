@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "model/chat_messages.h"
 #include "text/chat_template.h"
 #include "text/utf8.h"
@@ -28,7 +29,7 @@ ordered_json call_message(const text::ToolCall& call) {
   // Templates write arguments as JSON: they are passed as what they mean, or as text that they
   // quote where they mean nothing.
   try {
-    function["arguments"] = parse_json_of_chat(call.arguments, kDeepestArguments);
+    function["arguments"] = parse_ordered_json(call.arguments, kDeepestArguments);
   } catch (const Error&) {
     function["arguments"] = text::utf8_lossy(call.arguments);
   }
@@ -125,7 +126,7 @@ ReasoningOptions reasoning_options(const TextAssets& assets, std::string_view le
       out.variables["reasoning_effort"] = level;
     } else if (out.variables.empty()) {
       throw Error(ErrorCode::kUnsupported, "this model's reasoning cannot be switched off",
-                  "use --reasoning low and, to see only the answer, --hide-reasoning");
+                  "use --reasoning low (`run --hide-reasoning` shows the answer alone)");
     }
   } else if (out.variables.empty()) {
     out.note = "--reasoning is ignored: the model's chat template has no such setting";

@@ -7,13 +7,14 @@
 #include <array>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace pajamas::model {
 namespace {
 
 using nlohmann::ordered_json;
 
-constexpr int kDeepest = 400;  // levels of brackets; what reads the document calls itself for each
+constexpr std::size_t kDeepest = 400;  // levels of brackets; readers call themselves for each
 // In the order in which they count.
 constexpr std::array<const char*, 3> kReasoning{"reasoning_content", "thinking", "reasoning"};
 
@@ -41,24 +42,8 @@ ordered_json with_reasoning(ordered_json message) {
 
 }  // namespace
 
-ordered_json parse_json_of_chat(std::string_view json, int deepest) {
-  try {
-    return ordered_json::parse(
-        json, [&](int depth, ordered_json::parse_event_t, const ordered_json&) {
-          if (depth > deepest) {
-            throw Error(ErrorCode::kCorruptFile, "more levels of brackets than a conversation has");
-          }
-          return true;
-        });
-  } catch (const ordered_json::exception& error) {
-    throw Error(ErrorCode::kCorruptFile,
-                fmt::format("is not JSON: {}", printable(error.what(), 200)),
-                "give JSON, in UTF-8");
-  }
-}
-
 ChatRequest parse_chat_request(std::string_view json) {
-  ordered_json document = parse_json_of_chat(json, kDeepest);
+  ordered_json document = parse_ordered_json(json, kDeepest);
   const auto bad = [](const char* problem) {
     return Error(ErrorCode::kUnsupported, problem,
                  "give {\"messages\": [...], \"tools\": [...], \"options\": {...}}");

@@ -15,9 +15,6 @@ struct ChatRequest {
   nlohmann::ordered_json options = nlohmann::ordered_json::object();  // variables of the template
 };
 
-// Throws Error{kCorruptFile} for what is not JSON or has more levels of brackets than `deepest`.
-nlohmann::ordered_json parse_json_of_chat(std::string_view json, int deepest);
-
 // Of {"messages": [...], "tools": [...], "options": {...}} or of an array of messages. Throws
 // Error{kCorruptFile} for what is not JSON, kUnsupported for what is no conversation.
 ChatRequest parse_chat_request(std::string_view json);

@@ -39,6 +39,18 @@ void add_name(GgufMetadata& metadata, const GgufSource& source, std::uint64_t pa
            name.size_label.empty() ? size_label(parameters) : name.size_label);
 }
 
+// The format wants UTF-8, and readers end where a text is not.
+io::GgufValue in_utf8(io::GgufValue value) {
+  if (auto* text = std::get_if<std::string>(&value)) {
+    *text = text::utf8_lossy(*text);
+  } else if (auto* array = std::get_if<io::GgufArray>(&value)) {
+    if (auto* texts = std::get_if<std::vector<std::string>>(array)) {
+      for (std::string& each : *texts) each = text::utf8_lossy(each);
+    }
+  }
+  return value;
+}
+
 bool looks_special(std::string_view token) {
   const auto wrapped = [&](std::string_view open, std::string_view close) {
     return token.size() >= open.size() + close.size() && token.starts_with(open) &&
@@ -173,7 +185,8 @@ GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t 
       } else if (pair.key == "general.quantization_version" || pair.key.starts_with("split.")) {
         continue;
       } else {
-        metadata.add(pair.key, pair.value);
+        metadata.add(pair.key,
+                     pair.key.starts_with("tokenizer.") ? pair.value : in_utf8(pair.value));
       }
     }
     if (metadata.find("general.file_type") == nullptr) metadata.add("general.file_type", file_type);

@@ -10,6 +10,7 @@
 #include "model/shards.h"
 #include "quantize/plan.h"
 #include "text/tokenizer.h"
+#include "text/utf8.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -147,7 +148,7 @@ PlanInput load_gguf(const fs::path& file, std::optional<model::Checkpoint>* chec
                     const model::TextOptions& text) {
   PlanInput input;
   model::Checkpoint opened = model::Checkpoint::open(file);
-  input.name = file.stem().native();
+  input.name = text::utf8_lossy(file.stem().native());
   input.config = opened.config();
   input.config_json = json::object();
   input.gguf = std::make_shared<io::GgufMetadata>(*opened.gguf());
@@ -166,7 +167,7 @@ PlanInput load_plan_input(const fs::path& folder, std::optional<model::Checkpoin
   std::error_code code;
   if (!fs::is_directory(folder, code)) return load_gguf(folder, checkpoint, text);
   PlanInput input;
-  input.name = folder_name(folder);
+  input.name = text::utf8_lossy(folder_name(folder));
   load_config(folder / "config.json", input);
   if (checkpoint != nullptr || has_weights(folder)) {
     model::Checkpoint opened = model::Checkpoint::open(folder);
@@ -196,7 +197,7 @@ PlanInput load_plan_input_from_config(const fs::path& config_file) {
 
 PlanInput plan_input_of_config(json config, std::string name) {
   PlanInput input;
-  input.name = std::move(name);
+  input.name = text::utf8_lossy(name);
   set_config(std::move(config), input);
   note_stored(input);
   input.notes.push_back("planned from a configuration alone: sizes are without the tokenizer");

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/json_numbers.h"
 
 namespace pajamas::text {
@@ -24,7 +25,7 @@ constexpr std::uint64_t kMaxId = std::numeric_limits<std::int32_t>::max();
 class Reader {
  public:
   // `quoted`: strings of the text may stand for numbers that are not finite.
-  explicit Reader(bool quoted) : quoted_(quoted) {}
+  Reader(std::string_view text, bool quoted) : text_(text), quoted_(quoted) {}
 
   // Names and signatures are those of nlohmann's SAX interface.
   bool null() { return value(json()); }
@@ -97,8 +98,8 @@ class Reader {
     return true;
   }
   template <class Exception>
-  bool parse_error(std::size_t position, const std::string&, const Exception&) {
-    corrupt(fmt::format("it is not valid JSON at byte {}", position));
+  bool parse_error(std::size_t end, const std::string&, const Exception& library) {
+    corrupt(fmt::format("it is not valid JSON: {}", json_fault(text_, end, library)));
   }
 
   TokenizerDocument take() && {
@@ -175,7 +176,8 @@ class Reader {
     return true;
   }
 
-  bool quoted_;
+  const std::string_view text_;
+  const bool quoted_;
   TokenizerDocument document_;
   Place place_ = Place::kDocument;
   std::vector<json*> open_;  // the objects and arrays that the parser is in
@@ -198,7 +200,7 @@ Merge parse_merge(std::string text) {
 TokenizerDocument read_tokenizer_document(std::string_view text) {
   const auto quoted = quote_non_finite(text);
   if (quoted) text = *quoted;
-  Reader reader(quoted.has_value());
+  Reader reader(text, quoted.has_value());
   json::sax_parse(text.begin(), text.end(), &reader);
   return std::move(reader).take();
 }

@@ -6,12 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 #include <fstream>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/parallel.h"
 #include "io/temp.h"
 #include "paths.h"
 
@@ -124,6 +127,56 @@ TEST(ReadTextFile, HonoursItsLimit) {
   const auto path = folder.write("f", "abc");
   EXPECT_EQ(read_text_file(path, 3), "abc");
   expect_error(ErrorCode::kCorruptFile, "3 bytes, at most 2", [&] { read_text_file(path, 2); });
+}
+
+TEST(ReadTextInput, TakesFilesAndStreams) {
+  const TempFolder folder;
+  const StopFlag stop;
+  const auto path = folder.write("f", "abc");
+  EXPECT_EQ(read_text_input(path, stop), "abc");
+  EXPECT_FALSE(is_stream(path));
+  expect_error(ErrorCode::kNotFound, "no such file",
+               [&] { read_text_input(folder.path() / "none", stop); });
+  expect_error(ErrorCode::kUsage, "is a directory", [&] { read_text_input(folder.path(), stop); });
+
+  const auto fifo = folder.path() / "fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_TRUE(is_stream(fifo));
+  const std::string long_text(300'000, 'x');
+  std::thread writer([&] {  // later than the reader, and longer than a pipe
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    std::ofstream(fifo) << long_text;
+  });
+  EXPECT_TRUE(read_text_input(fifo, stop) == long_text);
+  writer.join();
+  expect_error(ErrorCode::kCorruptFile, "more than 1000 bytes",
+               [&] { read_text_input("/dev/zero", stop, 1000); });
+  EXPECT_EQ(read_text_input("/dev/null", stop), "");
+}
+
+// A pipe whose writer is done before it is opened by name: what a shell makes of <(echo hi).
+TEST(ReadTextInput, TakesAPipeByItsNumber) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ASSERT_EQ(::write(ends[1], "hi", 2), 2);
+  ::close(ends[1]);
+  EXPECT_EQ(read_text_input(fmt::format("/dev/fd/{}", ends[0]), StopFlag()), "hi");
+  ::close(ends[0]);
+}
+
+TEST(ReadTextInput, StopsWaiting) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  StopFlag stop;
+  std::thread user([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    stop.request();
+  });
+  expect_error(ErrorCode::kInterrupted, "stopped",
+               [&] { read_text_input(fmt::format("/dev/fd/{}", ends[0]), stop); });
+  user.join();
+  ::close(ends[0]);
+  ::close(ends[1]);
 }
 
 }  // namespace

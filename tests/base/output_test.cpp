@@ -98,6 +98,64 @@ TEST(OutputFile, RefusesToReplaceUnlessToldTo) {
   EXPECT_EQ(names_in(folder.path()), (Names{"dangling", "out"}));
 }
 
+TEST(OutputFile, WritesThroughLinks) {
+  const TempFolder folder;
+  fs::create_directory(folder.path() / "links");
+  folder.write("real", "old");
+  const fs::path link = folder.path() / "links" / "link";
+  fs::create_symlink("../real", folder.path() / "links" / "inner");
+  fs::create_symlink("inner", link);
+  expect_error(ErrorCode::kExists, "exists already", [&] { OutputFile(link, 3, {}); });
+  OutputFile file(link, 3, {.replace = true});
+  file.write_at(0, as_byte_span("new"));
+  file.commit();
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_TRUE(fs::is_symlink(folder.path() / "links" / "inner"));
+  EXPECT_EQ(slurp(folder.path() / "real"), "new");
+  // One that points to nothing gets something to point to.
+  const fs::path dangling = folder.path() / "dangling";
+  fs::create_symlink("made", dangling);
+  OutputFile made(dangling, 1, {.replace = true});
+  made.write_at(0, as_byte_span("x"));
+  made.commit();
+  EXPECT_TRUE(fs::is_symlink(dangling));
+  EXPECT_EQ(slurp(folder.path() / "made"), "x");
+  EXPECT_EQ(names_in(folder.path()), (Names{"dangling", "links", "made", "real"}));
+}
+
+TEST(OutputFile, RefusesLinksToWhatIsNoFile) {
+  const TempFolder folder;
+  const auto refuse = [&](const char* target, ErrorCode code, const char* said) {
+    const fs::path link = folder.path() / "link";
+    fs::create_symlink(target, link);
+    expect_error(code, said, [&] { OutputFile(link, 1, {.replace = true}); });
+    EXPECT_TRUE(fs::is_symlink(link));
+    fs::remove(link);
+  };
+  refuse("/dev/null", ErrorCode::kExists, "no regular file");
+  refuse("/dev", ErrorCode::kExists, "is a folder");
+  refuse("link", ErrorCode::kIo, "cannot follow the link");
+}
+
+TEST(OutputDirectory, WritesThroughLinks) {
+  const TempFolder folder;
+  const fs::path real = folder.path() / "real", link = folder.path() / "link";
+  fs::create_directory(real);
+  folder.write("real/config.json", "{}");
+  fs::create_symlink("real", link);
+  for (const fs::path& path : {link, link / ""}) {
+    OutputDirectory output(path, {.replace = true});
+    OutputFile file = output.create_file("new", 1);
+    file.write_at(0, as_byte_span("x"));
+    file.commit();
+    output.create_file("config.json", 0).commit();
+    output.commit();
+    EXPECT_TRUE(fs::is_symlink(link));
+    EXPECT_EQ(names_in(real), (Names{"config.json", "new"}));
+  }
+  EXPECT_EQ(names_in(folder.path()), (Names{"link", "real"}));
+}
+
 TEST(OutputFile, DoesNotReplaceWhatAppearedMeanwhile) {
   const TempFolder folder;
   OutputFile file(folder.path() / "out", 3, {});

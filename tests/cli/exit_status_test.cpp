@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,6 +17,18 @@ TEST(ExitStatus, IsOneEach) {
   for (int i = 0; i < static_cast<int>(ErrorCode::kCount); ++i) {
     EXPECT_TRUE(seen.insert(exit_status(static_cast<ErrorCode>(i))).second) << i;
   }
+}
+
+// What a shell says of a process that the signal has ended.
+TEST(ExitStatus, OfAnInterruptionIsThatOfItsSignal) {
+  EXPECT_EQ(ending_signal(), 0);
+  EXPECT_EQ(exit_status(ErrorCode::kInterrupted), 130);
+  for (const auto& [signal, status] : std::map<int, int>{{SIGHUP, 129}, {SIGTERM, 143}}) {
+    note_ending_signal(signal);
+    EXPECT_EQ(exit_status(ErrorCode::kInterrupted), status);
+    EXPECT_EQ(exit_status(ErrorCode::kIo), 8);
+  }
+  note_ending_signal(0);
 }
 
 TEST(WithHint, FillsOnlyWhatIsEmpty) {

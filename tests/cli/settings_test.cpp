@@ -2,6 +2,7 @@
 #include "cli/settings.h"
 
 #include <gtest/gtest.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -55,6 +56,18 @@ TEST_F(SettingsTest, NothingIsSetByItself) {
   for (const SettingInfo& setting : kSettings) EXPECT_FALSE(settings.is_set(setting.key));
   EXPECT_EQ(settings.cache(), "/home/somebody/.cache/huggingface/hub");
   EXPECT_EQ(settings.colour(), ColourMode::kAuto);
+}
+
+TEST_F(SettingsTest, WithoutHomeTheAccountHasOne) {
+  const passwd* account = ::getpwuid(::getuid());
+  if (account == nullptr) GTEST_SKIP() << "this account is not in the system's list";
+  for (const bool empty : {false, true}) {
+    variables_ = {{"LLAMA_PAJAMAS_CONFIG", ""}};
+    if (empty) variables_["HOME"] = "";
+    EXPECT_EQ(load().cache(), fs::path(account->pw_dir) / ".cache/huggingface/hub");
+    variables_["HF_HOME"] = "~/hf";
+    EXPECT_EQ(load().cache(), fs::path(account->pw_dir) / "hf/hub");
+  }
 }
 
 TEST_F(SettingsTest, TheEnvironmentIsStrongerThanTheFile) {

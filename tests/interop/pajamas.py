@@ -64,6 +64,7 @@ def tokenize_many(model, texts, scratch, *flags):
 def tensor_values(model, name, scratch):
     """Every value of one tensor as our decoder sees it, flat."""
     path = scratch / "tensor.f32"
+    path.unlink(missing_ok=True)
     run("inspect", model, "--tensor", name, "--raw-f32", path)
     return np.fromfile(path, "<f4")
 

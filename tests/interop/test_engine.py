@@ -68,7 +68,7 @@ def test_forced_kernels_agree(models, scratch, short_text, short_chunks, form, k
     flags, env = pajamas.with_kernels(kernels)
     out = scratch / "kernels.f32"
     pajamas.run("validate", path, "--metrics", "perplexity", "--text", short_text, "--ctx", 256,
-                "--dump-logits", out, *flags, env=env)
+                "--dump-logits", out, "--force", *flags, env=env)
     ours = np.fromfile(out, "<f4").reshape(-1, VOCAB)
     base = pajamas.logits(path, short_text, 256, VOCAB, scratch)
     assert peers.mean_kl(ours, base) < 1e-4
@@ -103,7 +103,7 @@ def test_greedy_text_is_that_of_the_reference(tokenizer):
 def test_statistics_of_a_run(scratch):
     path = scratch / "stats.json"
     done = pajamas.run("run", pajamas.TINY, "--raw", "--prompt", "The people", "--max-tokens", 16,
-                       "--seed", 1, "--stats", path)
+                       "--seed", 1, "--stats", path, "--force")
     stats = json.loads(path.read_text())
     assert stats.keys() >= {"prompt_tokens", "prompt_tokens_per_second", "generated_tokens",
                             "generation_tokens_per_second", "load_seconds", "peak_memory_bytes"}

@@ -244,13 +244,13 @@ def test_a_shell_may_have_the_terminal_in_between(tmp_path, thinker):
 def test_signals_leave_orderly(open_chat, talker, name):
     chat = open_chat(talker, "--ctx", 500000)
     os.kill(chat.pid(), getattr(signal, name))
-    assert chat.status() == 130
+    assert chat.status() == 128 + getattr(signal, name)
     chat.close()
     chat = open_chat(talker, "--ctx", 500000)
     chat.type("Talk")
     chat.wait("YZYZ")
     os.kill(chat.pid(), getattr(signal, name))
-    assert chat.status() == 130
+    assert chat.status() == 128 + getattr(signal, name)
 
 
 def test_commands(open_chat, thinker, tmp_path):

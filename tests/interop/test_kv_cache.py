@@ -37,7 +37,7 @@ def test_a_reference_keeps_its_own_figures(models):
 def test_run_reports_its_cache(scratch):
     path = scratch / "stats.json"
     done = pajamas.run("run", pajamas.TINY, "--raw", "--prompt", "The people", "--max-tokens", 8,
-                       "--ctx", 300, "--kv-cache", "q4_0", "--stats", path)
+                       "--ctx", 300, "--kv-cache", "q4_0", "--stats", path, "--force")
     stats = json.loads(path.read_text())
     assert stats["kv_cache"] == "q4_0"
     assert stats["kv_cache_bytes"] == 3 * 128 * ROWS_PER_TOKEN * 36  # in blocks of 128 positions

@@ -157,14 +157,14 @@ def test_kill_while_replacing_keeps_a_whole_output(middle, whole, tmp_path):
         assert contents(path) == want
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_cleans_up(middle, whole, tmp_path, number):
     before = digest(middle)
     process = start(middle, tmp_path / "out")
     time.sleep(whole[1] / 2)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=20)
-    assert process.returncode not in (0,) and process.returncode < 256
+    assert process.returncode == 128 + number, stderr
     assert not [p for p in tmp_path.rglob("*") if p.is_file()], stderr
     assert digest(middle) == before
 
