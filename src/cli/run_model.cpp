@@ -87,6 +87,7 @@ model::Conversation RunModel::conversation() const {
   model::ConversationOptions how;
   ::localtime_r(&now, &how.now);
   how.raw = !has_template();
+  how.stop = &context_.stop;
   Progress& progress = *context_.progress;
   if (how.raw) {
     if (!options_.raw) {

@@ -147,7 +147,8 @@ std::string render(const Options& options, const model::TextAssets& assets, Cont
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   ::localtime_r(&now, &local);
-  return model::render_chat(assets, request.messages, request.tools, variables, true, local);
+  return model::render_chat(assets, request.messages, request.tools, variables, true, local,
+                            &program.stop);
 }
 
 // What a GGUF file says about text as the files of a directory.

@@ -1,10 +1,8 @@
-// The parsed template. Names are resolved to slots by scope.cpp before anything runs.
+// The parsed template. Names are resolved to slots by resolve.cpp before anything runs.
 #pragma once
 
 #include <memory>
-#include <string>
 #include <utility>
-#include <vector>
 
 #include "jinja/value.h"
 
@@ -22,8 +20,8 @@ struct SlotRef {
 };
 
 struct CallArgs {
-  std::vector<ExprPtr> positional;
-  std::vector<std::pair<std::string, ExprPtr>> named;
+  Vector<ExprPtr> positional;
+  Vector<std::pair<String, ExprPtr>> named;
   ExprPtr star;       // *args
   ExprPtr star_star;  // **kwargs
 };
@@ -70,17 +68,17 @@ enum class Op {
   kNotIn
 };
 
-struct Expr {
+struct Expr : CountedNew {
   ExprKind kind = ExprKind::kConst;
   int line = 0;
   int depth = 0;  // of the tree below
   Op op = Op::kAdd;
-  std::string name;
-  std::string attr;
+  String name;
+  String attr;
   Value value;
   SlotRef ref;
-  std::vector<ExprPtr> kids;
-  std::vector<Op> ops;
+  Vector<ExprPtr> kids;
+  Vector<Op> ops;
   CallArgs args;
   const FilterDef* filter = nullptr;
   const TestDef* test = nullptr;
@@ -91,25 +89,25 @@ struct ScopeLoad {
   enum class How { kUnset, kAlias, kContext };
   int slot = -1;
   How how = How::kUnset;
-  SlotRef outer;     // of kAlias
-  std::string name;  // of kContext
+  SlotRef outer;  // of kAlias
+  String name;    // of kContext
 };
-using ScopeEntry = std::vector<ScopeLoad>;
+using ScopeEntry = Vector<ScopeLoad>;
 
 struct Stmt;
 using StmtPtr = std::unique_ptr<Stmt>;
-using Body = std::vector<StmtPtr>;
+using Body = Vector<StmtPtr>;
 
 // The function that a macro, a call block or a generation block defines.
-struct MacroDef {
+struct MacroDef : CountedNew {
   struct Param {
-    std::string name;
+    String name;
     int line = 0;
     int slot = -1;
     ExprPtr fallback;
   };
-  std::string name;
-  std::vector<Param> params;
+  String name;
+  Vector<Param> params;
   Body body;
   ScopeEntry entry;
   int n_slots = 0;
@@ -141,19 +139,20 @@ struct Branch {
   Body body;
 };
 
-struct Stmt {
+struct Stmt : CountedNew {
   StmtKind kind = StmtKind::kText;
   int line = 0;
-  std::string text;
+  String text;
   ExprPtr expr;
   ExprPtr target;
   ExprPtr test;
   Body body;
   Body otherwise;
-  std::vector<Branch> branches;
-  std::vector<ExprPtr> targets;
-  std::vector<ExprPtr> values;
+  Vector<Branch> branches;
+  Vector<ExprPtr> targets;
+  Vector<ExprPtr> values;
   std::unique_ptr<MacroDef> macro;
+  bool grows = false;     // kSet whose expression is the target (a name or attribute) + something
   SlotRef ref;            // of the macro's name
   ExprPtr test_target;    // the loop target again, in the scope of the loop's filter
   int loop_slot = -1;     // where the body uses `loop`
@@ -166,11 +165,12 @@ struct Program {
   Body body;
   ScopeEntry entry;
   int n_slots = 0;
+  std::size_t bytes = 0;  // of memory that it takes
 };
 
 // Parses and resolves. Throws Error{kCorruptFile} on syntax errors, Error{kUnsupported} on
-// constructs that are not known, both with the line.
-std::unique_ptr<Program> parse(std::string_view source);
+// constructs that are not known, both with the line, and on what is too large; kInterrupted.
+std::unique_ptr<Program> parse(std::string_view source, const StopFlag* stop = nullptr);
 
 // Gives every name its slot, with jinja2's scoping.
 void resolve_names(Program& program);

@@ -102,7 +102,7 @@ Value macro_attribute(const Value& object, std::string_view name) {
   if (name == "caller") return Value::boolean(def.uses_caller);
   if (name == "explicit_caller") return Value::boolean(def.explicit_caller);
   if (name != "arguments") return {};
-  std::vector<Value> names;
+  Vector<Value> names;
   for (const auto& param : def.params) names.push_back(Value::string(param.name));
   return Value::tuple(std::move(names));
 }
@@ -163,7 +163,7 @@ Value python_attribute(const Value& object, std::string_view name) {
       return bind(object, find_container_method(object, name));
     }
     case Kind::kNamespace: {
-      const Value* found = object.get<Namespace>().find(name);
+      const Value* found = object.get<Namespace>().attrs.find(name);
       return found ? *found : Value();
     }
     case Kind::kBool:
@@ -211,12 +211,10 @@ Value python_item(const Value& object, const Value& key) {
   const auto at = static_cast<std::size_t>(i);
   if (object.is_sequence()) return object.items()[at];
   if (object.is(Kind::kRange)) return Value::integer(object.get<Range>().at(at));
-  const std::string& text = object.text();
-  if (object.str().ascii()) return Value::string(text.substr(at, 1), object.str().safe);
-  const std::size_t begin = byte_offset(text, at);
+  const std::size_t begin = object.str().offset(at);
   std::size_t end = begin;
-  next_point(text, end);
-  return Value::string(text.substr(begin, end - begin), object.str().safe);
+  next_point(object.text(), end);
+  return Value::string(object.text().substr(begin, end - begin), object.str().safe);
 }
 
 bool is_internal(std::string_view name) {
@@ -231,20 +229,20 @@ Value Interpreter::attribute(const Value& object, std::string_view name) {
   if (!value.is(Kind::kMissing)) {
     return name.starts_with("_") ? unsafe(object, name) : value;
   }
-  if (object.is(Kind::kDict)) value = python_item(object, Value::string(std::string(name)));
-  if (!value.is(Kind::kMissing)) return value;
+  if (object.is(Kind::kDict)) {
+    if (const Value* found = object.dict().find(name)) return *found;
+  }
   return is_internal(name) ? unsafe(object, name) : missing_attribute(object, name);
 }
 
 Value Interpreter::item(const Value& object, const Value& key) {
   if (object.is(Kind::kUndefined)) fail(object.get<Undef>().hint);
-  if (object.is(Kind::kString) && !object.str().ascii()) charge(object.text().size() / 16);
   Value value = python_item(object, key);
   if (!value.is(Kind::kMissing)) return value;
   if (!key.is(Kind::kString)) {
     return Value::undefined(
         fmt::format("{} has no element {}", object_name(object),
-                    key.is_number() || key.is(Kind::kNone) ? to_repr(key) : "of that key"));
+                    key.is_number() || key.is(Kind::kNone) ? excerpt(key) : "of that key"));
   }
   value = python_attribute(object, key.text());
   if (value.is(Kind::kMissing)) return missing_attribute(object, key.text());

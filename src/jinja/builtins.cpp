@@ -42,8 +42,8 @@ bool Params::flag(std::size_t i, bool fallback) const {
   return given(i) ? truthy(values_[i]) : fallback;
 }
 
-std::string Params::text(std::size_t i, std::string_view fallback) const {
-  if (!given(i)) return std::string(fallback);
+std::string_view Params::text(std::size_t i, std::string_view fallback) const {
+  if (!given(i)) return fallback;
   if (values_[i].is(Kind::kUndefined)) fail(values_[i].get<Undef>().hint);
   if (!values_[i].is(Kind::kString)) {
     fail(fmt::format("{}() argument must be str, not {}", function_, type_name(values_[i])));
@@ -52,7 +52,7 @@ std::string Params::text(std::size_t i, std::string_view fallback) const {
 }
 
 Value make_function(std::string_view name, BuiltinFn fn, Value self) {
-  auto function = std::make_shared<Function>();
+  auto function = make_counted<Function>();
   function->name = name;
   function->depth = nested_depth(self.depth());
   function->self = std::move(self);
@@ -66,7 +66,7 @@ Value make_range(Interpreter&, const Value&, const Args& args) {
   if (!args.named.empty()) fail("range() takes no keyword arguments");
   const auto& given = args.positional;
   if (given.empty() || given.size() > 3) fail("range expected 1 to 3 arguments");
-  auto range = std::make_shared<Range>();
+  auto range = make_counted<Range>();
   range->start = given.size() > 1 ? as_index(given[0]) : 0;
   range->stop = as_index(given[given.size() > 1 ? 1 : 0]);
   range->step = given.size() > 2 ? as_index(given[2]) : 1;
@@ -85,7 +85,7 @@ Value make_range(Interpreter&, const Value&, const Args& args) {
 }
 
 std::shared_ptr<Dict> build_dict(Interpreter& interp, std::string_view name, const Args& args) {
-  auto dict = std::make_shared<Dict>();
+  auto dict = make_counted<Dict>();
   if (args.positional.size() > 1) {
     fail(fmt::format("{} expected at most 1 argument, got {}", name, args.positional.size()));
   }
@@ -102,7 +102,6 @@ std::shared_ptr<Dict> build_dict(Interpreter& interp, std::string_view name, con
     }
   }
   for (const auto& [key, value] : args.named) dict->set(Value::string(key), value);
-  interp.charge(dict->items.size());
   return dict;
 }
 
@@ -111,12 +110,12 @@ Value make_dict(Interpreter& interp, const Value&, const Args& args) {
 }
 
 Value make_namespace(Interpreter& interp, const Value&, const Args& args) {
-  auto ns = std::make_shared<Namespace>();
+  auto ns = make_counted<Namespace>();
   const auto dict = build_dict(interp, "namespace", args);
   for (const auto& [key, value] : dict->items) {
     if (!key.is(Kind::kString)) fail_unsupported("a namespace with names that are no strings");
-    ns->set(key.text(), value);
   }
+  ns->attrs = std::move(*dict);
   interp.hold(ns);
   return Value::object(Kind::kNamespace, std::move(ns));
 }
@@ -124,7 +123,7 @@ Value make_namespace(Interpreter& interp, const Value&, const Args& args) {
 Value make_cycler(Interpreter&, const Value&, const Args& args) {
   if (args.positional.empty()) fail("at least one item has to be provided");
   if (!args.named.empty()) fail("cycler() takes no keyword arguments");
-  auto cycler = std::make_shared<Cycler>();
+  auto cycler = make_counted<Cycler>();
   cycler->items = args.positional;
   cycler->depth = nested_depth(max_depth(cycler->items));
   return Value::object(Kind::kCycler, std::move(cycler));
@@ -132,21 +131,24 @@ Value make_cycler(Interpreter&, const Value&, const Args& args) {
 
 Value make_joiner(Interpreter&, const Value&, const Args& args) {
   const Params params("joiner", args, {"sep"});
-  auto joiner = std::make_shared<Joiner>();
+  auto joiner = make_counted<Joiner>();
   joiner->separator = params.get(0, Value::string(", "));
   joiner->depth = nested_depth(joiner->separator.depth());
   return Value::object(Kind::kJoiner, std::move(joiner));
 }
 
+constexpr std::size_t kMaxRefusal = 4000;  // bytes of what a template says
+
 Value raise_exception(Interpreter&, const Value&, const Args& args) {
   const Params params("raise_exception", args, {"message"}, 1);
-  fail(fmt::format("the chat template refuses: {}", to_str(params[0])));
+  fail(fmt::format("the chat template refuses: {}", to_str(params[0]).substr(0, kMaxRefusal)));
 }
 
 Value strftime_now(Interpreter& interp, const Value&, const Args& args) {
   const Params params("strftime_now", args, {"format"}, 1);
-  const std::string text = params.text(0, "");
-  std::string out, piece;
+  const std::string_view text = params.text(0, "");
+  charge_bytes(text.size(), kBytesDecoded);
+  String out, piece;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%' || i + 1 >= text.size()) {
       out += text[i];
@@ -165,6 +167,7 @@ Value strftime_now(Interpreter& interp, const Value&, const Args& args) {
     if (code != 'z' && code != 'Z' && code != '\0') {
       char buffer[256];
       piece = text.substr(i, end - i + 1);
+      charge(10);
       const auto n = std::strftime(buffer, sizeof buffer, piece.c_str(), &interp.now());
       out.append(buffer, n);
     } else if (code == '\0') {

@@ -1,13 +1,12 @@
 // What filters, tests, methods and global functions have in common: arguments and tables.
 #pragma once
 
-#include <functional>
+#include <algorithm>
 #include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "jinja/value.h"
 
@@ -16,8 +15,8 @@ namespace pajamas::jinja {
 class Interpreter;
 
 struct Args {
-  std::vector<Value> positional;
-  std::vector<std::pair<std::string, Value>> named;
+  Vector<Value> positional;
+  Vector<std::pair<String, Value>> named;
 };
 
 // Arguments bound to the names of parameters, as a Python call binds them.
@@ -33,12 +32,12 @@ class Params {
   // Throw where the argument has another type. `None` counts as not given where `none_ok`.
   Int integer(std::size_t i, Int fallback) const;
   bool flag(std::size_t i, bool fallback) const;
-  std::string text(std::size_t i, std::string_view fallback) const;
+  std::string_view text(std::size_t i, std::string_view fallback) const;
   bool given_not_none(std::size_t i) const { return given(i) && !values_[i].is(Kind::kNone); }
 
  private:
   std::string_view function_;
-  std::vector<Value> values_;
+  Vector<Value> values_;
 };
 
 using BuiltinFn = Value (*)(Interpreter&, const Value& subject, const Args& args);
@@ -64,7 +63,7 @@ const MethodDef* find_container_method(const Value& subject, std::string_view na
 // One of the names that every template sees; missing where there is none.
 Value find_global(std::string_view name);
 
-// The tables that find_filter() searches.
+// All that there is.
 template <class Def>
 struct Table {
   const Def* begin;
@@ -74,16 +73,31 @@ Table<FilterDef> text_filters();
 Table<FilterDef> number_filters();
 Table<FilterDef> sequence_filters();
 Table<FilterDef> select_filters();
+Table<TestDef> tests();
+Table<MethodDef> string_methods();
+Table<MethodDef> dict_methods();
+Table<MethodDef> sequence_methods();
 
 // The item of `item` that a path such as "function.name" leads to; without a path, `item`.
 Value call_map_attribute(Interpreter& interp, const Value& item, const Value& path,
                          const Value& fallback = {});
-// What Python calls a generator: items made when they are asked for. `next` may hold `source`.
-Value lazy(const Value& source, std::function<bool(Value&)> next);
+// What Python calls a generator: items made when they are asked for, by `next`, which may hold
+// `source` and values no deeper than `depth`.
+template <class Fn>
+Value lazy(const Value& source, Fn next, int depth = 0) {
+  struct Lazy : Iterator {
+    explicit Lazy(Fn fn) : next_item(std::move(fn)) {}
+    bool next(Value& out) override { return next_item(out); }
+    Fn next_item;
+  };
+  auto iterator = make_counted<Lazy>(std::move(next));
+  iterator->depth = nested_depth(std::max(source.depth(), depth));
+  return Value::object(Kind::kIterator, std::move(iterator));
+}
 
 // A built-in function, or a method with the object it belongs to.
 struct Function : Object {
-  std::string name;
+  String name;
   Value self;
   BuiltinFn fn = nullptr;
 };
@@ -92,26 +106,26 @@ Value make_function(std::string_view name, BuiltinFn fn, Value self = {});
 // json.dumps with the options of transformers' tojson filter.
 struct JsonStyle {
   bool ensure_ascii = false;
-  std::optional<std::string> indent;  // of one level
-  std::string item_separator = ", ";
-  std::string key_separator = ": ";
+  std::optional<String> indent;  // of one level
+  String item_separator = ", ";
+  String key_separator = ": ";
   bool sort_keys = false;
 };
-std::string to_json(const Value& value, const JsonStyle& style);
+String to_json(const Value& value, const JsonStyle& style);
 
 // str % values and str.format(...).
-std::string format_percent(Interpreter& interp, const Value& format, const Value& values);
+String format_percent(const Value& format, const Value& values);
 Value format_braces(Interpreter& interp, const Value& format, const Args& args);
 // format(value, spec) of one value.
-std::string format_value(const Value& value, std::string_view spec);
+String format_value(const Value& value, std::string_view spec);
 
 // Python's operators on two values; `op` is one of + - * / // % **.
-Value add(const Value& a, const Value& b);
+Value add(Value a, const Value& b);
 Value subtract(const Value& a, const Value& b);
 Value multiply(const Value& a, const Value& b);
 Value true_divide(const Value& a, const Value& b);
 Value floor_divide(const Value& a, const Value& b);
-Value modulo(Interpreter& interp, const Value& a, const Value& b);
+Value modulo(const Value& a, const Value& b);
 Value power(const Value& a, const Value& b);
 Value negate(const Value& a);
 // `item in container`.

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/error.h"
 #include "jinja/interpreter.h"
 #include "jinja/text.h"
 
@@ -34,7 +35,13 @@ int compare_numbers(const Value& a, const Value& b) {
   return y > floor ? -1 : 0;
 }
 
-bool equal_items(const std::vector<Value>& a, const std::vector<Value>& b) {
+bool equal_texts(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  charge(a.size() / kBytesCopied);
+  return a == b;
+}
+
+bool equal_items(const Vector<Value>& a, const Vector<Value>& b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), equal);
 }
 
@@ -61,7 +68,12 @@ bool equal_ranges(const Range& a, const Range& b) {
   return n == b.size() && (n == 0 || (a.start == b.start && (n == 1 || a.step == b.step)));
 }
 
-bool less_items(const std::vector<Value>& a, const std::vector<Value>& b) {
+bool less_texts(std::string_view a, std::string_view b) {
+  charge(std::min(a.size(), b.size()) / kBytesCopied);
+  return a < b;
+}
+
+bool less_items(const Vector<Value>& a, const Vector<Value>& b) {
   const std::size_t n = std::min(a.size(), b.size());
   for (std::size_t i = 0; i < n; ++i) {
     if (!equal(a[i], b[i])) return less(a[i], b[i]);
@@ -69,47 +81,50 @@ bool less_items(const std::vector<Value>& a, const std::vector<Value>& b) {
   return a.size() < b.size();
 }
 
-std::string join_repr(const std::vector<Value>& items, std::string_view open,
-                      std::string_view close) {
-  std::string out(open);
+void append_items(String& out, const Vector<Value>& items, std::string_view open,
+                  std::string_view close) {
+  out += open;
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (i) out += ", ";
-    out += to_repr(items[i]);
-    if (out.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
+    append_repr(out, items[i]);
   }
-  return out.append(close);
+  out += close;
 }
 
-std::string dict_repr(const Dict& dict) {
-  std::string out = "{";
-  for (const auto& [key, value] : dict.items) {
-    if (out.size() > 1) out += ", ";
-    out += to_repr(key) + ": " + to_repr(value);
-    if (out.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
+void append_pairs(String& out, const Dict& dict, std::string_view open, std::string_view close) {
+  out += open;
+  for (std::size_t i = 0; i < dict.items.size(); ++i) {
+    if (i) out += ", ";
+    append_repr(out, dict.items[i].first);
+    out += ": ";
+    append_repr(out, dict.items[i].second);
   }
-  return out + "}";
+  out += close;
 }
 
-std::string view_repr(const View& view) {
-  std::vector<Value> items;
-  for (const auto& [key, value] : view.dict.dict().items) {
-    items.push_back(view.part == View::Part::kKeys     ? key
-                    : view.part == View::Part::kValues ? value
-                                                       : Value::tuple({key, value}));
+void append_view(String& out, const View& view) {
+  const auto& items = view.dict.dict().items;
+  const bool keys = view.part == View::Part::kKeys, values = view.part == View::Part::kValues;
+  out += keys ? "dict_keys([" : values ? "dict_values([" : "dict_items([";
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (i) out += ", ";
+    if (!keys && !values) out += '(';
+    if (!values) append_repr(out, items[i].first);
+    if (!keys && !values) out += ", ";
+    if (!keys) append_repr(out, items[i].second);
+    if (!keys && !values) out += ')';
   }
-  const std::string_view open = view.part == View::Part::kKeys     ? "dict_keys(["
-                                : view.part == View::Part::kValues ? "dict_values(["
-                                                                   : "dict_items([";
-  return join_repr(items, open, "])");
+  out += "])";
 }
 
-std::string range_repr(const Range& range) {
-  const std::string ends = int_to_string(range.start) + ", " + int_to_string(range.stop);
-  return range.step == 1 ? "range(" + ends + ")"
-                         : "range(" + ends + ", " + int_to_string(range.step) + ")";
+void append_range(String& out, const Range& range) {
+  out.append("range(").append(int_to_string(range.start)).append(", ");
+  out += int_to_string(range.stop);
+  if (range.step != 1) out.append(", ").append(int_to_string(range.step));
+  out += ')';
 }
 
-std::string namespace_repr(const Namespace& ns) {
+void append_namespace(String& out, const Namespace& ns) {
   // A namespace can hold itself; nothing else can.
   thread_local int nesting = 0;
   if (nesting > 20) fail_limit("namespaces are nested too deeply to print");
@@ -117,20 +132,13 @@ std::string namespace_repr(const Namespace& ns) {
     Guard() { ++nesting; }
     ~Guard() { --nesting; }
   } guard;
-  std::string out = "<Namespace {";
-  bool first = true;
-  for (const auto& [name, value] : ns.attrs) {
-    if (!first) out += ", ";
-    first = false;
-    out += repr_of_text(name) + ": " + to_repr(value);
-    if (out.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
-  }
-  return out + "}>";
+  append_pairs(out, ns.attrs, "<Namespace {", "}>");
 }
 
 }  // namespace
 
 bool equal(const Value& a, const Value& b) {
+  charge(1);
   if (a.is_number() && b.is_number()) return compare_numbers(a, b) == 0;
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
@@ -139,7 +147,7 @@ bool equal(const Value& a, const Value& b) {
     case Kind::kNone:
       return true;
     case Kind::kString:
-      return a.text() == b.text();
+      return a.ref() == b.ref() || equal_texts(a.text(), b.text());
     case Kind::kList:
     case Kind::kTuple:
       return a.ref() == b.ref() || equal_items(a.items(), b.items());
@@ -155,20 +163,21 @@ bool equal(const Value& a, const Value& b) {
 }
 
 bool less(const Value& a, const Value& b) {
+  charge(1);
   if (a.is_number() && b.is_number()) return compare_numbers(a, b) == -1;
   if (a.is(Kind::kUndefined)) fail(a.get<Undef>().hint);
   if (b.is(Kind::kUndefined)) fail(b.get<Undef>().hint);
   // The order of UTF-8 bytes is the order of code points.
-  if (a.is(Kind::kString) && b.is(Kind::kString)) return a.text() < b.text();
+  if (a.is(Kind::kString) && b.is(Kind::kString)) return less_texts(a.text(), b.text());
   if (a.is_sequence() && a.kind() == b.kind()) return less_items(a.items(), b.items());
   fail(fmt::format("'<' not supported between instances of '{}' and '{}'", type_name(a),
                    type_name(b)));
 }
 
-std::string int_to_string(Int value) {
+String int_to_string(Int value) {
   __extension__ typedef unsigned __int128 Unsigned;
   Unsigned rest = value < 0 ? -static_cast<Unsigned>(value) : static_cast<Unsigned>(value);
-  std::string out;
+  String out;
   do {
     out += static_cast<char>('0' + static_cast<int>(rest % 10));
     rest /= 10;
@@ -178,77 +187,113 @@ std::string int_to_string(Int value) {
   return out;
 }
 
-std::string float_to_string(double value) {
+String float_to_string(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
   char buffer[64];
   const auto end =
       std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
   std::string_view text(buffer, static_cast<std::size_t>(end - buffer));
-  std::string sign;
+  String sign;
   if (text.front() == '-') sign = "-", text.remove_prefix(1);
   const auto e = text.find('e');
   int exponent = 0;
   const auto exponent_text = text.substr(e + (text[e + 1] == '+' ? 2 : 1));
   std::from_chars(exponent_text.data(), exponent_text.data() + exponent_text.size(), exponent);
-  std::string digits(1, text[0]);
+  String digits(1, text[0]);
   if (e > 2) digits += text.substr(2, e - 2);
   const int n = static_cast<int>(digits.size());
   if (exponent < -4 || exponent >= 16) {
-    const std::string mantissa = n > 1 ? digits.substr(0, 1) + "." + digits.substr(1) : digits;
-    return fmt::format("{}{}e{}{:02d}", sign, mantissa, exponent < 0 ? '-' : '+',
-                       std::abs(exponent));
+    const String mantissa = n > 1 ? digits.substr(0, 1) + "." + digits.substr(1) : digits;
+    return String(
+        fmt::format("{}{}e{}{:02d}", sign, mantissa, exponent < 0 ? '-' : '+', std::abs(exponent)));
   }
   if (exponent < 0) {
-    return sign + "0." + std::string(static_cast<std::size_t>(-exponent - 1), '0') + digits;
+    return sign + "0." + String(static_cast<std::size_t>(-exponent - 1), '0') + digits;
   }
   if (n <= exponent + 1) {
-    return sign + digits + std::string(static_cast<std::size_t>(exponent + 1 - n), '0') + ".0";
+    return sign + digits + String(static_cast<std::size_t>(exponent + 1 - n), '0') + ".0";
   }
   const std::size_t point = static_cast<std::size_t>(exponent) + 1;
   return sign + digits.substr(0, point) + "." + digits.substr(point);
 }
 
-std::string to_str(const Value& value) {
-  if (value.is(Kind::kString)) return value.text();
-  if (value.is(Kind::kUndefined)) return {};
-  return to_repr(value);
+void append_str(String& out, const Value& value) {
+  if (value.is(Kind::kString)) {
+    charge_bytes(value.text().size(), kBytesCopied);
+    out += value.text();
+  } else if (!value.is(Kind::kUndefined)) {
+    append_repr(out, value);
+  }
 }
 
-std::string to_repr(const Value& value) {
+void append_repr(String& out, const Value& value) {
+  charge(1);
   switch (value.kind()) {
     case Kind::kMissing:
     case Kind::kUndefined:
-      return "Undefined";
+      out += "Undefined";
+      break;
     case Kind::kNone:
-      return "None";
+      out += "None";
+      break;
     case Kind::kBool:
-      return value.as_bool() ? "True" : "False";
+      out += value.as_bool() ? "True" : "False";
+      break;
     case Kind::kInt:
-      return int_to_string(value.as_int());
+      out += int_to_string(value.as_int());
+      break;
     case Kind::kFloat:
-      return float_to_string(value.as_double());
+      out += float_to_string(value.as_double());
+      break;
     case Kind::kString:
-      return value.str().safe ? "Markup(" + repr_of_text(value.text()) + ")"
-                              : repr_of_text(value.text());
+      if (value.str().safe) out += "Markup(";
+      append_repr_of_text(out, value.text());
+      if (value.str().safe) out += ')';
+      break;
     case Kind::kList:
-      return join_repr(value.items(), "[", "]");
+      append_items(out, value.items(), "[", "]");
+      break;
     case Kind::kTuple:
-      return join_repr(value.items(), "(", value.items().size() == 1 ? ",)" : ")");
+      append_items(out, value.items(), "(", value.items().size() == 1 ? ",)" : ")");
+      break;
     case Kind::kDict:
-      return dict_repr(value.dict());
+      append_pairs(out, value.dict(), "{", "}");
+      break;
     case Kind::kView:
-      return view_repr(value.get<View>());
+      append_view(out, value.get<View>());
+      break;
     case Kind::kRange:
-      return range_repr(value.get<Range>());
+      append_range(out, value.get<Range>());
+      break;
     case Kind::kNamespace:
-      return namespace_repr(value.get<Namespace>());
+      append_namespace(out, value.get<Namespace>());
+      break;
     case Kind::kMacro:
-      return "<Macro " + repr_of_text(value.get<Macro>().def->name) + ">";
+      out += "<Macro ";
+      append_repr_of_text(out, value.get<Macro>().def->name);
+      out += '>';
+      break;
     default:
       // Python prints an address here, which no two runs share.
       fail_unsupported(fmt::format("printing a value of type '{}'", type_name(value)));
   }
+}
+
+String to_str(const Value& value) {
+  String out;
+  append_str(out, value);
+  return out;
+}
+
+String to_repr(const Value& value) {
+  String out;
+  append_repr(out, value);
+  return out;
+}
+
+std::string excerpt(const Value& value) {
+  return printable(value.is(Kind::kString) ? value.text() : to_repr(value), 200);
 }
 
 }  // namespace pajamas::jinja

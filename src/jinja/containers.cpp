@@ -11,7 +11,7 @@ namespace {
 template <View::Part P>
 Value view_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("dict method", args, {});
-  auto view = std::make_shared<View>();
+  auto view = make_counted<View>();
   view->depth = nested_depth(self.depth());
   view->dict = self;
   view->part = P;
@@ -50,7 +50,7 @@ Value index_method(Interpreter& interp, const Value& self, const Args& args) {
   for (Int i = bound(1, 0); i < stop; ++i) {
     if (equal(items[static_cast<std::size_t>(i)], params[0])) return Value::integer(i);
   }
-  fail(fmt::format("{} is not in {}", to_repr(params[0]), type_name(self)));
+  fail(fmt::format("{} is not in {}", excerpt(params[0]), type_name(self)));
 }
 
 constexpr MethodDef kDict[] = {{"items", view_method<View::Part::kItems>},
@@ -62,6 +62,9 @@ constexpr MethodDef kSequence[] = {
     {"count", count_method}, {"index", index_method}, {"copy", copy_method}};
 
 }  // namespace
+
+Table<MethodDef> dict_methods() { return {kDict, std::size(kDict)}; }
+Table<MethodDef> sequence_methods() { return {kSequence, std::size(kSequence)}; }
 
 const MethodDef* find_container_method(const Value& subject, std::string_view name) {
   const auto find = [&](const MethodDef* begin, const MethodDef* end) {

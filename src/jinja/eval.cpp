@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "jinja/interpreter.h"
+#include "jinja/text.h"
 
 namespace pajamas::jinja {
 
@@ -18,17 +19,7 @@ struct Deeper {
 Value Interpreter::eval(const Expr& node) {
   const Deeper guard(depth_, 2000);
   charge(1);
-  Value value = eval_kind(node);
-  // Results cost what they hold, so that the limit of work is one of memory as well.
-  if (value.is(Kind::kString)) {
-    if (node.kind != ExprKind::kConst && node.kind != ExprKind::kName) {
-      charge(value.text().size() / 8);
-    }
-  } else if (value.is_sequence() && node.kind != ExprKind::kName &&
-             node.kind != ExprKind::kAttribute && node.kind != ExprKind::kItem) {
-    charge(value.items().size());
-  }
-  return value;
+  return eval_kind(node);
 }
 
 Value Interpreter::eval_kind(const Expr& node) {
@@ -88,7 +79,7 @@ Value Interpreter::eval_name(const Expr& node) {
 }
 
 Value Interpreter::eval_items(const Expr& node) {
-  std::vector<Value> items;
+  Vector<Value> items;
   items.reserve(node.kids.size());
   for (const auto& kid : node.kids) items.push_back(eval(*kid));
   return node.kind == ExprKind::kList ? Value::list(std::move(items))
@@ -96,7 +87,7 @@ Value Interpreter::eval_items(const Expr& node) {
 }
 
 Value Interpreter::eval_dict(const Expr& node) {
-  auto dict = std::make_shared<Dict>();
+  auto dict = make_counted<Dict>();
   for (std::size_t i = 0; i < node.kids.size(); i += 2) {
     Value key = eval(*node.kids[i]);
     dict->set(std::move(key), eval(*node.kids[i + 1]));
@@ -105,21 +96,27 @@ Value Interpreter::eval_dict(const Expr& node) {
 }
 
 Value Interpreter::eval_concat(const Expr& node) {
-  std::string text;
-  for (const auto& kid : node.kids) {
-    text += to_str(eval(*kid));
-    if (text.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
+  Vector<Value> values;
+  values.reserve(node.kids.size());
+  for (const auto& kid : node.kids) values.push_back(eval(*kid));
+  // What is appended to a long text costs no copy of it.
+  const bool to_text = values[0].is(Kind::kString) && !values[0].str().safe;
+  if (to_text && values.size() == 2 && values[1].is(Kind::kString)) {
+    return append_text(values[0], values[1].text(), values[1].str().points);
   }
-  return Value::string(std::move(text));
+  String text;
+  for (std::size_t i = to_text ? 1 : 0; i < values.size(); ++i) append_str(text, values[i]);
+  if (!to_text) return Value::string(std::move(text));
+  return append_text(values[0], text, count_points(text));
 }
 
 Value Interpreter::eval_binary(const Expr& node) {
-  const Value a = eval(*node.kids[0]);
+  Value a = eval(*node.kids[0]);
   const Value b = eval(*node.kids[1]);
   line_ = node.line;
   switch (node.op) {
     case Op::kAdd:
-      return add(a, b);
+      return add(std::move(a), b);
     case Op::kSub:
       return subtract(a, b);
     case Op::kMul:
@@ -129,7 +126,7 @@ Value Interpreter::eval_binary(const Expr& node) {
     case Op::kFloorDiv:
       return floor_divide(a, b);
     case Op::kMod:
-      return modulo(*this, a, b);
+      return modulo(a, b);
     default:
       return power(a, b);
   }
@@ -201,11 +198,14 @@ Args Interpreter::eval_args(const CallArgs& call) {
   if (!call.star_star) return args;
   const Value more = eval(*call.star_star);
   if (!more.is(Kind::kDict)) fail("argument after ** must be a mapping");
-  for (const auto& [key, value] : more.dict().items) {
-    if (!key.is(Kind::kString)) fail("keywords must be strings");
-    for (const auto& [name, other] : args.named) {
-      if (name == key.text()) fail(fmt::format("multiple values for keyword argument '{}'", name));
+  const auto& items = more.dict().items;
+  for (const auto& [name, value] : args.named) {
+    if (more.dict().find(name)) {
+      fail(fmt::format("multiple values for keyword argument '{}'", name));
     }
+  }
+  for (const auto& [key, value] : items) {
+    if (!key.is(Kind::kString)) fail("keywords must be strings");
     args.named.emplace_back(key.text(), value);
   }
   return args;
@@ -280,6 +280,7 @@ bool Interpreter::call_test(std::string_view name, const Value& subject, const A
 }
 
 Next Interpreter::iterate(const Value& value) {
+  charge(2);
   switch (value.kind()) {
     case Kind::kUndefined:
       return [](Value&) { return false; };
@@ -287,15 +288,16 @@ Next Interpreter::iterate(const Value& value) {
     case Kind::kTuple:
       return [value, i = std::size_t{0}](Value& out) mutable {
         if (i == value.items().size()) return false;
+        charge(1);
         out = value.items()[i++];
         return true;
       };
     case Kind::kString:
       return [value, pos = std::size_t{0}](Value& out) mutable {
-        const std::string& text = value.text();
+        const std::string_view text = value.text();
         if (pos == text.size()) return false;
         std::size_t end = pos + 1;
-        while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
+        while (end < text.size() && is_continuation(text[end])) ++end;
         out = Value::string(text.substr(pos, end - pos));
         pos = end;
         return true;
@@ -306,6 +308,7 @@ Next Interpreter::iterate(const Value& value) {
         const bool is_view = value.is(Kind::kView);
         const Dict& dict = is_view ? value.get<View>().dict.dict() : value.dict();
         if (i == dict.items.size()) return false;
+        charge(1);
         const auto& [key, item] = dict.items[i++];
         const auto part = is_view ? value.get<View>().part : View::Part::kKeys;
         out = part == View::Part::kKeys     ? key
@@ -317,11 +320,15 @@ Next Interpreter::iterate(const Value& value) {
       return [value, i = std::size_t{0}](Value& out) mutable {
         const auto& range = value.get<Range>();
         if (i == range.size()) return false;
+        charge(1);
         out = Value::integer(range.at(i++));
         return true;
       };
     case Kind::kIterator:
-      return [value](Value& out) { return value.get<Iterator>().next(out); };
+      return [value](Value& out) {
+        charge(1);
+        return value.get<Iterator>().next(out);
+      };
     case Kind::kLoop:
       fail_unsupported("iterating over the loop variable");
     default:
@@ -329,19 +336,12 @@ Next Interpreter::iterate(const Value& value) {
   }
 }
 
-std::vector<Value> Interpreter::to_list(const Value& value) {
-  if (value.is_sequence()) {
-    charge(value.items().size());
-    return value.items();
-  }
-  std::vector<Value> items;
+Vector<Value> Interpreter::to_list(const Value& value) {
+  if (value.is_sequence()) return value.items();
+  Vector<Value> items;
   const auto next = iterate(value);
   Value item;
-  while (next(item)) {
-    charge(1);
-    if (items.size() >= kMaxItems) fail_limit("a list has too many items");
-    items.push_back(item);
-  }
+  while (next(item)) items.push_back(item);
   return items;
 }
 

@@ -38,6 +38,7 @@ Value to_int(Interpreter&, const Value& v, const Args& args) {
   double d = 0;
   if (v.is(Kind::kString)) {
     Int i = 0;
+    charge_bytes(v.text().size(), kBytesDecoded);
     const bool good_base = base == 0 || (base >= 2 && base <= 36);
     if (good_base && parse_int(v.text(), static_cast<int>(base), i)) return Value::integer(i);
     const auto digits = strip(v.text());
@@ -90,7 +91,7 @@ Value round_common(const Value& v, Int precision) {
 Value round_filter(Interpreter&, const Value& v, const Args& args) {
   const Params params("round", args, {"precision", "method"});
   require_defined(v);
-  const std::string method = params.text(1, "common");
+  const std::string_view method = params.text(1, "common");
   const Int precision = params.integer(0, 0);
   if (method != "common" && method != "ceil" && method != "floor") {
     fail("method must be common, ceil or floor");
@@ -139,14 +140,8 @@ Value sum(Interpreter& interp, const Value& v, const Args& args) {
   const auto next = interp.iterate(v);
   Value item;
   while (next(item)) {
-    interp.charge(1);
-    if (total.is_sequence()) interp.charge(total.items().size());
-    if (params.given_not_none(0)) {
-      const Value mapped = call_map_attribute(interp, item, params[0]);
-      total = add(total, mapped);
-    } else {
-      total = add(total, item);
-    }
+    charge(1);
+    total = add(std::move(total), call_map_attribute(interp, item, params[0]));
   }
   return total;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "jinja/interpreter.h"
 #include "jinja/lexer.h"
 
@@ -22,8 +23,9 @@ Value call_map_attribute(Interpreter& interp, const Value& item, const Value& pa
   std::string_view rest = path.text();
   while (true) {
     const auto dot = rest.find('.');
-    const std::string part(rest.substr(0, dot));
-    const bool digits = !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
+    charge_bytes(std::min(dot, rest.size()), kBytesDecoded);
+    const String part(rest.substr(0, dot));
+    const bool digits = !part.empty() && part.find_first_not_of("0123456789") == String::npos;
     Int number = 0;
     value = step(value, digits && parse_int(part, 10, number) ? Value::integer(number)
                                                               : Value::string(part));
@@ -43,8 +45,8 @@ Args rest_of(const Args& args, std::size_t n) {
   return rest;
 }
 
-std::string name_of(const Value& value, std::string_view what) {
-  if (!value.is(Kind::kString)) fail(fmt::format("No {} named {}.", what, to_str(value)));
+std::string_view name_of(const Value& value, std::string_view what) {
+  if (!value.is(Kind::kString)) fail(fmt::format("No {} named {}.", what, excerpt(value)));
   return value.text();
 }
 
@@ -54,66 +56,64 @@ int args_depth(const Args& args) {
   return depth;
 }
 
-// A lazy value below which lie both the source and the arguments.
-Value lazy_with(const Value& source, const Args& args, std::function<bool(Value&)> next) {
-  Value value = lazy(source, std::move(next));
-  value.ref()->depth = nested_depth(std::max(source.depth(), args_depth(args)));
-  return value;
-}
-
 Value map(Interpreter& interp, const Value& v, const Args& args) {
   if (args.positional.empty()) {
     const Params params("map", args, {"attribute", "default"});
     if (!params.given(0)) fail("map requires a filter argument");
-    return lazy_with(
-        v, args,
+    return lazy(
+        v,
         [&interp, v, path = params[0], fallback = params[1], next = Next()](Value& out) mutable {
           if (!truthy(v)) return false;
           if (!next) next = interp.iterate(v);
           if (!next(out)) return false;
-          interp.charge(1);
           out = call_map_attribute(interp, out, path, fallback);
           return true;
-        });
+        },
+        args_depth(args));
   }
-  return lazy_with(v, args,
-                   [&interp, v, filter = args.positional[0], rest = rest_of(args, 1),
-                    next = Next()](Value& out) mutable {
-                     if (!truthy(v)) return false;
-                     if (!next) next = interp.iterate(v);
-                     const std::string name = name_of(filter, "filter");
-                     if (!next(out)) return false;
-                     out = interp.call_filter(name, out, rest);
-                     return true;
-                   });
+  return lazy(
+      v,
+      [&interp, v, filter = args.positional[0], rest = rest_of(args, 1),
+       next = Next()](Value& out) mutable {
+        if (!truthy(v)) return false;
+        if (!next) next = interp.iterate(v);
+        const std::string_view name = name_of(filter, "filter");
+        if (!next(out)) return false;
+        out = interp.call_filter(name, out, rest);
+        return true;
+      },
+      args_depth(args));
 }
 
 template <bool Attribute, bool Wanted>
 Value select(Interpreter& interp, const Value& v, const Args& args) {
   constexpr std::size_t kOff = Attribute ? 1 : 0;
-  return lazy_with(v, args, [&interp, v, args, next = Next()](Value& out) mutable {
-    if (!truthy(v)) return false;
-    if (Attribute && args.positional.empty()) fail("Missing parameter for attribute name");
-    const bool has_test = args.positional.size() > kOff;
-    const std::string name = has_test ? name_of(args.positional[kOff], "test") : "";
-    const Args rest = has_test ? rest_of(args, kOff + 1) : Args();
-    if (!next) next = interp.iterate(v);
-    while (next(out)) {
-      interp.charge(1);
-      const Value subject = Attribute ? call_map_attribute(interp, out, args.positional[0]) : out;
-      const bool passes = has_test ? interp.call_test(name, subject, rest) : truthy(subject);
-      if (passes == Wanted) return true;
-    }
-    return false;
-  });
+  return lazy(
+      v,
+      [&interp, v, args, next = Next()](Value& out) mutable {
+        if (!truthy(v)) return false;
+        if (Attribute && args.positional.empty()) fail("Missing parameter for attribute name");
+        const bool has_test = args.positional.size() > kOff;
+        const std::string_view name = has_test ? name_of(args.positional[kOff], "test") : "";
+        const Args rest = has_test ? rest_of(args, kOff + 1) : Args();
+        if (!next) next = interp.iterate(v);
+        while (next(out)) {
+          const Value subject =
+              Attribute ? call_map_attribute(interp, out, args.positional[0]) : out;
+          const bool passes = has_test ? interp.call_test(name, subject, rest) : truthy(subject);
+          if (passes == Wanted) return true;
+        }
+        return false;
+      },
+      args_depth(args));
 }
 
 Value attr(Interpreter& interp, const Value& v, const Args& args) {
   const Params params("attr", args, {"name"}, 1);
   // Unlike v.name it never falls back to v["name"].
-  const std::string name = params.text(0, "");
+  const std::string_view name = params.text(0, "");
   if (v.is(Kind::kDict) && !find_container_method(v, name)) {
-    return Value::undefined(fmt::format("'dict object' has no attribute '{}'", name));
+    return Value::undefined(fmt::format("'dict object' has no attribute '{}'", printable(name)));
   }
   return v.is(Kind::kUndefined) ? Value::undefined(v.get<Undef>().hint) : interp.attribute(v, name);
 }

@@ -26,8 +26,16 @@ Value last(Interpreter& interp, const Value& v, const Args& args) {
   if (v.is(Kind::kIterator) || v.is(Kind::kLoop) || v.is(Kind::kNamespace)) {
     fail(fmt::format("'{}' object is not reversible", type_name(v)));
   }
-  const auto items = interp.to_list(v);
-  return items.empty() ? Value::undefined("No last item, sequence was empty.") : items.back();
+  Value item;
+  if (v.is_sequence()) {
+    if (!v.items().empty()) item = v.items().back();
+  } else if (v.is(Kind::kString) || v.is(Kind::kRange)) {
+    if (length(v) > 0) item = interp.item(v, Value::integer(-1));
+  } else {
+    const auto next = interp.iterate(v);
+    while (next(item)) continue;
+  }
+  return item.is(Kind::kMissing) ? Value::undefined("No last item, sequence was empty.") : item;
 }
 
 Value length_filter(Interpreter&, const Value& v, const Args& args) {
@@ -73,30 +81,27 @@ Value reverse(Interpreter& interp, const Value& v, const Args& args) {
 
 Value join(Interpreter& interp, const Value& v, const Args& args) {
   const Params params("join", args, {"d", "attribute"});
-  const std::string separator = params.given(0) ? to_str(params[0]) : "";
+  const String separator = params.given(0) ? to_str(params[0]) : "";
   const auto next = interp.iterate(v);
-  std::string out;
+  String out;
   Value item;
   for (bool is_first = true; next(item); is_first = false) {
     if (params.given_not_none(1)) item = call_map_attribute(interp, item, params[1]);
     if (!is_first) out += separator;
-    out += to_str(item);
-    interp.charge(1 + (out.size() > kMaxBytes / 2));
-    if (out.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
+    charge(separator.size() / kBytesCopied);
+    append_str(out, item);
   }
   return Value::string(std::move(out));
 }
 
 // A stable sort by keys; `reverse` keeps the order of equal items, as Python does.
-std::vector<Value> sorted(Interpreter& interp, const std::vector<Value>& values,
-                          const std::vector<Value>& keys, bool reverse) {
-  std::vector<std::size_t> order(values.size());
+Vector<Value> sorted(const Vector<Value>& values, const Vector<Value>& keys, bool reverse) {
+  Vector<std::size_t> order(values.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    interp.charge(1);
     return reverse ? less(keys[b], keys[a]) : less(keys[a], keys[b]);
   });
-  std::vector<Value> out;
+  Vector<Value> out;
   out.reserve(values.size());
   for (const auto i : order) out.push_back(values[i]);
   return out;
@@ -105,12 +110,12 @@ std::vector<Value> sorted(Interpreter& interp, const std::vector<Value>& values,
 Value sort(Interpreter& interp, const Value& v, const Args& args) {
   const Params params("sort", args, {"reverse", "case_sensitive", "attribute"});
   const bool case_sensitive = params.flag(1, false);
-  std::vector<Value> attributes;
+  Vector<Value> attributes;
   if (params.given(2) && params[2].is(Kind::kString)) {
     std::string_view rest = params[2].text();
     while (true) {
       const auto comma = rest.find(',');
-      attributes.push_back(Value::string(std::string(rest.substr(0, comma))));
+      attributes.push_back(Value::string(String(rest.substr(0, comma))));
       if (comma == std::string_view::npos) break;
       rest.remove_prefix(comma + 1);
     }
@@ -118,40 +123,39 @@ Value sort(Interpreter& interp, const Value& v, const Args& args) {
     attributes.push_back(params.get(2, Value::none()));
   }
   const auto values = interp.to_list(v);
-  std::vector<Value> keys;
+  Vector<Value> keys;
   for (const auto& item : values) {
-    std::vector<Value> key;
+    Vector<Value> key;
     for (const auto& attribute : attributes) {
       key.push_back(fold(call_map_attribute(interp, item, attribute), case_sensitive));
     }
     keys.push_back(Value::list(std::move(key)));
   }
-  return Value::list(sorted(interp, values, keys, params.flag(0, false)));
+  return Value::list(sorted(values, keys, params.flag(0, false)));
 }
 
-Value dict_sort(Interpreter& interp, const Value& v, const Args& args) {
+Value dict_sort(Interpreter&, const Value& v, const Args& args) {
   const Params params("dictsort", args, {"case_sensitive", "by", "reverse"});
-  const std::string by = params.text(1, "key");
+  const std::string_view by = params.text(1, "key");
   if (by != "key" && by != "value") fail("You can only sort by either \"key\" or \"value\"");
   if (v.is(Kind::kUndefined)) fail(v.get<Undef>().hint);
   if (!v.is(Kind::kDict)) fail("dictsort needs a mapping");
-  std::vector<Value> values, keys;
+  Vector<Value> values, keys;
   for (const auto& [key, value] : v.dict().items) {
     values.push_back(Value::tuple({key, value}));
     keys.push_back(fold(by == "key" ? key : value, params.flag(0, false)));
   }
-  return Value::list(sorted(interp, values, keys, params.flag(2, false)));
+  return Value::list(sorted(values, keys, params.flag(2, false)));
 }
 
 Value unique(Interpreter& interp, const Value& v, const Args& args) {
   const Params params("unique", args, {"case_sensitive", "attribute"});
   const bool case_sensitive = params.flag(0, false);
   const Value attribute = params.get(1, Value::none());
-  auto seen = std::make_shared<std::unordered_set<Value, ValueHash, ValueEqual>>();
+  auto seen = make_counted<std::unordered_set<Value, ValueHash, ValueEqual, Counted<Value>>>();
   return lazy(v, [=, &interp, next = Next()](Value& out) mutable {
     if (!next) next = interp.iterate(v);
     while (next(out)) {
-      interp.charge(1);
       if (seen->insert(fold(call_map_attribute(interp, out, attribute), case_sensitive)).second) {
         return true;
       }
@@ -167,7 +171,6 @@ Value extreme(Interpreter& interp, const Value& v, const Args& args) {
   const auto next = interp.iterate(v);
   Value best, best_key, item;
   while (next(item)) {
-    interp.charge(1);
     Value key = fold(call_map_attribute(interp, item, attribute), params.flag(0, false));
     if (best.is(Kind::kMissing) || (Max ? less(best_key, key) : less(key, best_key))) {
       best = item;
@@ -186,9 +189,9 @@ Value group_by(Interpreter& interp, const Value& v, const Args& args) {
     return call_map_attribute(interp, item, params[0], fallback);
   };
   const auto values = interp.to_list(v);
-  std::vector<Value> keys;
+  Vector<Value> keys;
   for (const auto& item : values) keys.push_back(fold(raw_key(item), case_sensitive));
-  std::vector<Value> groups, members;
+  Vector<Value> groups, members;
   Value current;
   const auto close = [&] {
     if (members.empty()) return;
@@ -198,7 +201,7 @@ Value group_by(Interpreter& interp, const Value& v, const Args& args) {
     groups.push_back(std::move(group));
     members.clear();
   };
-  for (const auto& item : sorted(interp, values, keys, false)) {
+  for (const auto& item : sorted(values, keys, false)) {
     Value key = fold(raw_key(item), case_sensitive);
     if (!members.empty() && !equal(key, current)) close();
     if (members.empty()) current = std::move(key);
@@ -210,14 +213,14 @@ Value group_by(Interpreter& interp, const Value& v, const Args& args) {
 
 Value batch_list(Interpreter& interp, const Value& v, const Params& params) {
   const Int size = params.integer(0, 0);
-  std::vector<Value> out, line;
+  Vector<Value> out, line;
   for (const auto& item : interp.to_list(v)) {
     if (static_cast<Int>(line.size()) == size) out.push_back(Value::list(std::exchange(line, {})));
     line.push_back(item);
   }
   if (!line.empty()) {
-    if (size > static_cast<Int>(kMaxItems)) fail_limit("a list has too many items");
     if (params.given_not_none(1) && static_cast<Int>(line.size()) < size) {
+      if (size > static_cast<Int>(kMaxMemory)) Budget::fail_memory();
       line.resize(static_cast<std::size_t>(size), params[1]);
     }
     out.push_back(Value::list(std::move(line)));
@@ -229,15 +232,15 @@ Value slice_list(Interpreter& interp, const Value& v, const Params& params) {
   const Int slices = params.integer(0, 0);
   const auto items = interp.to_list(v);
   if (slices == 0) fail("integer modulo by zero");
-  if (slices > static_cast<Int>(kMaxItems)) fail_limit("a list has too many items");
-  std::vector<Value> out;
+  if (slices > static_cast<Int>(kMaxMemory)) Budget::fail_memory();
+  Vector<Value> out;
   const auto n = static_cast<Int>(items.size());
   std::size_t pos = 0;
   for (Int i = 0; i < slices; ++i) {
     const bool extra = i < n % slices;
     const auto size = static_cast<std::size_t>(n / slices + (extra ? 1 : 0));
     const auto begin = items.begin() + static_cast<std::ptrdiff_t>(pos);
-    std::vector<Value> part(begin, begin + static_cast<std::ptrdiff_t>(size));
+    Vector<Value> part(begin, begin + static_cast<std::ptrdiff_t>(size));
     if (params.given_not_none(1) && !extra) part.push_back(params[1]);
     out.push_back(Value::list(std::move(part)));
     pos += size;
@@ -265,13 +268,6 @@ constexpr FilterDef kFilters[] = {
 };
 
 }  // namespace
-
-Value lazy(const Value& source, std::function<bool(Value&)> next) {
-  auto iterator = std::make_shared<Iterator>();
-  iterator->depth = nested_depth(source.depth());
-  iterator->next = std::move(next);
-  return Value::object(Kind::kIterator, std::move(iterator));
-}
 
 Table<FilterDef> sequence_filters() { return {kFilters, std::size(kFilters)}; }
 

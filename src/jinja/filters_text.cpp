@@ -54,10 +54,11 @@ Value title(Interpreter&, const Value& v, const Args& args) {
   const Params params("title", args, {});
   const Value value = soft(v);
   const Text text = value.text();
+  charge_bytes(text.size(), kBytesDecoded);
   const auto separates = [](char32_t p) {
     return is_space(p) || p == '-' || p == '(' || p == '{' || p == '[' || p == '<';
   };
-  std::string out;
+  String out;
   for (std::size_t pos = 0; pos < text.size();) {
     const std::size_t begin = pos;
     const bool separator = separates(next_point(text, pos));
@@ -94,25 +95,18 @@ Value force_escape(Interpreter&, const Value& v, const Args& args) {
   return Value::string(escape_html(to_str(v)), true);
 }
 
-Value format_filter(Interpreter& interp, const Value& v, const Args& args) {
+Value format_filter(Interpreter&, const Value& v, const Args& args) {
   if (!args.positional.empty() && !args.named.empty()) {
     fail("can't handle positional and keyword arguments at the same time");
   }
   const Value format = soft(v);
   Value values = Value::tuple(args.positional);
   if (!args.named.empty()) {
-    auto dict = std::make_shared<Dict>();
+    auto dict = make_counted<Dict>();
     for (const auto& [name, value] : args.named) dict->set(Value::string(name), value);
     values = Value::object(Kind::kDict, std::move(dict));
   }
-  return modulo(interp, format, values);
-}
-
-std::vector<std::string> lines_of(Interpreter& interp, const std::string& text) {
-  std::vector<std::string> lines;
-  const Value list = find_string_method("splitlines")->fn(interp, Value::string(text), {});
-  for (const auto& line : list.items()) lines.push_back(line.text());
-  return lines;
+  return modulo(format, values);
 }
 
 Value indent(Interpreter& interp, const Value& v, const Args& args) {
@@ -122,18 +116,18 @@ Value indent(Interpreter& interp, const Value& v, const Args& args) {
   const bool text_width = params.given(0) && params[0].is(Kind::kString);
   const Value unit =
       text_width ? params[0] : multiply(Value::string(" "), Value::integer(params.integer(0, 4)));
-  const std::string& indention = unit.text();
+  const Text indention = unit.text();
   const bool blank = params.flag(2, false);
-  std::string out;
+  String out;
   bool is_first = true;
-  for (const auto& line : lines_of(interp, v.text() + "\n")) {
+  const Value lines = find_string_method("splitlines")->fn(interp, append_text(v, "\n", 1), {});
+  for (const auto& line : lines.items()) {
     if (!is_first) {
       out += '\n';
-      if (blank || !line.empty()) out += indention;
+      if (blank || !line.text().empty()) append_str(out, unit);
     }
     is_first = false;
-    out += line;
-    if (out.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
+    append_str(out, line);
   }
   if (params.flag(1, false)) out.insert(0, indention);
   return Value::string(std::move(out), v.str().safe);
@@ -142,7 +136,7 @@ Value indent(Interpreter& interp, const Value& v, const Args& args) {
 Value truncate(Interpreter&, const Value& v, const Args& args) {
   const Params params("truncate", args, {"length", "killwords", "end", "leeway"});
   const Int length = params.integer(0, 255);
-  const std::string end = params.text(2, "...");
+  const Text end = params.text(2, "...");
   const auto end_points = static_cast<Int>(count_points(end));
   const Int leeway = params.given_not_none(3) ? params.integer(3, 5) : 5;
   if (length < end_points) fail(fmt::format("expected length >= {}", int_to_string(end_points)));
@@ -151,17 +145,19 @@ Value truncate(Interpreter&, const Value& v, const Args& args) {
   if (static_cast<Int>(pajamas::jinja::length(v)) <= length + leeway) return v;
   if (!v.is(Kind::kString)) fail(fmt::format("truncate() needs a str, not {}", type_name(v)));
   const Text text = v.text();
-  Text cut = text.substr(0, byte_offset(text, static_cast<std::size_t>(length - end_points)));
+  Text cut = text.substr(0, v.str().offset(static_cast<std::size_t>(length - end_points)));
   if (!params.flag(1, false)) {
+    charge_bytes(cut.size(), kBytesSearched);
     if (const auto space = cut.rfind(' '); space != Text::npos) cut = cut.substr(0, space);
   }
-  return Value::string(std::string(cut) + end, v.str().safe);
+  return Value::string(String(cut).append(end), v.str().safe);
 }
 
 Value word_count(Interpreter&, const Value& v, const Args& args) {
   const Params params("wordcount", args, {});
   const Value value = soft(v);
   const Text text = value.text();
+  charge_bytes(text.size(), kBytesDecoded);
   Int n = 0;
   bool inside = false;
   for (std::size_t pos = 0; pos < text.size();) {
@@ -173,9 +169,10 @@ Value word_count(Interpreter&, const Value& v, const Args& args) {
   return Value::integer(n);
 }
 
-std::string quote_url(Text text, bool query) {
+String quote_url(Text text, bool query) {
   static constexpr Text kSafe = "_.-~";
-  std::string out;
+  charge_bytes(text.size(), kBytesDecoded);
+  String out;
   for (const char c : text) {
     const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                        kSafe.find(c) != Text::npos || (c == '/' && !query);
@@ -195,7 +192,7 @@ Value url_encode(Interpreter& interp, const Value& v, const Args& args) {
   const bool single =
       v.is(Kind::kString) || v.is_number() || v.is(Kind::kNone) || v.is(Kind::kNamespace);
   if (single) return Value::string(quote_url(to_str(v), false));
-  std::string out;
+  String out;
   const auto append = [&](const Value& key, const Value& value) {
     if (!out.empty()) out += '&';
     out += quote_url(to_str(key), true) + "=" + quote_url(to_str(value), true);
@@ -215,15 +212,18 @@ Value url_encode(Interpreter& interp, const Value& v, const Args& args) {
 Value xml_attributes(Interpreter&, const Value& v, const Args& args) {
   const Params params("xmlattr", args, {"autospace"});
   if (!v.is(Kind::kDict)) fail("xmlattr needs a mapping");
-  std::string out;
+  String out;
   for (const auto& [key, value] : v.dict().items) {
+    charge(1);
     if (value.is(Kind::kNone) || value.is(Kind::kUndefined)) continue;
     if (!key.is(Kind::kString)) fail("expected string or bytes-like object");
-    if (key.text().find_first_of(" \t\n\r\f\v/>=") != std::string::npos) {
-      fail(fmt::format("Invalid character in attribute name: {}", to_repr(key)));
+    charge_bytes(key.text().size(), kBytesDecoded);
+    if (key.text().find_first_of(" \t\n\r\f\v/>=") != Text::npos) {
+      fail(fmt::format("Invalid character in attribute name: {}", excerpt(key)));
     }
     const auto escaped = [](const Value& part) {
-      return part.is(Kind::kString) && part.str().safe ? part.text() : escape_html(to_str(part));
+      return part.is(Kind::kString) && part.str().safe ? String(part.text())
+                                                       : escape_html(to_str(part));
     };
     if (!out.empty()) out += ' ';
     out += escaped(key) + "=\"" + escaped(value) + "\"";
@@ -234,9 +234,10 @@ Value xml_attributes(Interpreter&, const Value& v, const Args& args) {
 
 Value strip_tags(Interpreter&, const Value& v, const Args& args) {
   const Params params("striptags", args, {});
-  std::string text = to_str(v);
+  String text = to_str(v);
+  charge_bytes(text.size(), kBytesDecoded);
   const auto remove = [&](Text open, Text close) {
-    std::string out;
+    String out;
     std::size_t pos = 0;
     while (true) {
       const auto begin = text.find(open, pos);
@@ -250,8 +251,8 @@ Value strip_tags(Interpreter&, const Value& v, const Args& args) {
   };
   remove("<!--", "-->");
   remove("<", ">");
-  if (text.find('&') != std::string::npos) fail_unsupported("striptags on text with entities");
-  std::string out;
+  if (text.find('&') != String::npos) fail_unsupported("striptags on text with entities");
+  String out;
   Text rest = strip(text);
   for (std::size_t pos = 0; pos < rest.size();) {
     const std::size_t begin = pos;
@@ -265,12 +266,12 @@ Value strip_tags(Interpreter&, const Value& v, const Args& args) {
 }
 
 // The indentation of one level: json.dumps takes a number of spaces or a string.
-std::optional<std::string> json_indent(const Value& v) {
+std::optional<String> json_indent(const Value& v) {
   if (v.is(Kind::kNone) || v.is(Kind::kMissing)) return std::nullopt;
-  if (v.is(Kind::kString)) return v.text();
+  if (v.is(Kind::kString)) return String(v.text());
   const Int n = as_index(v);
   if (n > 1000) fail_limit("an indentation of more than 1000 spaces");
-  return std::string(n > 0 ? static_cast<std::size_t>(n) : 0, ' ');
+  return String(n > 0 ? static_cast<std::size_t>(n) : 0, ' ');
 }
 
 Value tojson(Interpreter& interp, const Value& v, const Args& args) {

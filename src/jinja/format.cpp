@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
 #include "jinja/format_spec.h"
 #include "jinja/interpreter.h"
 #include "jinja/text.h"
@@ -17,15 +18,15 @@ class PercentFormatter {
   PercentFormatter(std::string_view text, const Value& values, bool safe)
       : text_(text), values_(values), safe_(safe) {}
 
-  std::string run() {
+  String run() {
     while (pos_ < text_.size()) {
       if (text_[pos_] != '%') {
         out_ += text_[pos_++];
         continue;
       }
       ++pos_;
+      charge(2);
       conversion();
-      if (out_.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
     }
     const bool all_used = values_.is(Kind::kTuple)
                               ? used_ == values_.items().size()
@@ -65,9 +66,9 @@ class PercentFormatter {
       const auto close = text_.find(')', pos_);
       if (close == std::string_view::npos) fail("incomplete format key");
       if (!values_.is(Kind::kDict)) fail("format requires a mapping");
-      const Value key = Value::string(std::string(text_.substr(pos_ + 1, close - pos_ - 1)));
+      const std::string_view key = text_.substr(pos_ + 1, close - pos_ - 1);
       const Value* found = values_.dict().find(key);
-      if (!found) fail(fmt::format("KeyError: {}", to_repr(key)));
+      if (!found) fail(fmt::format("KeyError: {}", excerpt(Value::string(key))));
       named = *found;
       pos_ = close + 1;
     }
@@ -102,9 +103,9 @@ class PercentFormatter {
       case 's':
       case 'r':
       case 'a': {
-        std::string text = spec.type == 's'   ? to_str(value)
-                           : spec.type == 'r' ? to_repr(value)
-                                              : ascii_repr(value);
+        String text = spec.type == 's'   ? to_str(value)
+                      : spec.type == 'r' ? to_repr(value)
+                                         : ascii_repr(value);
         if (safe_ && !(value.is(Kind::kString) && value.str().safe)) text = escape_html(text);
         spec.type = 's';
         spec.fill = ' ';
@@ -157,12 +158,12 @@ class PercentFormatter {
     }
     if (decimal) spec.type = 'd';
     // A precision is the least number of digits.
-    std::string digits = digits_of(i, spec.type);
+    String digits = digits_of(i, spec.type);
     if (spec.precision > static_cast<int>(digits.size())) {
       digits.insert(0, static_cast<std::size_t>(spec.precision) - digits.size(), '0');
     }
-    std::string sign = sign_of(i < 0, spec.sign);
-    if (spec.alternate && !decimal) sign += std::string("0") + spec.type;
+    String sign = sign_of(i < 0, spec.sign);
+    if (spec.alternate && !decimal) sign += String("0") + spec.type;
     out_ += pad(sign, digits, spec, '>');
   }
 
@@ -183,16 +184,16 @@ class PercentFormatter {
   bool safe_;
   std::size_t pos_ = 0;
   std::size_t used_ = 0;
-  std::string out_;
+  String out_;
 };
 
 class BraceFormatter {
  public:
   BraceFormatter(Interpreter& interp, const Args& args) : interp_(interp), args_(args) {}
 
-  std::string run(std::string_view text, int nesting) {
+  String run(std::string_view text, int nesting) {
     if (nesting > 2) fail("Max string recursion exceeded");
-    std::string out;
+    String out;
     for (std::size_t pos = 0; pos < text.size();) {
       const char c = text[pos];
       if ((c == '{' || c == '}') && pos + 1 < text.size() && text[pos + 1] == c) {
@@ -200,6 +201,7 @@ class BraceFormatter {
         pos += 2;
       } else if (c == '{') {
         const std::size_t end = matching(text, pos + 1);
+        charge(4);
         out += field(text.substr(pos + 1, end - pos - 1), nesting);
         pos = end + 1;
       } else if (c == '}') {
@@ -208,7 +210,6 @@ class BraceFormatter {
         out += c;
         ++pos;
       }
-      if (out.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
     }
     return out;
   }
@@ -222,7 +223,7 @@ class BraceFormatter {
     fail("expected '}' before end of string");
   }
 
-  std::string field(std::string_view text, int nesting) {
+  String field(std::string_view text, int nesting) {
     std::size_t end = 0;
     for (bool bracket = false; end < text.size(); ++end) {
       if (text[end] == '[') bracket = true;
@@ -244,7 +245,7 @@ class BraceFormatter {
       text.remove_prefix(2);
       if (!text.empty() && text[0] != ':') fail("expected ':' after conversion specifier");
     }
-    const std::string spec = text.empty() ? "" : run(text.substr(1), nesting + 1);
+    const String spec = text.empty() ? "" : run(text.substr(1), nesting + 1);
     return format_value(value, spec);
   }
 
@@ -257,7 +258,7 @@ class BraceFormatter {
       std::size_t stop = attribute ? name.find_first_of(".[", begin) : name.find(']', begin);
       if (!attribute && stop == std::string_view::npos) fail("Missing ']' in format string");
       stop = std::min(stop, name.size());
-      const std::string key(name.substr(begin, stop - begin));
+      const std::string_view key = name.substr(begin, stop - begin);
       if (key.empty()) fail("Empty attribute in format string");
       value = attribute ? interp_.attribute(value, key) : interp_.item(value, key_value(key));
       end = attribute ? stop : stop + 1;
@@ -272,8 +273,13 @@ class BraceFormatter {
     return !text.empty() && text.size() < 10 &&
            text.find_first_not_of("0123456789") == std::string_view::npos;
   }
-  static Value key_value(const std::string& key) {
-    return all_digits(key) ? Value::integer(std::stoi(key)) : Value::string(key);
+  static Int number_of(std::string_view digits) {
+    Int number = 0;
+    for (const char c : digits) number = number * 10 + (c - '0');
+    return number;
+  }
+  static Value key_value(std::string_view key) {
+    return all_digits(key) ? Value::integer(number_of(key)) : Value::string(key);
   }
 
   Value first(std::string_view name) {
@@ -282,16 +288,17 @@ class BraceFormatter {
         fail("cannot switch between manual field specification and automatic field numbering");
       }
       (name.empty() ? automatic_ : manual_) = true;
-      const std::size_t i = name.empty() ? next_++ : std::stoul(std::string(name));
+      const std::size_t i = name.empty() ? next_++ : static_cast<std::size_t>(number_of(name));
       if (i >= args_.positional.size()) {
         fail("Replacement index out of range for positional args tuple");
       }
       return args_.positional[i];
     }
     for (const auto& [key, value] : args_.named) {
+      charge(1);
       if (key == name) return value;
     }
-    fail(fmt::format("KeyError: '{}'", name));
+    fail(fmt::format("KeyError: '{}'", printable(name)));
   }
 
   Interpreter& interp_;
@@ -302,13 +309,13 @@ class BraceFormatter {
 
 }  // namespace
 
-std::string format_percent(Interpreter& interp, const Value& format, const Value& values) {
-  interp.charge(format.text().size() / 8);
+String format_percent(const Value& format, const Value& values) {
+  charge_bytes(format.text().size(), kBytesDecoded);
   return PercentFormatter(format.text(), values, format.str().safe).run();
 }
 
 Value format_braces(Interpreter& interp, const Value& format, const Args& args) {
-  interp.charge(format.text().size() / 8);
+  charge_bytes(format.text().size(), kBytesDecoded);
   return Value::string(BraceFormatter(interp, args).run(format.text(), 1));
 }
 

@@ -54,30 +54,33 @@ static Spec parse_spec(std::string_view text) {
   return spec;
 }
 
-std::string pad(std::string_view sign, std::string_view body, const Spec& spec, char fallback) {
+String pad(std::string_view sign, std::string_view body, const Spec& spec, char fallback) {
   const char align = spec.align ? spec.align : fallback;
-  const auto size = static_cast<int>(count_points(sign) + count_points(body));
-  const int n = std::max(0, spec.width - size);
+  charge_bytes(body.size(), kBytesCopied);
+  const std::size_t size = count_points(sign) + count_points(body);
+  const auto width = static_cast<std::size_t>(spec.width);
+  const int n = width > size ? static_cast<int>(width - size) : 0;
   const int left = align == '<' ? 0 : align == '^' ? n / 2 : n;
   const auto fill = [&](int times) {
-    std::string out;
+    String out;
+    charge_bytes(static_cast<std::size_t>(times), kBytesDecoded);
     for (int i = 0; i < times; ++i) out += spec.fill;
     return out;
   };
-  if (align == '=') return std::string(sign) + fill(n) + std::string(body);
-  return fill(left) + std::string(sign) + std::string(body) + fill(n - left);
+  if (align == '=') return String(sign) + fill(n) + String(body);
+  return fill(left) + String(sign) + String(body) + fill(n - left);
 }
 
-std::string sign_of(bool negative, char sign) {
+String sign_of(bool negative, char sign) {
   return negative ? "-" : sign == '+' ? "+" : sign == ' ' ? " " : "";
 }
 
 // Separators between groups of digits in front of the point.
-static std::string grouped(const std::string& digits, char separator, std::size_t size) {
+static String grouped(const String& digits, char separator, std::size_t size) {
   if (!separator) return digits;
   const std::size_t end =
       std::min(digits.find_first_not_of("0123456789abcdefABCDEF"), digits.size());
-  std::string out;
+  String out;
   for (std::size_t i = 0; i < end; ++i) {
     if (i > 0 && (end - i) % size == 0) out += separator;
     out += digits[i];
@@ -85,12 +88,12 @@ static std::string grouped(const std::string& digits, char separator, std::size_
   return out + digits.substr(end);
 }
 
-std::string digits_of(Int value, char type) {
+String digits_of(Int value, char type) {
   __extension__ typedef unsigned __int128 Unsigned;
   Unsigned rest = value < 0 ? -static_cast<Unsigned>(value) : static_cast<Unsigned>(value);
   const unsigned base = type == 'x' || type == 'X' ? 16 : type == 'o' ? 8 : type == 'b' ? 2 : 10;
   const char* const letters = type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
-  std::string out;
+  String out;
   do {
     const auto digit = static_cast<std::size_t>(rest % base);
     out += letters[digit];
@@ -101,7 +104,7 @@ std::string digits_of(Int value, char type) {
 }
 
 // The digits of a finite or infinite number without its sign.
-static std::string float_body(double value, char type, int precision, bool alternate) {
+static String float_body(double value, char type, int precision, bool alternate) {
   const double d = std::fabs(value);
   const bool upper = type == 'E' || type == 'F' || type == 'G';
   if (std::isnan(d)) return upper ? "NAN" : "nan";
@@ -111,22 +114,22 @@ static std::string float_body(double value, char type, int precision, bool alter
   // The letter of fmt is printf's.
   switch (type) {
     case 'e':
-      return fmt::format(fmt::runtime(alternate ? "{:#.{}e}" : "{:.{}e}"), d, precision);
+      return String(fmt::format(fmt::runtime(alternate ? "{:#.{}e}" : "{:.{}e}"), d, precision));
     case 'E':
-      return fmt::format(fmt::runtime(alternate ? "{:#.{}E}" : "{:.{}E}"), d, precision);
+      return String(fmt::format(fmt::runtime(alternate ? "{:#.{}E}" : "{:.{}E}"), d, precision));
     case 'g':
-      return fmt::format(fmt::runtime(alternate ? "{:#.{}g}" : "{:.{}g}"), d,
-                         std::max(precision, 1));
+      return String(
+          fmt::format(fmt::runtime(alternate ? "{:#.{}g}" : "{:.{}g}"), d, std::max(precision, 1)));
     case 'G':
-      return fmt::format(fmt::runtime(alternate ? "{:#.{}G}" : "{:.{}G}"), d,
-                         std::max(precision, 1));
+      return String(
+          fmt::format(fmt::runtime(alternate ? "{:#.{}G}" : "{:.{}G}"), d, std::max(precision, 1)));
     default:
-      return fmt::format(fmt::runtime(alternate ? "{:#.{}f}" : "{:.{}f}"), d, precision);
+      return String(fmt::format(fmt::runtime(alternate ? "{:#.{}f}" : "{:.{}f}"), d, precision));
   }
 }
 
-std::string format_float(double value, const Spec& spec) {
-  std::string body;
+String format_float(double value, const Spec& spec) {
+  String body;
   const double magnitude = std::fabs(value);
   switch (spec.type) {
     case 0:
@@ -154,11 +157,11 @@ std::string format_float(double value, const Spec& spec) {
              grouped(body, spec.grouping, 3), spec, '>');
 }
 
-std::string format_int(const Value& value, const Spec& spec) {
+String format_int(const Value& value, const Spec& spec) {
   const Int i = value.as_int();
   if (spec.type == 'c') {
     if (i < 0 || i > 0x10FFFF || (i >= 0xD800 && i < 0xE000)) fail("%c arg not in range");
-    std::string text;
+    String text;
     append_point(text, static_cast<char32_t>(i));
     return pad("", text, spec, '<');
   }
@@ -173,26 +176,29 @@ std::string format_int(const Value& value, const Spec& spec) {
     fail_unsupported("a format with zeros and separators");
   }
   const bool decimal = spec.type == 0 || spec.type == 'd' || spec.type == 'n';
-  std::string sign = sign_of(i < 0, spec.sign);
-  if (spec.alternate && !decimal) sign += std::string("0") + spec.type;
+  String sign = sign_of(i < 0, spec.sign);
+  if (spec.alternate && !decimal) sign += String("0") + spec.type;
   return pad(sign, grouped(digits_of(i, spec.type), spec.grouping, decimal ? 3 : 4), spec, '>');
 }
 
-std::string format_string(std::string_view text, const Spec& spec) {
+String format_string(std::string_view text, const Spec& spec) {
   if (spec.type && spec.type != 's') {
     fail(fmt::format("Unknown format code '{}' for object of type 'str'", spec.type));
   }
   if (spec.align == '=' && spec.fill != "0") fail("'=' alignment not allowed in string format");
-  if (spec.precision >= 0)
+  if (spec.precision >= 0) {
+    charge_bytes(std::min(text.size(), static_cast<std::size_t>(spec.precision)), kBytesDecoded);
     text = text.substr(0, byte_offset(text, static_cast<std::size_t>(spec.precision)));
+  }
   Spec plain = spec;
   if (plain.align == '=') plain.align = '<';
   return pad("", text, plain, '<');
 }
 
-std::string ascii_repr(const Value& value) {
-  const std::string text = to_repr(value);
-  std::string out;
+String ascii_repr(const Value& value) {
+  const String text = to_repr(value);
+  charge_bytes(text.size(), kBytesDecoded);
+  String out;
   for (std::size_t pos = 0; pos < text.size();) {
     const auto point = static_cast<std::uint32_t>(next_point(text, pos));
     out += point < 0x80      ? std::string(1, static_cast<char>(point))
@@ -203,7 +209,7 @@ std::string ascii_repr(const Value& value) {
   return out;
 }
 
-std::string format_value(const Value& value, std::string_view text) {
+String format_value(const Value& value, std::string_view text) {
   if (text.empty()) return to_str(value);
   if (value.is(Kind::kString)) return format_string(value.text(), parse_spec(text));
   if (value.is(Kind::kFloat)) return format_float(value.as_double(), parse_spec(text));

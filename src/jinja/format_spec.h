@@ -10,7 +10,7 @@ namespace pajamas::jinja {
 
 // [[fill]align][sign][#][0][width][grouping][.precision][type]
 struct Spec {
-  std::string fill = " ";
+  String fill = " ";
   char align = 0;  // < > ^ =
   char sign = '-';
   bool alternate = false;
@@ -23,15 +23,15 @@ struct Spec {
 // The digits at `pos`, which moves behind them. Throws where they are absurdly large.
 int take_number(std::string_view text, std::size_t& pos);
 // The sign to write in front of a number.
-std::string sign_of(bool negative, char sign);
+String sign_of(bool negative, char sign);
 // The digits of an integer in the base of the type (x, X, o, b, else decimal), without sign.
-std::string digits_of(Int value, char type);
+String digits_of(Int value, char type);
 // Fills sign and body up to the width; `fallback` is the alignment where the spec has none.
-std::string pad(std::string_view sign, std::string_view body, const Spec& spec, char fallback);
-std::string format_float(double value, const Spec& spec);
-std::string format_int(const Value& value, const Spec& spec);
-std::string format_string(std::string_view text, const Spec& spec);
+String pad(std::string_view sign, std::string_view body, const Spec& spec, char fallback);
+String format_float(double value, const Spec& spec);
+String format_int(const Value& value, const Spec& spec);
+String format_string(std::string_view text, const Spec& spec);
 // repr() with escapes for everything beyond ASCII.
-std::string ascii_repr(const Value& value);
+String ascii_repr(const Value& value);
 
 }  // namespace pajamas::jinja

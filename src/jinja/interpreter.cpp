@@ -3,13 +3,14 @@
 
 #include <fmt/format.h>
 
+#include <functional>
+#include <map>
+
 #include "base/error.h"
 
 namespace pajamas::jinja {
 namespace {
 
-constexpr std::size_t kMaxWork = 50'000'000;
-constexpr std::size_t kMaxHeld = 100'000;
 constexpr int kMaxDepth = 2000;  // of nested evaluations: bounds the stack
 
 }  // namespace
@@ -36,7 +37,7 @@ struct Interpreter::FrameGuard {
 Interpreter::~Interpreter() {
   for (const auto& object : held_) {
     if (auto* ns = dynamic_cast<Namespace*>(object.get())) {
-      ns->attrs.clear();
+      ns->attrs = Dict();
     } else if (auto* activation = dynamic_cast<Activation*>(object.get())) {
       activation->slots.clear();
     } else if (auto* loop = dynamic_cast<Loop*>(object.get())) {
@@ -45,20 +46,12 @@ Interpreter::~Interpreter() {
   }
 }
 
-void Interpreter::charge(std::size_t units) {
-  work_ += units;
-  if (work_ > kMaxWork) fail_limit("the template runs too long");
-}
+void Interpreter::hold(std::shared_ptr<Object> object) { held_.push_back(std::move(object)); }
 
-void Interpreter::hold(std::shared_ptr<Object> object) {
-  if (held_.size() >= kMaxHeld) fail_limit("the template makes too many namespaces or macros");
-  held_.push_back(std::move(object));
-}
-
-std::string Interpreter::run() {
-  std::string result;
+String Interpreter::run() {
+  String result;
   out_ = &result;
-  frame_ = std::make_shared<Activation>();
+  frame_ = make_counted<Activation>();
   frame_->slots.resize(static_cast<std::size_t>(program_.n_slots));
   hold(frame_);
   try {
@@ -72,8 +65,7 @@ std::string Interpreter::run() {
 }
 
 void Interpreter::output(std::string_view text) {
-  if (out_->size() + text.size() > kMaxBytes) fail_limit("the output is longer than 64 MiB");
-  charge(text.size() / 8 + 1);
+  charge_bytes(text.size(), kBytesCopied);
   out_->append(text);
 }
 
@@ -83,18 +75,42 @@ Value& Interpreter::slot(const SlotRef& ref) {
   return activation->slots[static_cast<std::size_t>(ref.slot)];
 }
 
-Value Interpreter::lookup(const std::string& name) {
-  const auto it = context_.find(name);
-  return it != context_.end() ? it->second : find_global(name);
+Value Interpreter::lookup(std::string_view name) {
+  const Value* found = context_.dict().find(name);
+  return found ? *found : find_global(name);
 }
 
 void Interpreter::enter(const ScopeEntry& entry) {
+  charge(entry.size());
   for (const auto& load : entry) {
     Value value;
     if (load.how == ScopeLoad::How::kAlias) value = slot(load.outer);
     if (load.how == ScopeLoad::How::kContext) value = lookup(load.name);
     frame_->slots[static_cast<std::size_t>(load.slot)] = std::move(value);
   }
+}
+
+// `x = x + ...` on a list that nobody else holds gives it up first, so that it grows where it is.
+void Interpreter::exec_set(const Stmt& node) {
+  if (!node.grows) {
+    assign(*node.target, eval(*node.expr));
+    return;
+  }
+  Value before = eval(*node.expr->kids[0]);
+  const Value more = eval(*node.expr->kids[1]);
+  line_ = node.line;
+  Value* held =
+      before.is_sequence() && before.kind() == more.kind() ? place(*node.target) : nullptr;
+  if (held && held->ref() == before.ref()) *held = Value::none();
+  assign(*node.target, add(std::move(before), more));
+}
+
+// Where the value of a name or of a namespace's attribute is; null where there is none.
+Value* Interpreter::place(const Expr& target) {
+  Value& variable = slot(target.ref);
+  if (target.kind == ExprKind::kName) return &variable;
+  if (!variable.is(Kind::kNamespace)) return nullptr;
+  return const_cast<Value*>(variable.get<Namespace>().attrs.find(target.attr));
 }
 
 void Interpreter::assign(const Expr& target, const Value& value) {
@@ -105,7 +121,11 @@ void Interpreter::assign(const Expr& target, const Value& value) {
     case ExprKind::kNamespaceRef: {
       const Value& ns = slot(target.ref);
       if (!ns.is(Kind::kNamespace)) fail("cannot assign attribute on non-namespace object");
-      ns.get<Namespace>().set(target.attr, value);
+      if (Value* held = place(target)) {
+        *held = value;
+      } else {
+        ns.get<Namespace>().attrs.set(Value::string(target.attr), value);
+      }
       break;
     }
     default:
@@ -115,7 +135,7 @@ void Interpreter::assign(const Expr& target, const Value& value) {
 
 void Interpreter::unpack(const Expr& target, const Value& value) {
   const auto next = iterate(value);
-  std::vector<Value> items;
+  Vector<Value> items;
   Value item;
   while (next(item)) {
     if (items.size() == target.kids.size()) {
@@ -159,7 +179,7 @@ Interpreter::Flow Interpreter::exec(const Stmt& node) {
     case StmtKind::kFor:
       return exec_for(node);
     case StmtKind::kSet:
-      assign(*node.target, eval(*node.expr));
+      exec_set(node);
       break;
     case StmtKind::kSetBlock:
       return exec_set_block(node);
@@ -211,7 +231,7 @@ Next Interpreter::filtered(Next source, const Stmt& node) {
 
 Interpreter::Flow Interpreter::exec_for(const Stmt& node) {
   const Value sequence = eval(*node.expr);
-  auto loop = std::make_shared<Loop>();
+  auto loop = make_counted<Loop>();
   loop->depth = nested_depth(sequence.depth());
   loop->source = iterate(sequence);
   if (node.test) {
@@ -240,10 +260,10 @@ Interpreter::Flow Interpreter::exec_for(const Stmt& node) {
   return exec_body(node.otherwise);
 }
 
-Interpreter::Flow Interpreter::capture(const Body& body, std::string& out) {
+Interpreter::Flow Interpreter::capture(const Body& body, String& out) {
   struct Restore {
-    std::string*& target;
-    std::string* before;
+    String*& target;
+    String* before;
     ~Restore() { target = before; }
   } const restore{out_, std::exchange(out_, &out)};
   return exec_body(body);
@@ -251,7 +271,7 @@ Interpreter::Flow Interpreter::capture(const Body& body, std::string& out) {
 
 Interpreter::Flow Interpreter::exec_set_block(const Stmt& node) {
   enter(node.entry);
-  std::string text;
+  String text;
   if (const Flow flow = capture(node.body, text); flow != Flow::kNormal) return flow;
   Value value = Value::string(std::move(text));
   if (node.expr) {
@@ -264,7 +284,7 @@ Interpreter::Flow Interpreter::exec_set_block(const Stmt& node) {
 
 Interpreter::Flow Interpreter::exec_filter_block(const Stmt& node) {
   enter(node.entry);
-  std::string text;
+  String text;
   if (const Flow flow = capture(node.body, text); flow != Flow::kNormal) return flow;
   subject_ = Value::string(std::move(text));
   output(to_str(eval(*node.expr)));
@@ -287,51 +307,94 @@ void Interpreter::exec_call_block(const Stmt& node) {
 Value Interpreter::make_macro(const MacroDef& def) {
   // A macro and the activation it lives in may hold each other.
   if (held_.back() != frame_) hold(frame_);
-  auto macro = std::make_shared<Macro>();
+  auto macro = make_counted<Macro>();
   macro->def = &def;
   macro->home = frame_;
   return Value::object(Kind::kMacro, std::move(macro));
 }
 
+namespace {
+
+// The named arguments of one call, taken one after the other.
+class NamedArgs {
+ public:
+  explicit NamedArgs(const Args& args) : args_(args.named), taken_(args_.size()) {
+    if (args_.size() < kFew) return;
+    for (std::size_t i = 0; i < args_.size(); ++i) places_.emplace(args_[i].first, i);
+  }
+
+  // Missing where there is none of that name.
+  Value take(std::string_view name) {
+    const std::size_t i = find(name);
+    if (i == args_.size() || taken_[i]) return {};
+    taken_[i] = true;
+    return args_[i].second;
+  }
+
+  // Calls fn(name, value) for those that are left.
+  template <class Fn>
+  void for_rest(Fn&& fn) const {
+    for (std::size_t i = 0; i < args_.size(); ++i) {
+      if (!taken_[i]) fn(args_[i].first, args_[i].second);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kFew = 9;
+
+  std::size_t find(std::string_view name) const {
+    charge(1);
+    if (!places_.empty()) {
+      const auto it = places_.find(name);
+      return it == places_.end() ? args_.size() : it->second;
+    }
+    std::size_t i = 0;
+    while (i < args_.size() && args_[i].first != name) ++i;
+    return i;
+  }
+
+  const Vector<std::pair<String, Value>>& args_;
+  Vector<char> taken_;
+  std::map<std::string_view, std::size_t, std::less<>,
+           Counted<std::pair<const std::string_view, std::size_t>>>
+      places_;
+};
+
+}  // namespace
+
 Value Interpreter::call_macro(const Macro& macro, const Args& args) {
   const MacroDef& def = *macro.def;
-  auto activation = std::make_shared<Activation>();
+  auto activation = make_counted<Activation>();
   activation->slots.resize(static_cast<std::size_t>(def.n_slots));
   activation->parent = macro.home;
   const auto put = [&](int slot, Value value) {
     activation->slots[static_cast<std::size_t>(slot)] = std::move(value);
   };
-  auto named = args.named;
-  const auto take = [&](std::string_view name) {
-    for (auto it = named.begin(); it != named.end(); ++it) {
-      if (it->first != name) continue;
-      Value value = std::move(it->second);
-      named.erase(it);
-      return value;
-    }
-    return Value();
-  };
+  NamedArgs named(args);
   const std::size_t n = def.params.size();
   for (std::size_t i = 0; i < n; ++i) {
     put(def.params[i].slot,
-        i < args.positional.size() ? args.positional[i] : take(def.params[i].name));
+        i < args.positional.size() ? args.positional[i] : named.take(def.params[i].name));
   }
   if (def.caller_slot >= 0) {
-    Value caller = take("caller");
+    Value caller = named.take("caller");
     if (caller.is(Kind::kMissing) || caller.is(Kind::kNone)) {
       caller = Value::undefined("No caller defined");
     }
     put(def.caller_slot, std::move(caller));
   }
   if (def.kwargs_slot >= 0) {
-    auto dict = std::make_shared<Dict>();
-    for (auto& [name, value] : named) dict->set(Value::string(name), std::move(value));
+    auto dict = make_counted<Dict>();
+    named.for_rest(
+        [&](const String& name, const Value& value) { dict->set(Value::string(name), value); });
     put(def.kwargs_slot, Value::object(Kind::kDict, std::move(dict)));
-  } else if (!named.empty()) {
-    fail(fmt::format("macro '{}' takes no keyword argument '{}'", def.name, named[0].first));
+  } else {
+    named.for_rest([&](const String& name, const Value&) {
+      fail(fmt::format("macro '{}' takes no keyword argument '{}'", def.name, printable(name)));
+    });
   }
   if (def.varargs_slot >= 0) {
-    std::vector<Value> rest;
+    Vector<Value> rest;
     if (args.positional.size() > n) {
       rest.assign(args.positional.begin() + static_cast<std::ptrdiff_t>(n), args.positional.end());
     }
@@ -347,6 +410,7 @@ Value Interpreter::run_macro(const MacroDef& def, std::shared_ptr<Activation> ac
   const FrameGuard frame(*this, std::move(activation));
   const int line = line_;
   enter(def.entry);
+  charge(def.params.size());
   for (const auto& param : def.params) {
     Value& value = frame_->slots[static_cast<std::size_t>(param.slot)];
     if (!value.is(Kind::kMissing)) continue;
@@ -357,7 +421,7 @@ Value Interpreter::run_macro(const MacroDef& def, std::shared_ptr<Activation> ac
       value = Value::undefined(fmt::format("parameter '{}' was not provided", param.name));
     }
   }
-  std::string text;
+  String text;
   capture(def.body, text);
   line_ = line;
   return Value::string(std::move(text));
@@ -383,11 +447,10 @@ bool Loop::peek() {
 std::size_t Loop::length() {
   if (size) return *size;
   // A sequence of unknown length is read to its end to count it.
-  auto rest = std::make_shared<std::vector<Value>>();
+  const auto rest = make_counted<Vector<Value>>();
   Value item;
   while (source(item)) {
     rest->push_back(item);
-    if (rest->size() > kMaxItems) fail_limit("a loop runs over too many items");
   }
   size = rest->size() + index0 + 1 + (after.is(Kind::kMissing) ? 0 : 1);
   source = [rest, i = std::size_t{0}](Value& out) mutable {

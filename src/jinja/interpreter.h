@@ -6,8 +6,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <vector>
 
 #include "jinja/ast.h"
 #include "jinja/builtins.h"
@@ -16,7 +14,7 @@ namespace pajamas::jinja {
 
 // The variables of one run of a function: the program, or one call of a macro.
 struct Activation : Object {
-  std::vector<Value> slots;
+  Vector<Value> slots;
   std::shared_ptr<Activation> parent;  // where the function was defined
 };
 
@@ -35,7 +33,7 @@ struct Loop : Object {
   std::size_t index0 = 0;
   bool started = false;
   Value after, current, before;  // missing where there is none
-  std::optional<std::vector<Value>> last_changed;
+  std::optional<Vector<Value>> last_changed;
 
   bool advance(Value& out);
   bool peek();
@@ -44,22 +42,21 @@ struct Loop : Object {
 
 class Interpreter {
  public:
-  using Context = std::unordered_map<std::string, Value>;
-
-  Interpreter(const Program& program, Context context, const std::tm& now)
+  // The variables are a dict whose keys are strings. There must be a budget (see budget.h), made
+  // before the context and kept until both are gone.
+  Interpreter(const Program& program, Value context, const std::tm& now)
       : program_(program), context_(std::move(context)), now_(now) {}
   ~Interpreter();
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;
 
-  std::string run();
+  // The text that the template writes.
+  String run();
 
   // For the built-in functions.
   const std::tm& now() const { return now_; }
-  // Counts work (about one unit for each node, item or eight bytes); throws at the limit.
-  void charge(std::size_t units);
   Next iterate(const Value& value);
-  std::vector<Value> to_list(const Value& value);
+  Vector<Value> to_list(const Value& value);
   Value attribute(const Value& object, std::string_view name);
   Value item(const Value& object, const Value& key);
   Value call(const Value& callee, const Args& args);
@@ -82,9 +79,11 @@ class Interpreter {
   Flow exec_filter_block(const Stmt& node);
   Flow exec_with(const Stmt& node);
   void exec_call_block(const Stmt& node);
-  Flow capture(const Body& body, std::string& out);
+  Flow capture(const Body& body, String& out);
   Next filtered(Next source, const Stmt& node);
   void enter(const ScopeEntry& entry);
+  void exec_set(const Stmt& node);
+  Value* place(const Expr& target);
   void assign(const Expr& target, const Value& value);
   void unpack(const Expr& target, const Value& value);
   void output(std::string_view text);
@@ -111,16 +110,15 @@ class Interpreter {
   Value run_macro(const MacroDef& def, std::shared_ptr<Activation> activation);
   Value make_macro(const MacroDef& def);
   Value& slot(const SlotRef& ref);
-  Value lookup(const std::string& name);
+  Value lookup(std::string_view name);
 
   const Program& program_;
-  Context context_;
+  Value context_;
   std::tm now_;
   std::shared_ptr<Activation> frame_;
-  std::string* out_ = nullptr;
+  String* out_ = nullptr;
   Value subject_;  // what a filter block or a block set filters
-  std::vector<std::shared_ptr<Object>> held_;
-  std::size_t work_ = 0;
+  Vector<std::shared_ptr<Object>> held_;
   int depth_ = 0;
   int line_ = 1;
 };

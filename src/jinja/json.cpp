@@ -15,7 +15,7 @@ class Writer {
   explicit Writer(const JsonStyle& style) : style_(style) {}
 
   void value(const Value& v, int level) {
-    if (out_.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
+    charge(1);
     switch (v.kind()) {
       case Kind::kNone:
         out_ += "null";
@@ -44,10 +44,10 @@ class Writer {
     }
   }
 
-  std::string take() { return std::move(out_); }
+  String take() { return std::move(out_); }
 
  private:
-  static std::string number(double d) {
+  static String number(double d) {
     if (std::isnan(d)) return "NaN";
     if (std::isinf(d)) return d < 0 ? "-Infinity" : "Infinity";
     return float_to_string(d);
@@ -65,6 +65,7 @@ class Writer {
   }
 
   void string(std::string_view text) {
+    charge_bytes(text.size(), kBytesDecoded);
     out_ += '"';
     for (std::size_t pos = 0; pos < text.size();) {
       const char32_t point = next_point(text, pos);
@@ -104,17 +105,23 @@ class Writer {
   void line(int level) {
     if (!style_.indent) return;
     out_ += '\n';
+    charge_bytes(static_cast<std::size_t>(level) * style_.indent->size(), kBytesCopied);
     for (int i = 0; i < level; ++i) out_ += *style_.indent;
   }
 
-  void list(const std::vector<Value>& items, int level) {
+  void separator() {
+    charge(style_.item_separator.size() / kBytesCopied);
+    out_ += style_.item_separator;
+  }
+
+  void list(const Vector<Value>& items, int level) {
     if (items.empty()) {
       out_ += "[]";
       return;
     }
     out_ += '[';
     for (std::size_t i = 0; i < items.size(); ++i) {
-      if (i) out_ += style_.item_separator;
+      if (i) separator();
       line(level + 1);
       value(items[i], level + 1);
     }
@@ -122,10 +129,10 @@ class Writer {
     out_ += ']';
   }
 
-  static std::string key_text(const Value& key) {
+  static String key_text(const Value& key) {
     switch (key.kind()) {
       case Kind::kString:
-        return key.text();
+        return String(key.text());
       case Kind::kNone:
         return "null";
       case Kind::kBool:
@@ -151,9 +158,10 @@ class Writer {
     }
     out_ += '{';
     for (std::size_t i = 0; i < items.size(); ++i) {
-      if (i) out_ += style_.item_separator;
+      if (i) separator();
       line(level + 1);
       string(key_text(items[i].first));
+      charge(style_.key_separator.size() / kBytesCopied);
       out_ += style_.key_separator;
       value(items[i].second, level + 1);
     }
@@ -162,12 +170,12 @@ class Writer {
   }
 
   const JsonStyle& style_;
-  std::string out_;
+  String out_;
 };
 
 }  // namespace
 
-std::string to_json(const Value& value, const JsonStyle& style) {
+String to_json(const Value& value, const JsonStyle& style) {
   Writer writer(style);
   writer.value(value, 0);
   return writer.take();

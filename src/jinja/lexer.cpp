@@ -18,8 +18,8 @@ namespace {
 
 bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
 
-std::string normalize_newlines(std::string_view source) {
-  std::string out;
+String normalize_newlines(std::string_view source) {
+  String out;
   out.reserve(source.size());
   for (std::size_t i = 0; i < source.size(); ++i) {
     if (source[i] == '\r') {
@@ -38,7 +38,7 @@ class Unescaper {
  public:
   Unescaper(std::string_view text, int line) : text_(text), line_(line) {}
 
-  std::string run() {
+  String run() {
     while (pos_ < text_.size()) {
       if (text_[pos_] != '\\') {
         out_ += text_[pos_++];
@@ -109,16 +109,16 @@ class Unescaper {
   std::string_view text_;
   int line_;
   std::size_t pos_ = 0;
-  std::string out_;
+  String out_;
 };
 
 class Lexer {
  public:
-  explicit Lexer(std::string source) : owned_(std::move(source)), source_(owned_) {
+  explicit Lexer(String source) : owned_(std::move(source)), source_(owned_) {
     if (!source_.empty() && source_.back() == '\n') source_.remove_suffix(1);
   }
 
-  std::vector<Token> run() {
+  Vector<Token> run() {
     while (pos_ < source_.size()) root();
     push(TokenKind::kEnd, {});
     return std::move(tokens_);
@@ -127,7 +127,8 @@ class Lexer {
  private:
   bool at(std::string_view text) const { return source_.substr(pos_).starts_with(text); }
 
-  void push(TokenKind kind, std::string text, Value number = {}) {
+  void push(TokenKind kind, String text, Value number = {}) {
+    charge(1);
     tokens_.push_back({kind, line_, std::move(text), std::move(number)});
   }
 
@@ -182,7 +183,7 @@ class Lexer {
   }
 
   void emit_data(std::string_view text) {
-    if (!text.empty()) push(TokenKind::kData, std::string(text));
+    if (!text.empty()) push(TokenKind::kData, String(text));
   }
 
   void root() {
@@ -242,7 +243,7 @@ class Lexer {
   // Everything between {{ and }} or {% and %}.
   void inside(bool block) {
     push(block ? TokenKind::kBlockBegin : TokenKind::kVariableBegin, {});
-    std::string open;
+    String open;
     while (pos_ < source_.size()) {
       if (open.empty()) {
         const auto end = match_close(pos_, block ? "%}" : "}}", block, block);
@@ -256,7 +257,7 @@ class Lexer {
     }
   }
 
-  void token(std::string& open) {
+  void token(String& open) {
     std::size_t p = pos_;
     const char c = source_[pos_];
     const char32_t point = next_point(source_, p);
@@ -270,7 +271,7 @@ class Lexer {
         if (!is_name_char(next_point(source_, next))) break;
         p = next;
       }
-      push(TokenKind::kName, std::string(source_.substr(pos_, p - pos_)));
+      push(TokenKind::kName, String(source_.substr(pos_, p - pos_)));
       advance(p);
     } else if (c == '\'' || c == '"') {
       string(c);
@@ -357,11 +358,11 @@ class Lexer {
       throw Error(ErrorCode::kUnsupported, "integer of more than 38 digits", "")
           .at(fmt::format("chat template, line {}", line_));
     }
-    push(TokenKind::kInteger, std::string(source_.substr(pos_, end - pos_)), Value::integer(value));
+    push(TokenKind::kInteger, String(source_.substr(pos_, end - pos_)), Value::integer(value));
     advance(end);
   }
 
-  void punctuation(std::string& open) {
+  void punctuation(String& open) {
     static constexpr std::string_view kTwo[] = {"//", "**", "==", "!=", ">=", "<="};
     static constexpr std::string_view kOne = "+-/*%~[](){}><=.:|,;";
     std::size_t n = 0;
@@ -385,21 +386,21 @@ class Lexer {
       }
       open.pop_back();
     }
-    push(TokenKind::kOperator, std::string(source_.substr(pos_, n)));
+    push(TokenKind::kOperator, String(source_.substr(pos_, n)));
     advance(pos_ + n);
   }
 
-  std::string owned_;
+  String owned_;
   std::string_view source_;
   std::size_t pos_ = 0;
   int line_ = 1;
   bool line_starting_ = true;
-  std::vector<Token> tokens_;
+  Vector<Token> tokens_;
 };
 
 }  // namespace
 
-std::vector<Token> tokenize(std::string_view source) {
+Vector<Token> tokenize(std::string_view source) {
   if (!is_valid_utf8(source)) fail_syntax(1, "the template is not valid UTF-8");
   return Lexer(normalize_newlines(source)).run();
 }

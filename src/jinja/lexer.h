@@ -3,7 +3,6 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "jinja/value.h"
 
@@ -26,12 +25,12 @@ enum class TokenKind {
 struct Token {
   TokenKind kind = TokenKind::kEnd;
   int line = 1;
-  std::string text;  // the data, name, string (unescaped) or operator
-  Value number;      // of kInteger and kFloat
+  String text;   // the data, name, string (unescaped) or operator
+  Value number;  // of kInteger and kFloat
 };
 
 // Throws Error{kCorruptFile} with the line where the source is not a template.
-std::vector<Token> tokenize(std::string_view source);
+Vector<Token> tokenize(std::string_view source);
 
 // A syntax error in the template.
 [[noreturn]] void fail_syntax(int line, std::string problem);

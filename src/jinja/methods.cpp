@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "jinja/interpreter.h"
+#include "jinja/search.h"
 #include "jinja/text.h"
 
 namespace pajamas::jinja {
@@ -12,7 +13,7 @@ namespace {
 using Text = std::string_view;
 
 // The result keeps the mark of Markup.
-Value made(const Value& self, std::string text) {
+Value made(const Value& self, String text) {
   return Value::string(std::move(text), self.str().safe);
 }
 
@@ -20,7 +21,7 @@ void require_plain(const Value& self, const char* method) {
   if (self.str().safe) fail_unsupported(fmt::format("method '{}' of an escaped string", method));
 }
 
-template <std::string (*F)(Text)>
+template <String (*F)(Text)>
 Value map_text(Interpreter&, const Value& self, const Args& args) {
   const Params params("method", args, {});
   return made(self, F(self.text()));
@@ -33,144 +34,133 @@ Value strip_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("strip", args, {"chars"});
   Text text = self.text();
   if (params.given_not_none(0)) {
-    const std::string chars = params.text(0, "");
+    const Text chars = params.text(0, "");
     if (S & kRight) text = strip_right(text, chars);
     if (S & kLeft) text = strip_left(text, chars);
   } else {
     if (S & kRight) text = strip_right(text);
     if (S & kLeft) text = strip_left(text);
   }
-  return made(self, std::string(text));
+  return made(self, String(text));
 }
 
-void split_spaces(Text text, Int limit, bool from_right, std::vector<Value>& out, bool safe) {
+// Where the word that `text` begins (or ends) with has its other end.
+std::size_t word_end(Text text) {
+  std::size_t pos = 0;
+  while (pos < text.size()) {
+    std::size_t next = pos;
+    if (is_space(next_point(text, next))) break;
+    pos = next;
+  }
+  return pos;
+}
+std::size_t word_begin(Text text) {
+  std::size_t begin = text.size();
+  while (begin > 0) {
+    std::size_t pos = begin - 1;
+    while (pos > 0 && is_continuation(text[pos])) --pos;
+    std::size_t next = pos;
+    if (is_space(next_point(text, next))) break;
+    begin = pos;
+  }
+  return begin;
+}
+
+void split_spaces(Text text, Int limit, bool from_right, Vector<Value>& out, bool safe) {
   text = from_right ? strip_right(text) : strip_left(text);
   while (!text.empty()) {
-    if (limit == 0) {
-      const Text rest = from_right ? strip_right(text) : text;
-      out.push_back(Value::string(std::string(rest), safe));
+    if (limit-- == 0) {
+      out.push_back(Value::string(text, safe));
       return;
     }
-    --limit;
-    std::size_t cut = 0;
-    if (from_right) {
-      std::size_t last = 0;
-      for (std::size_t pos = 0; pos < text.size();) {
-        if (is_space(next_point(text, pos))) last = pos;
-      }
-      out.push_back(Value::string(std::string(text.substr(last)), safe));
-      text = strip_right(text.substr(0, last));
-    } else {
-      cut = 0;
-      while (cut < text.size()) {
-        std::size_t next = cut;
-        if (is_space(next_point(text, next))) break;
-        cut = next;
-      }
-      out.push_back(Value::string(std::string(text.substr(0, cut)), safe));
-      text = strip_left(text.substr(cut));
-    }
+    const std::size_t cut = from_right ? word_begin(text) : word_end(text);
+    const Text word = from_right ? text.substr(cut) : text.substr(0, cut);
+    charge_bytes(word.size(), kBytesDecoded);
+    out.push_back(Value::string(word, safe));
+    text = from_right ? strip_right(text.substr(0, cut)) : strip_left(text.substr(cut));
   }
 }
 
 template <bool FromRight>
-Value split_method(Interpreter& interp, const Value& self, const Args& args) {
+Value split_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("split", args, {"sep", "maxsplit"});
   Int limit = params.integer(1, -1);
   const bool safe = self.str().safe;
   Text text = self.text();
-  std::vector<Value> out;
-  interp.charge(text.size() / 4);
+  Vector<Value> out;
   if (!params.given_not_none(0)) {
-    // Limits this low make the scan from the right quadratic only as often as they say.
-    if (FromRight && limit < 0) {
-      split_spaces(text, limit, false, out, safe);
-    } else {
-      interp.charge(
-          FromRight ? text.size() *
-                          std::min<std::size_t>(static_cast<std::size_t>(limit), text.size()) / 64
-                    : 0);
-      split_spaces(text, limit, FromRight, out, safe);
-      if (FromRight) std::reverse(out.begin(), out.end());
-    }
+    split_spaces(text, limit, FromRight, out, safe);
+    if (FromRight) std::reverse(out.begin(), out.end());
     return Value::list(std::move(out));
   }
-  const std::string sep = params.text(0, "");
+  const Text sep = params.text(0, "");
   if (sep.empty()) fail("empty separator");
-  while (limit != 0) {
-    const auto at = FromRight ? text.rfind(sep) : text.find(sep);
+  Search search(sep);
+  for (; limit != 0; --limit) {
+    const auto at = FromRight ? search.last(text) : search.first(text);
     if (at == Text::npos) break;
-    const Text piece = FromRight ? text.substr(at + sep.size()) : text.substr(0, at);
-    out.push_back(Value::string(std::string(piece), safe));
+    out.push_back(
+        Value::string(FromRight ? text.substr(at + sep.size()) : text.substr(0, at), safe));
     text = FromRight ? text.substr(0, at) : text.substr(at + sep.size());
-    --limit;
-    if (out.size() > kMaxItems) fail_limit("a list has too many items");
   }
-  out.push_back(Value::string(std::string(text), safe));
+  out.push_back(Value::string(text, safe));
   if (FromRight) std::reverse(out.begin(), out.end());
   return Value::list(std::move(out));
 }
 
-Value splitlines_method(Interpreter& interp, const Value& self, const Args& args) {
+Value splitlines_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("splitlines", args, {"keepends"});
   const bool keep = params.flag(0, false);
   const Text text = self.text();
-  interp.charge(text.size() / 4);
-  std::vector<Value> out;
+  charge_bytes(text.size(), kBytesDecoded);
+  Vector<Value> out;
   std::size_t begin = 0;
   for (std::size_t pos = 0; pos < text.size();) {
     const std::size_t end = pos;
     const char32_t point = next_point(text, pos);
     if (!is_line_break(point)) continue;
     if (point == '\r' && pos < text.size() && text[pos] == '\n') ++pos;
-    out.push_back(made(self, std::string(text.substr(begin, (keep ? pos : end) - begin))));
+    out.push_back(made(self, String(text.substr(begin, (keep ? pos : end) - begin))));
     begin = pos;
   }
-  if (begin < text.size()) out.push_back(made(self, std::string(text.substr(begin))));
+  if (begin < text.size()) out.push_back(made(self, String(text.substr(begin))));
   return Value::list(std::move(out));
 }
 
 Value join_method(Interpreter& interp, const Value& self, const Args& args) {
   const Params params("join", args, {"iterable"}, 1);
   require_plain(self, "join");
-  std::string out;
+  String out;
   std::size_t i = 0;
   const auto next = interp.iterate(params[0]);
   Value item;
   while (next(item)) {
-    interp.charge(1);
     if (!item.is(Kind::kString)) {
       fail(fmt::format("sequence item {}: expected str instance, {} found", i, type_name(item)));
     }
-    if (i++ > 0) out += self.text();
-    out += item.text();
-    if (out.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
+    if (i++ > 0) append_str(out, self);
+    append_str(out, item);
   }
   return Value::string(std::move(out));
 }
 
-Value replace_method(Interpreter& interp, const Value& self, const Args& args) {
+Value replace_method(Interpreter&, const Value& self, const Args& args) {
   if (!args.named.empty()) fail("str.replace() takes no keyword arguments");
   const Params params("replace", args, {"old", "new", "count"}, 2);
   require_plain(self, "replace");
-  const std::string from = params.text(0, ""), to = params.text(1, "");
+  const Text from = params.text(0, ""), to = params.text(1, ""), text = self.text();
   Int left = params.integer(2, -1);
-  const Text text = self.text();
-  interp.charge(text.size() / 4);
-  std::string out;
+  Search search(from);
+  String out;
   std::size_t pos = 0;
-  while (left != 0) {
-    std::size_t at = from.empty() ? pos : text.find(from, pos);
+  for (; left != 0; --left) {
+    std::size_t at = search.first(text, pos);
     if (at == Text::npos) break;
+    charge_bytes(at - pos + to.size(), kBytesCopied);
     out.append(text.substr(pos, at - pos)).append(to);
-    if (out.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
-    --left;
     pos = at + from.size();
     if (from.empty()) {
-      if (pos >= text.size()) {
-        pos = text.size();
-        break;
-      }
+      if (pos >= text.size()) break;
       next_point(text, at);
       out.append(text.substr(pos, at - pos));
       pos = at;
@@ -196,9 +186,8 @@ bool select_part(const Value& self, const Params& params, std::size_t first, Tex
   if (start > n || start > stop) return false;
   const Text text = self.text();
   offset = static_cast<std::size_t>(start);
-  const std::size_t begin = byte_offset(text, offset);
-  part =
-      text.substr(begin, byte_offset(text.substr(begin), static_cast<std::size_t>(stop - start)));
+  const std::size_t begin = self.str().offset(offset);
+  part = text.substr(begin, self.str().offset(static_cast<std::size_t>(stop)) - begin);
   return true;
 }
 
@@ -214,6 +203,7 @@ Value affix_method(Interpreter&, const Value& self, const Args& args) {
       fail(fmt::format("startswith first arg must be str or a tuple of str, not {}",
                        type_name(affix)));
     }
+    charge_bytes(std::min(part.size(), affix.text().size()), kBytesCopied);
     return selected && (AtEnd ? part.ends_with(affix.text()) : part.starts_with(affix.text()));
   };
   if (!params[0].is(Kind::kTuple)) return Value::boolean(matches(params[0]));
@@ -222,15 +212,17 @@ Value affix_method(Interpreter&, const Value& self, const Args& args) {
 }
 
 template <bool FromRight, bool MustExist>
-Value find_method(Interpreter& interp, const Value& self, const Args& args) {
+Value find_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("find", args, {"sub", "start", "end"}, 1);
-  interp.charge(self.text().size() / 16);
-  const std::string sub = params.text(0, "");
+  Search search(params.text(0, ""));
   Text part;
   std::size_t offset = 0;
   auto at = Text::npos;
-  if (select_part(self, params, 1, part, offset)) at = FromRight ? part.rfind(sub) : part.find(sub);
+  if (select_part(self, params, 1, part, offset)) {
+    at = FromRight ? search.last(part) : search.first(part);
+  }
   if (at != Text::npos) {
+    charge_bytes(at, kBytesCopied);
     return Value::integer(static_cast<Int>(offset) +
                           static_cast<Int>(count_points(part.substr(0, at))));
   }
@@ -238,27 +230,31 @@ Value find_method(Interpreter& interp, const Value& self, const Args& args) {
   return Value::integer(-1);
 }
 
-Value count_method(Interpreter& interp, const Value& self, const Args& args) {
+Value count_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("count", args, {"sub", "start", "end"}, 1);
-  interp.charge(self.text().size() / 16);
-  const std::string sub = params.text(0, "");
+  const Text sub = params.text(0, "");
+  Search search(sub);
   Text part;
   std::size_t offset = 0;
   if (!select_part(self, params, 1, part, offset)) return Value::integer(0);
+  charge_bytes(part.size(), kBytesCopied);
   if (sub.empty()) return Value::integer(static_cast<Int>(count_points(part)) + 1);
   Int n = 0;
-  for (auto at = part.find(sub); at != Text::npos; at = part.find(sub, at + sub.size())) ++n;
+  for (auto at = search.first(part); at != Text::npos; at = search.first(part, at + sub.size())) {
+    ++n;
+  }
   return Value::integer(n);
 }
 
 template <bool FromRight>
 Value partition_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("partition", args, {"sep"}, 1);
-  const std::string sep = params.text(0, "");
+  const Text sep = params.text(0, "");
   if (sep.empty()) fail("empty separator");
   const Text text = self.text();
-  const auto at = FromRight ? text.rfind(sep) : text.find(sep);
-  const auto part = [&](Text piece) { return made(self, std::string(piece)); };
+  Search search(sep);
+  const auto at = FromRight ? search.last(text) : search.first(text);
+  const auto part = [&](Text piece) { return made(self, String(piece)); };
   if (at == Text::npos) {
     return FromRight ? Value::tuple({part(""), part(""), part(text)})
                      : Value::tuple({part(text), part(""), part("")});
@@ -269,59 +265,71 @@ Value partition_method(Interpreter&, const Value& self, const Args& args) {
 template <bool Prefix>
 Value remove_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("removeprefix", args, {"affix"}, 1);
-  const std::string affix = params.text(0, "");
+  const Text affix = params.text(0, "");
   Text text = self.text();
+  charge_bytes(affix.size(), kBytesCopied);
   if (Prefix && text.starts_with(affix)) text.remove_prefix(affix.size());
   if (!Prefix && text.ends_with(affix)) text.remove_suffix(affix.size());
-  return made(self, std::string(text));
+  return made(self, String(text));
 }
 
-std::string padding(Int n, const std::string& fill) {
-  if (n > static_cast<Int>(kMaxBytes / fill.size())) fail_limit("a string is longer than 64 MiB");
-  std::string out;
-  for (Int i = 0; i < n; ++i) out += fill;
-  return out;
+// How many characters a text is short of a width.
+Int missing_width(Int width, const Value& self) {
+  if (width > static_cast<Int>(kMaxMemory)) Budget::fail_memory();
+  return width - static_cast<Int>(self.str().points);
+}
+
+// The text between `left` and `right` times a character.
+Value padded(const Value& self, Int left, Text text, Int right, Text fill) {
+  if (left + right > static_cast<Int>(kMaxMemory)) Budget::fail_memory();
+  String out;
+  out.reserve(static_cast<std::size_t>(left + right) * fill.size() + text.size());
+  charge_bytes(static_cast<std::size_t>(left + right), kBytesDecoded);
+  for (Int i = 0; i < left; ++i) out += fill;
+  out += text;
+  for (Int i = 0; i < right; ++i) out += fill;
+  return made(self, std::move(out));
 }
 
 template <Side S>
 Value justify_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("justify", args, {"width", "fillchar"}, 1);
-  const std::string fill = params.text(1, " ");
+  const Text fill = params.text(1, " ");
+  charge_bytes(fill.size(), kBytesCopied);
   if (count_points(fill) != 1) fail("The fill character must be exactly one character long");
   const Int width = params.integer(0, 0);
-  const Int n = width - static_cast<Int>(self.str().points);
+  const Int n = missing_width(width, self);
   if (n <= 0) return self;
   // str.center puts the odd one to the left where the width is odd.
   const Int left = S == kLeft ? n : S == kRight ? 0 : n / 2 + (n & width & 1);
-  return made(self, padding(left, fill) + self.text() + padding(n - left, fill));
+  return padded(self, left, self.text(), n - left, fill);
 }
 
 Value zfill_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("zfill", args, {"width"}, 1);
-  const Int n = params.integer(0, 0) - static_cast<Int>(self.str().points);
+  const Int n = missing_width(params.integer(0, 0), self);
   if (n <= 0) return self;
-  Text text = self.text();
-  std::string out;
-  if (!text.empty() && (text[0] == '+' || text[0] == '-')) {
-    out += text[0];
-    text.remove_prefix(1);
-  }
-  return made(self, out + padding(n, "0") + std::string(text));
+  const Text text = self.text();
+  const bool sign = !text.empty() && (text[0] == '+' || text[0] == '-');
+  const Value digits = padded(self, n, text.substr(sign), 0, "0");
+  return sign ? made(self, String(text.substr(0, 1)).append(digits.text())) : digits;
 }
 
 Value expandtabs_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("expandtabs", args, {"tabsize"});
   const Int size = params.integer(0, 8);
-  std::string out;
+  String out;
   Int column = 0;
   const Text text = self.text();
+  charge_bytes(text.size(), kBytesDecoded);
   for (std::size_t pos = 0; pos < text.size();) {
     const char32_t point = next_point(text, pos);
     if (point == '\t') {
       const Int n = size > 0 ? size - column % size : 0;
-      out += padding(n, " ");
+      if (n > static_cast<Int>(kMaxMemory)) Budget::fail_memory();
+      charge_bytes(static_cast<std::size_t>(n), kBytesCopied);
+      out.append(static_cast<std::size_t>(n), ' ');
       column += n;
-      if (out.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
       continue;
     }
     append_point(out, point);
@@ -335,6 +343,7 @@ template <bool (*Test)(char32_t), bool EmptyIs = false>
 Value all_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("method", args, {});
   const Text text = self.text();
+  charge_bytes(text.size(), kBytesDecoded);
   bool any = EmptyIs;
   for (std::size_t pos = 0; pos < text.size();) {
     if (!Test(next_point(text, pos))) return Value::boolean(false);
@@ -347,6 +356,7 @@ template <bool (*Wanted)(char32_t), bool (*Unwanted)(char32_t)>
 Value case_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("method", args, {});
   const Text text = self.text();
+  charge_bytes(text.size(), kBytesDecoded);
   bool any = false;
   for (std::size_t pos = 0; pos < text.size();) {
     const char32_t point = next_point(text, pos);
@@ -359,6 +369,7 @@ Value case_method(Interpreter&, const Value& self, const Args& args) {
 Value istitle_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("istitle", args, {});
   const Text text = self.text();
+  charge_bytes(text.size(), kBytesDecoded);
   bool any = false, inside = false;
   for (std::size_t pos = 0; pos < text.size();) {
     const char32_t point = next_point(text, pos);
@@ -373,6 +384,7 @@ Value istitle_method(Interpreter&, const Value& self, const Args& args) {
 Value isidentifier_method(Interpreter&, const Value& self, const Args& args) {
   const Params params("isidentifier", args, {});
   const Text text = self.text();
+  charge_bytes(text.size(), kBytesDecoded);
   std::size_t pos = 0;
   if (text.empty() || !is_name_start(next_point(text, pos))) return Value::boolean(false);
   while (pos < text.size()) {
@@ -447,6 +459,8 @@ constexpr MethodDef kMethods[] = {
 };
 
 }  // namespace
+
+Table<MethodDef> string_methods() { return {kMethods, std::size(kMethods)}; }
 
 const MethodDef* find_string_method(std::string_view name) {
   const auto* it = std::find_if(std::begin(kMethods), std::end(kMethods),

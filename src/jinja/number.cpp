@@ -76,7 +76,9 @@ bool parse_float(std::string_view text, double& out) {
     negative = text[0] == '-';
     text.remove_prefix(1);
   }
-  std::string digits;
+  charge_bytes(text.size(), kBytesDecoded);
+  String digits;
+  digits.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '_') {
       digits += text[i];
@@ -98,7 +100,7 @@ bool parse_float(std::string_view text, double& out) {
     if (end != digits.data() + digits.size() || error == std::errc::invalid_argument) return false;
     if (error == std::errc::result_out_of_range) {
       // from_chars does not say which way: a negative exponent means underflow.
-      value = digits.find("e-") != std::string::npos || digits.find("E-") != std::string::npos
+      value = digits.find("e-") != String::npos || digits.find("E-") != String::npos
                   ? 0.0
                   : std::numeric_limits<double>::infinity();
     }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "jinja/interpreter.h"
+#include "jinja/search.h"
 #include "jinja/text.h"
 
 namespace pajamas::jinja {
@@ -26,30 +27,50 @@ void require_defined(const Value& a, const Value& b) {
 bool both_integral(const Value& a, const Value& b) { return a.is_integral() && b.is_integral(); }
 bool both_numbers(const Value& a, const Value& b) { return a.is_number() && b.is_number(); }
 
+// How much `times` things of `size` are, or the error of memory.
+std::size_t times_size(Int times, std::size_t size) {
+  if (times > static_cast<Int>(kMaxMemory / size)) Budget::fail_memory();
+  return static_cast<std::size_t>(times) * size;
+}
+
 Value repeat_string(const Value& text, Int times) {
-  const std::string& s = text.text();
+  const std::string_view s = text.text();
   if (times <= 0 || s.empty()) return Value::string("", text.str().safe);
-  if (times > static_cast<Int>(kMaxBytes / s.size())) {
-    fail_limit("a string is longer than 64 MiB");
-  }
-  std::string out;
-  out.reserve(s.size() * static_cast<std::size_t>(times));
+  String out;
+  out.reserve(times_size(times, s.size()));
+  charge(static_cast<std::size_t>(times) / 4);
   for (Int i = 0; i < times; ++i) out += s;
   return Value::string(std::move(out), text.str().safe);
 }
 
-Value make_like(const Value& model, std::vector<Value> items) {
+Value make_like(const Value& model, Vector<Value> items) {
   return model.is(Kind::kList) ? Value::list(std::move(items)) : Value::tuple(std::move(items));
 }
 
 Value repeat_items(const Value& list, Int times) {
   const auto& items = list.items();
-  std::vector<Value> out;
+  Vector<Value> out;
   if (times > 0 && !items.empty()) {
-    if (times > static_cast<Int>(kMaxItems / items.size())) fail_limit("a list has too many items");
+    out.reserve(times_size(times, items.size()));
     for (Int i = 0; i < times; ++i) out.insert(out.end(), items.begin(), items.end());
   }
   return make_like(list, std::move(out));
+}
+
+// `a` with the items of `b` behind its own. What nobody else holds grows where it is.
+Value join_items(Value a, const Value& b) {
+  if (a.ref().use_count() != 1) {
+    Vector<Value> items;
+    items.reserve(a.items().size() + b.items().size());
+    items = a.items();
+    a = make_like(a, std::move(items));
+  }
+  charge_bytes(b.items().size() * sizeof(Value), kBytesCopied);
+  auto& seq = a.get<Seq>();
+  seq.depth = std::max(seq.depth, b.depth());
+  seq.group = false;
+  seq.v.insert(seq.v.end(), b.items().begin(), b.items().end());
+  return a;
 }
 
 double float_modulo(double a, double b) {
@@ -83,13 +104,13 @@ Value integer_power(Int base, Int exponent) {
 }
 
 // Markup escapes what plain text is added to it.
-std::string as_markup(const Value& value) {
-  return value.str().safe ? value.text() : escape_html(value.text());
+String as_markup(const Value& value) {
+  return value.str().safe ? String(value.text()) : escape_html(value.text());
 }
 
 }  // namespace
 
-Value add(const Value& a, const Value& b) {
+Value add(Value a, const Value& b) {
   if (both_integral(a, b)) {
     Int sum = 0;
     if (__builtin_add_overflow(a.as_int(), b.as_int(), &sum)) fail_big();
@@ -97,16 +118,10 @@ Value add(const Value& a, const Value& b) {
   }
   if (both_numbers(a, b)) return Value::real(a.as_double() + b.as_double());
   if (a.is(Kind::kString) && b.is(Kind::kString)) {
-    if (a.text().size() + b.text().size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
-    if (a.str().safe || b.str().safe) return Value::string(as_markup(a) + as_markup(b), true);
-    return Value::string(a.text() + b.text());
+    if (a.str().safe != b.str().safe) return Value::string(as_markup(a) + as_markup(b), true);
+    return append_text(a, b.text(), b.str().points);
   }
-  if (a.is_sequence() && a.kind() == b.kind()) {
-    if (a.items().size() + b.items().size() > kMaxItems) fail_limit("a list has too many items");
-    std::vector<Value> items = a.items();
-    items.insert(items.end(), b.items().begin(), b.items().end());
-    return make_like(a, std::move(items));
-  }
+  if (a.is_sequence() && a.kind() == b.kind()) return join_items(std::move(a), b);
   require_defined(a, b);
   if (a.is(Kind::kString)) {
     fail(fmt::format("can only concatenate str (not \"{}\") to str", type_name(b)));
@@ -157,8 +172,8 @@ Value floor_divide(const Value& a, const Value& b) {
   return Value::real(floor);
 }
 
-Value modulo(Interpreter& interp, const Value& a, const Value& b) {
-  if (a.is(Kind::kString)) return Value::string(format_percent(interp, a, b), a.str().safe);
+Value modulo(const Value& a, const Value& b) {
+  if (a.is(Kind::kString)) return Value::string(format_percent(a, b), a.str().safe);
   if (!both_numbers(a, b)) fail_operands("%", a, b);
   require_nonzero(b);
   if (both_integral(a, b)) {
@@ -195,8 +210,7 @@ bool contains(Interpreter& interp, const Value& container, const Value& item) {
       if (!item.is(Kind::kString)) {
         fail(fmt::format("'in <string>' requires string as left operand, not {}", type_name(item)));
       }
-      interp.charge(container.text().size() / 64);
-      return container.text().find(item.text()) != std::string::npos;
+      return Search(item.text()).first(container.text()) != Search::kNone;
     case Kind::kDict:
       return container.dict().find(item) != nullptr;
     case Kind::kView: {
@@ -214,7 +228,6 @@ bool contains(Interpreter& interp, const Value& container, const Value& item) {
   const auto next = interp.iterate(container);
   Value other;
   while (next(other)) {
-    interp.charge(1);
     if (equal(other, item) || (other.ref() && other.ref() == item.ref())) return true;
   }
   return false;
@@ -258,23 +271,21 @@ Bounds slice_bounds(Int length, const Value& start, const Value& stop, const Val
 }
 
 Value slice_string(const Value& object, const Bounds& b, std::size_t n) {
-  const std::string& text = object.text();
-  const bool safe = object.str().safe;
+  const Str& str = object.str();
+  const std::string_view text = str.view();
+  if (n == 0) return Value::string("", str.safe);
+  const auto first = static_cast<std::size_t>(b.start);
   if (b.step == 1) {
-    if (n == 0) return Value::string("", safe);
-    const auto first = static_cast<std::size_t>(b.start);
-    if (object.str().ascii()) return Value::string(text.substr(first, n), safe);
-    const std::size_t begin = byte_offset(text, first);
-    const std::size_t size = byte_offset(std::string_view(text).substr(begin), n);
-    return Value::string(text.substr(begin, size), safe);
+    const std::size_t begin = str.offset(first);
+    return Value::string(text.substr(begin, str.offset(first + n) - begin), str.safe);
   }
-  std::u32string points;
-  for (std::size_t pos = 0; pos < text.size();) points += next_point(text, pos);
-  std::string out;
+  charge(n);
+  String out;
   for (std::size_t k = 0; k < n; ++k) {
-    append_point(out, points[static_cast<std::size_t>(b.start + static_cast<Int>(k) * b.step)]);
+    std::size_t pos = str.offset(static_cast<std::size_t>(b.start + static_cast<Int>(k) * b.step));
+    append_point(out, next_point(text, pos));
   }
-  return Value::string(std::move(out), safe);
+  return Value::string(std::move(out), str.safe);
 }
 
 }  // namespace
@@ -290,13 +301,13 @@ Value slice(const Value& object, const Value& start, const Value& stop, const Va
   if (object.is(Kind::kString)) return slice_string(object, b, n);
   if (object.is(Kind::kRange)) {
     const auto& range = object.get<Range>();
-    auto out = std::make_shared<Range>();
+    auto out = make_counted<Range>();
     out->start = range.start + b.start * range.step;
     out->stop = range.start + b.stop * range.step;
     out->step = range.step * b.step;
     return Value::object(Kind::kRange, std::move(out));
   }
-  std::vector<Value> items;
+  Vector<Value> items;
   items.reserve(n);
   for (std::size_t k = 0; k < n; ++k) {
     items.push_back(object.items()[static_cast<std::size_t>(selected.at(k))]);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "jinja/builtins.h"
+#include "jinja/scope.h"
 
 namespace pajamas::jinja {
 namespace {
@@ -77,7 +78,7 @@ void Parser::check_assignable(const Expr& target) const {
 ExprPtr Parser::parse_tuple(TupleRules rules) {
   const Nesting nesting(*this);
   const int line = now().line;
-  std::vector<ExprPtr> items;
+  Vector<ExprPtr> items;
   bool is_tuple = false;
   const auto at_end = [&] {
     const auto kind = now().kind;
@@ -206,7 +207,7 @@ ExprPtr Parser::parse_product() {
   const int line = now().line;
   auto left = parse_power();
   while (at_op("*") || at_op("/") || at_op("//") || at_op("%")) {
-    const std::string op = next().text;
+    const String op = next().text;
     const Op code = op == "*"    ? Op::kMul
                     : op == "/"  ? Op::kDiv
                     : op == "//" ? Op::kFloorDiv
@@ -261,10 +262,11 @@ ExprPtr Parser::parse_primary(bool namespaces) {
     case TokenKind::kName:
       return parse_name(namespaces);
     case TokenKind::kString: {
-      std::string text;
+      String text;
       while (now().kind == TokenKind::kString) text += next().text;
       auto node = make(ExprKind::kConst, line);
       node->value = Value::string(std::move(text));
+      node->value.str().make_index();  // now, because threads may share the template
       return node;
     }
     case TokenKind::kInteger:
@@ -394,6 +396,7 @@ CallArgs Parser::parse_args() {
   const int line = now().line;
   expect_op("(");
   CallArgs args;
+  NameSet names;
   const auto ensure = [&](bool ok) {
     if (!ok) fail_syntax(line, "invalid syntax for function call expression");
   };
@@ -413,10 +416,10 @@ CallArgs Parser::parse_args() {
     } else if (now().kind == TokenKind::kName && ahead().kind == TokenKind::kOperator &&
                ahead().text == "=") {
       ensure(!args.star_star);
-      const std::string name = next().text;
+      const String name = next().text;
       next();
-      for (const auto& [other, value] : args.named) {
-        if (other == name) fail_syntax(line, fmt::format("keyword argument repeated: {}", name));
+      if (!names.insert(name).second) {
+        fail_syntax(line, fmt::format("keyword argument repeated: {}", name));
       }
       args.named.emplace_back(name, parse_expression());
     } else {
@@ -435,8 +438,8 @@ ExprPtr Parser::parse_call(ExprPtr callee) {
   return adopt(std::move(node));
 }
 
-std::string Parser::parse_dotted_name() {
-  std::string name = expect_identifier();
+String Parser::parse_dotted_name() {
+  String name = expect_identifier();
   while (skip_op(".")) name.append(1, '.').append(expect_identifier());
   return name;
 }

@@ -5,7 +5,6 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "jinja/ast.h"
 #include "jinja/lexer.h"
@@ -14,7 +13,7 @@ namespace pajamas::jinja {
 
 class Parser {
  public:
-  explicit Parser(std::vector<Token> tokens) : tokens_(std::move(tokens)) {}
+  explicit Parser(Vector<Token> tokens) : tokens_(std::move(tokens)) {}
 
   Body parse_template();
 
@@ -33,7 +32,7 @@ class Parser {
   bool skip_name(std::string_view name);
   void expect_op(std::string_view op);
   void expect_name(std::string_view name);
-  std::string expect_identifier();
+  String expect_identifier();
   void expect(TokenKind kind, std::string_view what);
   std::string describe(const Token& token) const;
   [[noreturn]] void fail_here(std::string problem) const;
@@ -92,7 +91,7 @@ class Parser {
   ExprPtr parse_filter_chain(ExprPtr node);
   ExprPtr parse_test(ExprPtr node);
   CallArgs parse_args();
-  std::string parse_dotted_name();
+  String parse_dotted_name();
   void check_assignable(const Expr& target) const;
 
   ExprPtr make(ExprKind kind, int line) const;
@@ -105,7 +104,7 @@ class Parser {
     Parser& parser_;
   };
 
-  std::vector<Token> tokens_;
+  Vector<Token> tokens_;
   std::size_t pos_ = 0;
   int nesting_ = 0;
 };

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "jinja/parser.h"
+#include "jinja/scope.h"
 
 namespace pajamas::jinja {
 
@@ -34,7 +35,7 @@ void Parser::expect_name(std::string_view name) {
   }
 }
 
-std::string Parser::expect_identifier() {
+String Parser::expect_identifier() {
   if (now().kind != TokenKind::kName) {
     fail_here(fmt::format("expected token 'name', got '{}'", describe(now())));
   }
@@ -52,7 +53,7 @@ std::string Parser::describe(const Token& token) const {
   switch (token.kind) {
     case TokenKind::kName:
     case TokenKind::kOperator:
-      return token.text;
+      return printable(token.text);
     case TokenKind::kData:
       return "template data / text";
     case TokenKind::kVariableBegin:
@@ -138,7 +139,7 @@ Body Parser::parse_block_to(std::string_view end) {
 // Returns null where the statement put its nodes into `out` itself.
 StmtPtr Parser::parse_statement(Body& out) {
   if (now().kind != TokenKind::kName) fail_here("tag name expected");
-  const std::string tag = now().text;
+  const String tag = now().text;
   const int line = now().line;
   if (tag == "if") return parse_if();
   if (tag == "for") return parse_for();
@@ -172,7 +173,7 @@ StmtPtr Parser::parse_if() {
     branch.test = parse_tuple({.condition = false});
     branch.body = parse_block({"elif", "else", "endif"});
     node->branches.push_back(std::move(branch));
-    const std::string tag = next().text;
+    const String tag = next().text;
     if (tag == "elif") continue;
     if (tag == "else") node->otherwise = parse_block_to("endif");
     return node;
@@ -218,6 +219,7 @@ StmtPtr Parser::parse_set() {
 void Parser::parse_signature(MacroDef& macro) {
   expect_op("(");
   bool has_fallback = false;
+  NameSet names;
   while (!at_op(")")) {
     if (!macro.params.empty()) expect_op(",");
     MacroDef::Param param;
@@ -229,10 +231,8 @@ void Parser::parse_signature(MacroDef& macro) {
     } else if (has_fallback) {
       fail_here("non-default argument follows default argument");
     }
-    for (const auto& other : macro.params) {
-      if (other.name == param.name) {
-        fail_here(fmt::format("duplicate argument '{}' in macro definition", param.name));
-      }
+    if (!names.insert(param.name).second) {
+      fail_here(fmt::format("duplicate argument '{}' in macro definition", param.name));
     }
     macro.explicit_caller |= param.name == "caller";
     macro.params.push_back(std::move(param));
@@ -302,10 +302,12 @@ void Parser::parse_print(Body& out) {
   }
 }
 
-std::unique_ptr<Program> parse(std::string_view source) {
+std::unique_ptr<Program> parse(std::string_view source, const StopFlag* stop) {
+  const Budget budget(stop);
   auto program = std::make_unique<Program>();
   program->body = Parser(tokenize(source)).parse_template();
   resolve_names(*program);
+  program->bytes = budget.held();
   return program;
 }
 

@@ -42,19 +42,19 @@ bool is_callable(const Value& v) {
          v.is(Kind::kLoop) || v.is(Kind::kJoiner);
 }
 
-Value odd(Interpreter& interp, const Value& value, const Args& args) {
+Value odd(Interpreter&, const Value& value, const Args& args) {
   const Params params("odd", args, {});
-  return Value::boolean(equal(modulo(interp, value, Value::integer(2)), Value::integer(1)));
+  return Value::boolean(equal(modulo(value, Value::integer(2)), Value::integer(1)));
 }
 
-Value even(Interpreter& interp, const Value& value, const Args& args) {
+Value even(Interpreter&, const Value& value, const Args& args) {
   const Params params("even", args, {});
-  return Value::boolean(equal(modulo(interp, value, Value::integer(2)), Value::integer(0)));
+  return Value::boolean(equal(modulo(value, Value::integer(2)), Value::integer(0)));
 }
 
-Value divisible_by(Interpreter& interp, const Value& value, const Args& args) {
+Value divisible_by(Interpreter&, const Value& value, const Args& args) {
   const Params params("divisibleby", args, {"num"}, 1);
-  return Value::boolean(equal(modulo(interp, value, params[0]), Value::integer(0)));
+  return Value::boolean(equal(modulo(value, params[0]), Value::integer(0)));
 }
 
 template <bool Upper>
@@ -150,6 +150,8 @@ constexpr TestDef kTests[] = {
 };
 
 }  // namespace
+
+Table<TestDef> tests() { return {kTests, std::size(kTests)}; }
 
 const TestDef* find_test(std::string_view name) {
   const auto* it = std::find_if(std::begin(kTests), std::end(kTests),

@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 #include <utf8proc.h>
 
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
 #include "jinja/casing.h"
 
 namespace pajamas::jinja {
@@ -20,10 +24,10 @@ unsigned char byte_at(std::string_view text, std::size_t i) {
   return static_cast<unsigned char>(text[i]);
 }
 
-bool is_continuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
-
-void append_upper(std::string& out, char32_t point) {
-  if (const auto special = special_upper(point); !special.empty()) {
+void append_upper(String& out, char32_t point) {
+  if (point < 0x80) {
+    out += static_cast<char>(point >= 'a' && point <= 'z' ? point - 0x20 : point);
+  } else if (const auto special = special_upper(point); !special.empty()) {
     out += special;
   } else {
     append_point(out,
@@ -31,7 +35,7 @@ void append_upper(std::string& out, char32_t point) {
   }
 }
 
-void append_title(std::string& out, char32_t point) {
+void append_title(String& out, char32_t point) {
   if (const auto special = special_title(point); !special.empty()) {
     out += special;
   } else {
@@ -84,7 +88,7 @@ bool is_final_sigma(std::string_view text, std::size_t begin, std::size_t end) {
   bool before = false;
   for (std::size_t pos = begin; pos > 0;) {
     do --pos;
-    while (is_continuation(byte_at(text, pos)));
+    while (is_continuation(text[pos]));
     std::size_t at = pos;
     const char32_t point = next_point(text, at);
     if (is_case_ignorable(point)) continue;
@@ -99,9 +103,11 @@ bool is_final_sigma(std::string_view text, std::size_t begin, std::size_t end) {
   return true;
 }
 
-void append_lower(std::string& out, std::string_view text, std::size_t begin, std::size_t end,
+void append_lower(String& out, std::string_view text, std::size_t begin, std::size_t end,
                   char32_t point) {
-  if (point == kCapitalSigma) {
+  if (point < 0x80) {
+    out += static_cast<char>(point >= 'A' && point <= 'Z' ? point + 0x20 : point);
+  } else if (point == kCapitalSigma) {
     append_point(out, is_final_sigma(text, begin, end) ? 0x3C2 : 0x3C3);
   } else if (point == 0x130) {
     out += "i\xCC\x87";
@@ -114,6 +120,7 @@ void append_lower(std::string& out, std::string_view text, std::size_t begin, st
 // Calls fn(point, begin, end) for every code point.
 template <class Fn>
 void for_points(std::string_view text, Fn&& fn) {
+  charge_bytes(text.size(), kBytesDecoded);
   for (std::size_t pos = 0; pos < text.size();) {
     const std::size_t begin = pos;
     const char32_t point = next_point(text, pos);
@@ -121,17 +128,33 @@ void for_points(std::string_view text, Fn&& fn) {
   }
 }
 
-bool holds(std::string_view chars, char32_t wanted) {
-  for (std::size_t pos = 0; pos < chars.size();) {
-    if (next_point(chars, pos) == wanted) return true;
+// The code points of a text, to be asked for one after the other.
+class PointSet {
+ public:
+  explicit PointSet(std::string_view chars) {
+    for_points(chars, [&](char32_t p, std::size_t, std::size_t) { points_.push_back(p); });
+    charge(points_.size());
+    std::sort(points_.begin(), points_.end());
   }
-  return false;
-}
+  bool operator()(char32_t point) const {
+    return std::binary_search(points_.begin(), points_.end(), point);
+  }
+
+ private:
+  Vector<char32_t> points_;
+};
+
+// How much is stripped shows only in the doing: it is paid for piece by piece.
+constexpr std::size_t kPiece = 16;
 
 template <class Test>
 std::string_view strip_left_if(std::string_view text, Test&& test) {
-  std::size_t pos = 0;
+  std::size_t pos = 0, paid = 0;
   while (pos < text.size()) {
+    if (pos >= paid) {
+      charge_bytes(std::min(text.size() - pos, kPiece), kBytesDecoded);
+      paid += kPiece;
+    }
     std::size_t next = pos;
     if (!test(next_point(text, next))) break;
     pos = next;
@@ -141,9 +164,14 @@ std::string_view strip_left_if(std::string_view text, Test&& test) {
 
 template <class Test>
 std::string_view strip_right_if(std::string_view text, Test&& test) {
+  std::size_t unpaid = text.size();
   while (!text.empty()) {
+    if (text.size() <= unpaid) {
+      charge_bytes(std::min(unpaid, kPiece), kBytesDecoded);
+      unpaid -= std::min(unpaid, kPiece);
+    }
     std::size_t pos = text.size() - 1;
-    while (pos > 0 && is_continuation(byte_at(text, pos))) --pos;
+    while (pos > 0 && is_continuation(text[pos])) --pos;
     std::size_t at = pos;
     if (!test(next_point(text, at))) break;
     text = text.substr(0, pos);
@@ -171,9 +199,16 @@ bool is_valid_utf8(std::string_view text) {
 }
 
 std::size_t count_points(std::string_view text) {
-  std::size_t n = 0;
-  for (const char c : text) n += !is_continuation(static_cast<unsigned char>(c));
-  return n;
+  std::size_t continuations = 0, pos = 0;
+  for (; pos + 8 <= text.size(); pos += 8) {
+    std::uint64_t bytes = 0;
+    std::memcpy(&bytes, text.data() + pos, 8);
+    // Bit 7 set and bit 6 not.
+    const std::uint64_t found = (bytes >> 7) & ~(bytes >> 6) & 0x0101010101010101u;
+    continuations += static_cast<std::size_t>(std::popcount(found));
+  }
+  for (; pos < text.size(); ++pos) continuations += is_continuation(text[pos]);
+  return text.size() - continuations;
 }
 
 char32_t next_point(std::string_view text, std::size_t& pos) {
@@ -187,7 +222,11 @@ char32_t next_point(std::string_view text, std::size_t& pos) {
   return point;
 }
 
-void append_point(std::string& out, char32_t point) {
+void append_point(String& out, char32_t point) {
+  if (point < 0x80) {
+    out += static_cast<char>(point);
+    return;
+  }
   utf8proc_uint8_t bytes[4];
   const auto n = utf8proc_encode_char(static_cast<utf8proc_int32_t>(point), bytes);
   out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(n));
@@ -197,7 +236,7 @@ std::size_t byte_offset(std::string_view text, std::size_t index) {
   std::size_t pos = 0;
   while (pos < text.size() && index > 0) {
     ++pos;
-    while (pos < text.size() && is_continuation(byte_at(text, pos))) ++pos;
+    while (pos < text.size() && is_continuation(text[pos])) ++pos;
     --index;
   }
   return pos;
@@ -216,6 +255,7 @@ bool is_line_break(char32_t point) {
 }
 
 bool is_alpha(char32_t point) {
+  if (point < 0x80) return (point | 0x20) >= 'a' && (point | 0x20) <= 'z';
   return in(category(point), UTF8PROC_CATEGORY_LU, UTF8PROC_CATEGORY_LO);
 }
 bool is_decimal(char32_t point) { return category(point) == UTF8PROC_CATEGORY_ND; }
@@ -249,22 +289,25 @@ bool is_name_char(char32_t point) {
   return c == UTF8PROC_CATEGORY_MN || c == UTF8PROC_CATEGORY_MC || c == UTF8PROC_CATEGORY_PC;
 }
 
-std::string to_upper(std::string_view text) {
-  std::string out;
+String to_upper(std::string_view text) {
+  String out;
+  out.reserve(text.size());
   for_points(text, [&](char32_t p, std::size_t, std::size_t) { append_upper(out, p); });
   return out;
 }
 
-std::string to_lower(std::string_view text) {
-  std::string out;
+String to_lower(std::string_view text) {
+  String out;
+  out.reserve(text.size());
   for_points(text, [&](char32_t p, std::size_t begin, std::size_t end) {
     append_lower(out, text, begin, end, p);
   });
   return out;
 }
 
-std::string to_title(std::string_view text) {
-  std::string out;
+String to_title(std::string_view text) {
+  String out;
+  out.reserve(text.size());
   bool inside = false;
   for_points(text, [&](char32_t p, std::size_t begin, std::size_t end) {
     if (inside) {
@@ -277,8 +320,9 @@ std::string to_title(std::string_view text) {
   return out;
 }
 
-std::string to_capitalized(std::string_view text) {
-  std::string out;
+String to_capitalized(std::string_view text) {
+  String out;
+  out.reserve(text.size());
   for_points(text, [&](char32_t p, std::size_t begin, std::size_t end) {
     if (begin == 0) {
       append_title(out, p);
@@ -289,8 +333,9 @@ std::string to_capitalized(std::string_view text) {
   return out;
 }
 
-std::string swap_case(std::string_view text) {
-  std::string out;
+String swap_case(std::string_view text) {
+  String out;
+  out.reserve(text.size());
   for_points(text, [&](char32_t p, std::size_t begin, std::size_t end) {
     if (is_upper(p)) {
       append_lower(out, text, begin, end, p);
@@ -303,8 +348,9 @@ std::string swap_case(std::string_view text) {
   return out;
 }
 
-std::string fold_case(std::string_view text) {
-  std::string out;
+String fold_case(std::string_view text) {
+  String out;
+  out.reserve(text.size());
   for_points(text, [&](char32_t p, std::size_t, std::size_t) {
     if (const auto special = special_fold(p); !special.empty()) {
       out += special;
@@ -326,17 +372,18 @@ std::string fold_case(std::string_view text) {
 std::string_view strip_left(std::string_view text) { return strip_left_if(text, is_space); }
 std::string_view strip_right(std::string_view text) { return strip_right_if(text, is_space); }
 std::string_view strip_left(std::string_view text, std::string_view chars) {
-  return strip_left_if(text, [&](char32_t p) { return holds(chars, p); });
+  return strip_left_if(text, PointSet(chars));
 }
 std::string_view strip_right(std::string_view text, std::string_view chars) {
-  return strip_right_if(text, [&](char32_t p) { return holds(chars, p); });
+  return strip_right_if(text, PointSet(chars));
 }
 
-std::string repr_of_text(std::string_view text) {
+void append_repr_of_text(String& out, std::string_view text) {
+  charge_bytes(text.size(), kBytesSearched);
   const bool has_single = text.find('\'') != std::string_view::npos;
   const bool has_double = text.find('"') != std::string_view::npos;
   const char quote = has_single && !has_double ? '"' : '\'';
-  std::string out(1, quote);
+  out += quote;
   for_points(text, [&](char32_t p, std::size_t, std::size_t) {
     if (p == static_cast<char32_t>(quote) || p == '\\') {
       out += '\\';
@@ -351,11 +398,13 @@ std::string repr_of_text(std::string_view text) {
       out += code < 0x10000 ? fmt::format("\\u{:04x}", code) : fmt::format("\\U{:08x}", code);
     }
   });
-  return out + quote;
+  out += quote;
 }
 
-std::string escape_html(std::string_view text) {
-  std::string out;
+String escape_html(std::string_view text) {
+  charge_bytes(text.size(), kBytesDecoded);
+  String out;
+  out.reserve(text.size());
   for (const char c : text) {
     switch (c) {
       case '&':

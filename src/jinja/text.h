@@ -2,17 +2,19 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
 #include <string_view>
+
+#include "jinja/budget.h"
 
 namespace pajamas::jinja {
 
+inline bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 bool is_valid_utf8(std::string_view text);
 std::size_t count_points(std::string_view text);
 // The code point at `pos`, which moves behind it. `text` is valid and `pos` inside.
 char32_t next_point(std::string_view text, std::size_t& pos);
-void append_point(std::string& out, char32_t point);
-// Byte offset of code point `index` (may be the length).
+void append_point(String& out, char32_t point);
+// Byte offset of code point `index` (may be the length), counted from the beginning.
 std::size_t byte_offset(std::string_view text, std::size_t index);
 
 // Properties, as the str methods of the same names.
@@ -31,12 +33,12 @@ bool is_printable(char32_t point);
 bool is_name_char(char32_t point);
 bool is_name_start(char32_t point);
 
-std::string to_upper(std::string_view text);
-std::string to_lower(std::string_view text);
-std::string to_title(std::string_view text);
-std::string to_capitalized(std::string_view text);
-std::string swap_case(std::string_view text);
-std::string fold_case(std::string_view text);
+String to_upper(std::string_view text);
+String to_lower(std::string_view text);
+String to_title(std::string_view text);
+String to_capitalized(std::string_view text);
+String swap_case(std::string_view text);
+String fold_case(std::string_view text);
 
 std::string_view strip_left(std::string_view text);
 std::string_view strip_right(std::string_view text);
@@ -46,8 +48,8 @@ std::string_view strip_left(std::string_view text, std::string_view chars);
 std::string_view strip_right(std::string_view text, std::string_view chars);
 
 // repr() of a string, quotes included.
-std::string repr_of_text(std::string_view text);
+void append_repr_of_text(String& out, std::string_view text);
 // &, <, >, ' and " as markupsafe escapes them.
-std::string escape_html(std::string_view text);
+String escape_html(std::string_view text);
 
 }  // namespace pajamas::jinja

@@ -10,18 +10,18 @@
 
 namespace pajamas::jinja {
 
-void fail(std::string problem) {
-  throw Error(ErrorCode::kUsage, std::move(problem),
+void fail(std::string_view problem) {
+  throw Error(ErrorCode::kUsage, std::string(problem),
               "check that messages, tools and options are what this chat template expects");
 }
 
-void fail_unsupported(std::string problem) {
-  throw Error(ErrorCode::kUnsupported, std::move(problem) + " is not supported",
+void fail_unsupported(std::string_view problem) {
+  throw Error(ErrorCode::kUnsupported, std::string(problem) + " is not supported",
               "this chat template needs a construct that is not known here");
 }
 
-void fail_limit(std::string problem) {
-  throw Error(ErrorCode::kUnsupported, std::move(problem),
+void fail_limit(std::string_view problem) {
+  throw Error(ErrorCode::kUnsupported, std::string(problem),
               "the chat template or the conversation is too large to render");
 }
 
@@ -30,15 +30,15 @@ int nested_depth(int below) {
   return below + 1;
 }
 
-int max_depth(const std::vector<Value>& items) {
+int max_depth(const Vector<Value>& items) {
   int depth = 0;
   for (const auto& item : items) depth = std::max(depth, item.depth());
   return depth;
 }
 
-Value Value::undefined(std::string hint) {
-  auto object = std::make_shared<Undef>();
-  object->hint = std::move(hint);
+Value Value::undefined(std::string_view hint) {
+  auto object = make_counted<Undef>();
+  object->hint = hint;
   return Value::object(Kind::kUndefined, std::move(object));
 }
 
@@ -60,27 +60,77 @@ Value Value::real(double d) {
   return value;
 }
 
-Value Value::string(std::string s, bool safe) {
-  if (s.size() > kMaxBytes) fail_limit("a string is longer than 64 MiB");
-  auto object = std::make_shared<Str>();
-  object->points = count_points(s);
-  object->s = std::move(s);
+Value Value::string(String&& text, bool safe) {
+  auto object = make_counted<Str>();
+  object->points = count_points(text);
+  object->own = std::move(text);
   object->safe = safe;
   return Value::object(Kind::kString, std::move(object));
 }
 
+Value Value::string(std::string_view text, bool safe) { return string(String(text), safe); }
+
 namespace {
-Value make_seq(Kind kind, std::vector<Value> items) {
-  if (items.size() > kMaxItems) fail_limit("a list has too many items");
-  auto object = std::make_shared<Seq>();
+Value make_seq(Kind kind, Vector<Value> items) {
+  auto object = make_counted<Seq>();
   object->depth = nested_depth(max_depth(items));
   object->v = std::move(items);
   return Value::object(kind, std::move(object));
 }
+
+constexpr std::size_t kIndexStride = 32;  // code points
+constexpr std::size_t kIndexedFrom = 9;   // items of a dict
+constexpr std::size_t kSharedFrom = 512;  // bytes of a text
 }  // namespace
 
-Value Value::list(std::vector<Value> items) { return make_seq(Kind::kList, std::move(items)); }
-Value Value::tuple(std::vector<Value> items) { return make_seq(Kind::kTuple, std::move(items)); }
+void Str::make_index() const {
+  if (ascii() || !index.empty()) return;
+  const std::string_view text = view();
+  charge_bytes(text.size(), kBytesSearched);
+  index.reserve(points / kIndexStride + 1);
+  std::size_t point = 0;
+  for (std::size_t pos = 0; pos < text.size(); ++pos) {
+    if (is_continuation(text[pos])) continue;
+    if (point++ % kIndexStride == 0) index.push_back(static_cast<std::uint32_t>(pos));
+  }
+}
+
+std::size_t Str::offset(std::size_t at) const {
+  const std::string_view text = view();
+  if (at == 0 || points == text.size()) return at;
+  if (at >= points) return text.size();
+  make_index();
+  charge(1);
+  const std::size_t begin = index[at / kIndexStride];
+  return begin + byte_offset(text.substr(begin), at % kIndexStride);
+}
+
+Value append_text(const Value& a, std::string_view text, std::size_t points) {
+  const Str& before = a.str();
+  const std::string_view old = before.view();
+  if (text.empty()) return a;
+  auto object = make_counted<Str>();
+  object->points = before.points + points;
+  object->safe = before.safe;
+  if (before.shared && before.shared->size() == before.size) {
+    object->shared = before.shared;
+  } else if (old.size() >= kSharedFrom && old.size() >= text.size()) {
+    object->shared = make_counted<String>();
+    object->shared->reserve(2 * old.size());
+    *object->shared = old;
+  } else {
+    object->own.reserve(old.size() + text.size());
+    object->own.append(old).append(text);
+    return Value::object(Kind::kString, std::move(object));
+  }
+  charge_bytes(text.size(), kBytesCopied);
+  object->size = old.size() + text.size();
+  object->shared->append(text);
+  return Value::object(Kind::kString, std::move(object));
+}
+
+Value Value::list(Vector<Value> items) { return make_seq(Kind::kList, std::move(items)); }
+Value Value::tuple(Vector<Value> items) { return make_seq(Kind::kTuple, std::move(items)); }
 
 Value Value::object(Kind kind, std::shared_ptr<Object> object) {
   Value value(kind);
@@ -88,15 +138,21 @@ Value Value::object(Kind kind, std::shared_ptr<Object> object) {
   return value;
 }
 
-const std::string& Value::text() const noexcept { return get<Str>().s; }
+std::string_view Value::text() const noexcept { return get<Str>().view(); }
 const Str& Value::str() const noexcept { return get<Str>(); }
-const std::vector<Value>& Value::items() const noexcept { return get<Seq>().v; }
+const Vector<Value>& Value::items() const noexcept { return get<Seq>().v; }
 const Dict& Value::dict() const noexcept { return get<Dict>(); }
 
+std::size_t ValueHash::operator()(std::string_view text) const {
+  charge_bytes(text.size(), kBytesSearched);
+  return std::hash<std::string_view>{}(text);
+}
+
 std::size_t ValueHash::operator()(const Value& value) const {
+  charge(1);
   switch (value.kind()) {
     case Kind::kString:
-      return std::hash<std::string>{}(value.text());
+      return (*this)(value.text());
     case Kind::kBool:
     case Kind::kInt:
     case Kind::kFloat:
@@ -120,41 +176,53 @@ std::size_t ValueHash::operator()(const Value& value) const {
 }
 
 bool ValueEqual::operator()(const Value& a, const Value& b) const { return equal(a, b); }
+bool ValueEqual::operator()(const Value& a, std::string_view b) const {
+  charge(1);
+  if (!a.is(Kind::kString) || a.text().size() != b.size()) return false;
+  charge_bytes(b.size(), kBytesCopied);
+  return a.text() == b;
+}
+
+template <class Key>
+std::size_t Dict::position(const Key& key) const {
+  if (!index_.empty()) {
+    const auto it = index_.find(key);
+    return it == index_.end() ? items.size() : it->second;
+  }
+  std::size_t i = 0;
+  while (i < items.size() && !ValueEqual()(items[i].first, key)) ++i;
+  return i;
+}
 
 void Dict::set(Value key, Value value) {
   depth = std::max(depth, nested_depth(std::max(key.depth(), value.depth())));
-  const auto [it, fresh] = index.try_emplace(key, items.size());
-  if (fresh) {
-    items.emplace_back(std::move(key), std::move(value));
-  } else {
-    items[it->second].second = std::move(value);
+  if (!key.is(Kind::kString)) ValueHash()(key);  // throws where it has none
+  const std::size_t at = position(key);
+  if (at < items.size()) {
+    items[at].second = std::move(value);
+    return;
+  }
+  items.emplace_back(std::move(key), std::move(value));
+  if (items.size() < kIndexedFrom) return;
+  for (std::size_t i = index_.size(); i < items.size(); ++i) {
+    index_.try_emplace(items[i].first, i);
   }
 }
 
 const Value* Dict::find(const Value& key) const {
-  const auto it = index.find(key);
-  return it == index.end() ? nullptr : &items[it->second].second;
+  if (!key.is(Kind::kString)) ValueHash()(key);
+  const std::size_t at = position(key);
+  return at < items.size() ? &items[at].second : nullptr;
+}
+
+const Value* Dict::find(std::string_view key) const {
+  const std::size_t at = position(key);
+  return at < items.size() ? &items[at].second : nullptr;
 }
 
 std::size_t Range::size() const noexcept {
   if (step > 0) return start < stop ? static_cast<std::size_t>((stop - start - 1) / step + 1) : 0;
   return start > stop ? static_cast<std::size_t>((start - stop - 1) / -step + 1) : 0;
-}
-
-const Value* Namespace::find(std::string_view name) const {
-  for (const auto& [key, value] : attrs) {
-    if (key == name) return &value;
-  }
-  return nullptr;
-}
-
-void Namespace::set(std::string_view name, Value value) {
-  for (auto& [key, old] : attrs) {
-    if (key != name) continue;
-    old = std::move(value);
-    return;
-  }
-  attrs.emplace_back(name, std::move(value));
 }
 
 std::string_view type_name(const Value& value) {

@@ -9,7 +9,8 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
+
+#include "jinja/budget.h"
 
 namespace pajamas::jinja {
 
@@ -17,16 +18,14 @@ namespace pajamas::jinja {
 __extension__ typedef __int128 Int;
 
 // What a template can do wrong while it runs (Python's TypeError and its like). Error{kUsage}.
-[[noreturn]] void fail(std::string problem);
+[[noreturn]] void fail(std::string_view problem);
 // A construct that exists but is not supported here. Error{kUnsupported}.
-[[noreturn]] void fail_unsupported(std::string problem);
-// A hostile template or conversation. Error{kUnsupported}.
-[[noreturn]] void fail_limit(std::string problem);
+[[noreturn]] void fail_unsupported(std::string_view problem);
+// What is beyond a limit. Error{kUnsupported}.
+[[noreturn]] void fail_limit(std::string_view problem);
 
-constexpr std::size_t kMaxBytes = std::size_t{64} << 20;  // of one string, and of the output
-constexpr std::size_t kMaxItems = std::size_t{4} << 20;   // of one list
-constexpr int kMaxNesting = 400;                          // lists in lists
-constexpr Int kMaxRange = 100000;                         // jinja2.sandbox.MAX_RANGE
+constexpr int kMaxNesting = 400;   // lists in lists
+constexpr Int kMaxRange = 100000;  // jinja2.sandbox.MAX_RANGE
 
 enum class Kind : std::uint8_t {
   kMissing,  // an unset variable; no expression has this value
@@ -64,15 +63,19 @@ struct Dict;
 class Value {
  public:
   Value() = default;
-  static Value undefined(std::string hint);
+  static Value undefined(std::string_view hint);
   static Value none() { return Value(Kind::kNone); }
   static Value boolean(bool b);
   static Value integer(Int i);
   static Value real(double d);
   // `safe` marks what markupsafe calls Markup.
-  static Value string(std::string s, bool safe = false);
-  static Value list(std::vector<Value> items);
-  static Value tuple(std::vector<Value> items);
+  static Value string(String&& text, bool safe = false);
+  static Value string(std::string_view text, bool safe = false);
+  static Value string(const char* text, bool safe = false) {
+    return string(std::string_view(text), safe);
+  }
+  static Value list(Vector<Value> items);
+  static Value tuple(Vector<Value> items);
   static Value object(Kind kind, std::shared_ptr<Object> object);
 
   Kind kind() const noexcept { return kind_; }
@@ -89,9 +92,10 @@ class Value {
   double as_double() const noexcept {
     return kind_ == Kind::kFloat ? scalar_.d : static_cast<double>(scalar_.i);
   }
-  const std::string& text() const noexcept;
+  // Valid until a text is appended to this one (see `append_text`).
+  std::string_view text() const noexcept;
   const Str& str() const noexcept;
-  const std::vector<Value>& items() const noexcept;
+  const Vector<Value>& items() const noexcept;
   const Dict& dict() const noexcept;
   template <class T>
   T& get() const noexcept {
@@ -111,37 +115,66 @@ class Value {
   std::shared_ptr<Object> object_;
 };
 
+// A text never changes, but its memory may be the beginning of a longer one's: what is appended to
+// the end of such memory costs no copy of what stood there.
 struct Str : Object {
-  std::string s;
-  std::size_t points = 0;  // length in code points
+  std::string_view view() const noexcept {
+    return shared ? std::string_view(*shared).substr(0, size) : std::string_view(own);
+  }
+  bool ascii() const noexcept { return points == view().size(); }
+  // Byte offset of code point `index` (may be the length): one step, once the text was indexed.
+  std::size_t offset(std::size_t index) const;
+  // Makes `offset` fast. Later calls change nothing.
+  void make_index() const;
+
+  String own;                      // the text, or
+  std::shared_ptr<String> shared;  // what begins with it
+  std::size_t size = 0;            // of that beginning
+  std::size_t points = 0;          // length in code points
+  mutable Vector<std::uint32_t> index;
   bool safe = false;
-  bool ascii() const noexcept { return points == s.size(); }
 };
 
 struct Seq : Object {
-  std::vector<Value> v;
+  Vector<Value> v;
   bool group = false;  // what groupby yields: a tuple with the names `grouper` and `list`
 };
 
 struct Undef : Object {
-  std::string hint;
+  String hint;
 };
 
+// Both also take the text of a key.
 struct ValueHash {
+  using is_transparent = void;
   std::size_t operator()(const Value& value) const;
+  std::size_t operator()(std::string_view text) const;
 };
 struct ValueEqual {
+  using is_transparent = void;
   bool operator()(const Value& a, const Value& b) const;
+  bool operator()(const Value& a, std::string_view b) const;
+  bool operator()(std::string_view a, const Value& b) const { return (*this)(b, a); }
 };
 
 // Keeps the order of insertion; keys are hashable values.
 struct Dict : Object {
-  std::vector<std::pair<Value, Value>> items;
-  std::unordered_map<Value, std::size_t, ValueHash, ValueEqual> index;
+  Vector<std::pair<Value, Value>> items;
 
   // Throws where the key is not hashable, or the value nests too deeply.
   void set(Value key, Value value);
+  // Null where there is no such key; throws where it is not hashable.
   const Value* find(const Value& key) const;
+  const Value* find(std::string_view key) const;
+
+ private:
+  template <class Key>
+  std::size_t position(const Key& key) const;  // items.size() where there is no such key
+
+  // Only of large ones: it costs more than it saves where a few keys are compared.
+  std::unordered_map<Value, std::size_t, ValueHash, ValueEqual,
+                     Counted<std::pair<const Value, std::size_t>>>
+      index_;
 };
 
 // dict.items(), .keys() and .values().
@@ -157,19 +190,18 @@ struct Range : Object {
   Int at(std::size_t i) const noexcept { return start + static_cast<Int>(i) * step; }
 };
 
+// Its attributes. They may hold it in turn, so that its depth says nothing: it stays 0.
 struct Namespace : Object {
-  std::vector<std::pair<std::string, Value>> attrs;
-  const Value* find(std::string_view name) const;
-  void set(std::string_view name, Value value);
+  Dict attrs;
 };
 
 // A lazy one-shot sequence: what generators of filters are in Python.
 struct Iterator : Object {
-  std::function<bool(Value&)> next;  // false at the end
+  virtual bool next(Value& out) = 0;  // false at the end
 };
 
 struct Cycler : Object {
-  std::vector<Value> items;
+  Vector<Value> items;
   std::size_t pos = 0;
 };
 
@@ -180,22 +212,30 @@ struct Joiner : Object {
 
 // Throws where something that nests as deep as `below` cannot be put into another object.
 int nested_depth(int below);
-int max_depth(const std::vector<Value>& items);
+int max_depth(const Vector<Value>& items);
 
 // The name Python gives the type of the value.
 std::string_view type_name(const Value& value);
 // Python's bool(), ==, str() and repr().
 bool truthy(const Value& value);
 bool equal(const Value& a, const Value& b);
-std::string to_str(const Value& value);
-std::string to_repr(const Value& value);
+String to_str(const Value& value);
+String to_repr(const Value& value);
+void append_str(String& out, const Value& value);
+void append_repr(String& out, const Value& value);
+// What str() or repr() begin with, for a message.
+std::string excerpt(const Value& value);
 // Python's a < b; throws for types without an order.
 bool less(const Value& a, const Value& b);
 // len(), or throws.
 std::size_t length(const Value& value);
 
-std::string int_to_string(Int value);
+// `text` (which has `points` code points) behind a string. Costs what is appended where no other
+// text was appended to `a`.
+Value append_text(const Value& a, std::string_view text, std::size_t points);
+
+String int_to_string(Int value);
 // repr() of a float: the shortest digits that read back the same.
-std::string float_to_string(double value);
+String float_to_string(double value);
 
 }  // namespace pajamas::jinja

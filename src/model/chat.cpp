@@ -14,13 +14,13 @@ namespace {
 
 using nlohmann::ordered_json;
 
-text::ChatTemplate parsed(const std::string& source) {
-  return with_context("chat template", [&] { return text::ChatTemplate(source); });
+text::ChatTemplate parsed(const std::string& source, const StopFlag* stop = nullptr) {
+  return with_context("chat template", [&] { return text::ChatTemplate(source, stop); });
 }
 
 // What stands in front of the names of a user's own tools.
 constexpr std::string_view kFunctions = "functions.";
-constexpr int kDeepestArguments = 100;  // levels of brackets
+constexpr std::size_t kDeepestArguments = 100;  // levels of brackets
 
 ordered_json call_message(const text::ToolCall& call) {
   std::string_view name = call.recipient;
@@ -90,9 +90,9 @@ void join_parts(const text::ChatTemplate& chat, ordered_json& context, const std
 
 std::string render_chat(const TextAssets& assets, const nlohmann::ordered_json& messages,
                         const nlohmann::ordered_json& tools, const nlohmann::ordered_json& options,
-                        bool add_generation_prompt, const std::tm& now) {
+                        bool add_generation_prompt, const std::tm& now, const StopFlag* stop) {
   const text::ChatTemplate chat =
-      parsed(chat_template_for(assets.chat_templates, !tools.is_null()));
+      parsed(chat_template_for(assets.chat_templates, !tools.is_null()), stop);
   nlohmann::ordered_json context = nlohmann::ordered_json::object();
   for (const auto& [name, text] : assets.template_tokens) context[name] = text;
   context["messages"] = messages_for_template(messages);
@@ -101,7 +101,7 @@ std::string render_chat(const TextAssets& assets, const nlohmann::ordered_json& 
   context["add_generation_prompt"] = add_generation_prompt;
   for (const auto& [name, value] : options.items()) context[name] = value;
   if (context["messages"].is_array()) join_parts(chat, context, now);
-  return with_context("chat template", [&] { return chat.render(context, now); });
+  return with_context("chat template", [&] { return chat.render(context, now, stop); });
 }
 
 ReasoningOptions reasoning_options(const TextAssets& assets, std::string_view level) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/parallel.h"
 #include "model/text_assets.h"
 #include "text/answer.h"
 
@@ -17,10 +18,12 @@ namespace pajamas::model {
 // add_generation_prompt, the special tokens' texts, and `options` (an object; it wins over all of
 // them). A content that is a list of parts of text is joined, unless the template writes the parts
 // by itself. Throws Error{kUnsupported} where the model has no template or the template uses
-// something unknown, kUsage where the template refuses the conversation or none is the default.
+// something unknown or is too large to render, kUsage where the template refuses the conversation
+// or none is the default, kInterrupted soon after `stop` (null: never) is requested.
 std::string render_chat(const TextAssets& assets, const nlohmann::ordered_json& messages,
                         const nlohmann::ordered_json& tools, const nlohmann::ordered_json& options,
-                        bool add_generation_prompt, const std::tm& now);
+                        bool add_generation_prompt, const std::tm& now,
+                        const StopFlag* stop = nullptr);
 
 // How hard the model is to think.
 inline constexpr std::array<std::string_view, 4> kReasoningLevels{"off", "low", "medium", "high"};

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/parallel.h"
 #include "model/text_assets.h"
 #include "text/answer.h"
 #include "text/tokenizer.h"
@@ -28,6 +29,7 @@ struct ConversationOptions {
   bool raw = false;
   nlohmann::ordered_json variables = nlohmann::ordered_json::object();  // of the template
   std::tm now{};  // for all turns, so that the beginning of the text stays what it is
+  const StopFlag* stop = nullptr;  // of renderings; null: never
 };
 
 // Refers to `assets`, which must outlive it.

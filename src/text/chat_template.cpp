@@ -11,7 +11,8 @@ namespace {
 
 using jinja::Value;
 
-std::string checked_text(const std::string& text) {
+const std::string& checked_text(const std::string& text) {
+  jinja::charge_bytes(text.size(), jinja::kBytesSearched);
   if (!jinja::is_valid_utf8(text)) {
     throw Error(ErrorCode::kUsage, "text that is not valid UTF-8", "convert it to UTF-8");
   }
@@ -34,13 +35,13 @@ Value to_value(const Json& json, int level) {
     case Json::value_t::string:
       return Value::string(checked_text(json.get_ref<const std::string&>()));
     case Json::value_t::array: {
-      std::vector<Value> items;
+      jinja::Vector<Value> items;
       items.reserve(json.size());
       for (const auto& item : json) items.push_back(to_value(item, level + 1));
       return Value::list(std::move(items));
     }
     case Json::value_t::object: {
-      auto dict = std::make_shared<jinja::Dict>();
+      auto dict = jinja::make_counted<jinja::Dict>();
       for (const auto& [key, value] : json.items()) {
         dict->set(Value::string(checked_text(key)), to_value(value, level + 1));
       }
@@ -53,21 +54,25 @@ Value to_value(const Json& json, int level) {
 
 }  // namespace
 
-ChatTemplate::ChatTemplate(std::string source)
-    : source_(std::move(source)), program_(jinja::parse(source_)) {}
+ChatTemplate::ChatTemplate(std::string source, const StopFlag* stop)
+    : source_(std::move(source)), program_(jinja::parse(source_, stop)) {}
 ChatTemplate::~ChatTemplate() = default;
 ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
-std::string ChatTemplate::render(const Json& context, const std::tm& now) const {
+std::string ChatTemplate::render(const Json& context, const std::tm& now,
+                                 const StopFlag* stop) const {
   if (!context.is_object()) {
     throw Error(ErrorCode::kUsage, "the context of a chat template must be a JSON object", "");
   }
-  jinja::Interpreter::Context variables;
+  const jinja::Budget budget(stop, program_->bytes);
+  auto variables = jinja::make_counted<jinja::Dict>();
   for (const auto& [name, value] : context.items()) {
-    variables.emplace(name, with_context(name, [&, &v = value] { return to_value(v, 1); }));
+    variables->set(Value::string(name),
+                   with_context(name, [&, &v = value] { return to_value(v, 1); }));
   }
-  return jinja::Interpreter(*program_, std::move(variables), now).run();
+  const Value all = Value::object(jinja::Kind::kDict, std::move(variables));
+  return std::string(jinja::Interpreter(*program_, all, now).run());
 }
 
 bool ChatTemplate::uses_variable(std::string_view name) const {

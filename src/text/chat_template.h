@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/parallel.h"
+
 namespace pajamas::jinja {
 struct Program;
 }
@@ -18,12 +20,13 @@ using Json = nlohmann::ordered_json;
 // A parsed template: immutable, so that threads may share it. What it writes equals jinja2 in
 // transformers' immutable sandbox (trim_blocks, lstrip_blocks, loop controls, generation blocks,
 // tojson as json.dumps, raise_exception, strftime_now). A template is recognised by nothing but
-// its text. Time, memory and depth of hostile templates are bounded.
+// its text. No template takes more than about 2 s or 256 MB beyond what the conversation itself
+// takes (jinja/budget.h), whatever it holds.
 class ChatTemplate {
  public:
   // Throws Error{kCorruptFile} where the source is not a template, Error{kUnsupported} where it
-  // uses a construct that is not known; both name the line.
-  explicit ChatTemplate(std::string source);
+  // uses a construct that is not known or is too large; both name the line.
+  explicit ChatTemplate(std::string source, const StopFlag* stop = nullptr);
   ~ChatTemplate();
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
@@ -32,8 +35,9 @@ class ChatTemplate {
   // add_generation_prompt, bos_token, eos_token and any options. `now`, broken down into the
   // caller's local time, is what strftime_now formats.
   // Throws Error{kUsage} where the template refuses the conversation (raise_exception) or fails
-  // on it, Error{kUnsupported} for a construct or a size that is not supported.
-  std::string render(const Json& context, const std::tm& now) const;
+  // on it, Error{kUnsupported} for a construct that is not supported and beyond the limits of time
+  // and memory, Error{kInterrupted} soon after `stop` (null: never) is requested.
+  std::string render(const Json& context, const std::tm& now, const StopFlag* stop = nullptr) const;
 
   // Whether the template reads (or sets) a variable of that name.
   bool uses_variable(std::string_view name) const;
