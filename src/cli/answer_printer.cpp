@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
-#include <utility>
 
 #include "base/error.h"
 #include "cli/exit_status.h"
@@ -46,7 +44,7 @@ void AnswerPrinter::change_to(AnswerPart part, const text::Answer& answer) {
   begun_ = true;
   part_ = part;
   calls_ = answer.calls.size();
-  if (part == AnswerPart::kReasoning && show_reasoning_ && !log_style().json) {
+  if (part == AnswerPart::kReasoning && show_reasoning_) {
     show_reasoning("[reasoning]\n");
   } else if (part == AnswerPart::kToolCall) {
     log_info(paint("[call of " + printable(answer.calls.back().recipient) + "]", Colour::kDim));
@@ -63,21 +61,13 @@ void AnswerPrinter::write(std::string_view text) {
 }
 
 void AnswerPrinter::show_reasoning(std::string_view text) {
-  if (log_style().json) {
-    reasoning_ += text;
-    return;
-  }
   if (log_style().quiet) return;
   log_text(paint(text, Colour::kDim));
 }
 
 void AnswerPrinter::end_reasoning(std::string_view line_ends) {
   if (!show_reasoning_) return;
-  if (log_style().json) {
-    log_info(std::exchange(reasoning_, {}), {{"part", "reasoning"}});
-  } else if (!log_style().quiet) {
-    log_text(line_ends);
-  }
+  if (!log_style().quiet) log_text(line_ends);
 }
 
 }  // namespace pajamas::cli

@@ -10,7 +10,8 @@
 namespace pajamas::cli {
 
 // The answer, or what a tool is called with, goes to standard output and nothing else does;
-// reasoning and the names of called tools go to standard error, dimmed on a terminal.
+// reasoning and the names of called tools go to standard error, dimmed on a terminal. With --json
+// nothing is shown: the answer is printed as an object when it is over.
 class AnswerPrinter {
  public:
   explicit AnswerPrinter(bool show_reasoning) : show_reasoning_(show_reasoning) {}
@@ -32,7 +33,6 @@ class AnswerPrinter {
   text::AnswerPart part_ = text::AnswerPart::kContent;
   std::size_t calls_ = 0;
   runtime::Utf8Stream stream_;
-  std::string reasoning_;  // for the log as JSON, which has one line for all of it
 };
 
 // To standard output, at once. Throws Error{kIo}.

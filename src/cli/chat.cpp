@@ -28,7 +28,7 @@ class Chat {
         lines_(open_lines(signals_)) {}
 
   void run(const std::optional<std::string>& first) {
-    if (terminal_) hint("/help lists the commands, Ctrl-D leaves");
+    if (terminal_) hint(session_.about() + "; /help lists the commands, Ctrl-D leaves");
     bool going = true;
     if (first) {
       if (terminal_) log_text(fmt::format("{}{}\n", prompt(), printable(*first, 1000)));
@@ -104,17 +104,14 @@ class Chat {
       }
     } catch (const Error& error) {
       if (!terminal_) throw;
-      show(error.what());
+      log_error(error);
     } catch (const std::bad_alloc&) {
       if (!terminal_) throw;
-      show("not enough memory; close other programs, or use a smaller model or --ctx");
+      log_error(Error(ErrorCode::kOutOfMemory, "not enough memory",
+                      "close other programs, or use a smaller model or --ctx"));
     }
     signals_.clear_interrupt();
     return going && !signals_.ended();
-  }
-
-  static void show(std::string_view error) {
-    log_text(fmt::format("{} {}\n", paint("error:", Colour::kRed), error));
   }
 
   const bool terminal_;
@@ -127,10 +124,10 @@ class Chat {
 
 }  // namespace
 
-void chat(RunModel& model, Context& context) {
+void chat(RunModel& model, const std::optional<std::string>& first, Context& context) {
   Chat chat(model, context);
   context.stop.check();  // Ctrl-C while the model was loaded ends the program
-  chat.run(model.options().prompt);
+  chat.run(first);
 }
 
 }  // namespace pajamas::cli

@@ -168,12 +168,17 @@ std::string ChatSession::fill() const {
                      with_thousands(model_.positions()));
 }
 
+std::string ChatSession::about() const {
+  return fmt::format("{}, context {}", model_.about(), with_thousands(model_.positions()));
+}
+
 std::string ChatSession::stats() const {
   const auto figures = [](const runtime::GenerateResult& result) {
-    return fmt::format("{} tokens reused; {} read, {:.2f} tokens/s; {} generated, {:.2f} tokens/s",
+    return fmt::format("{} tokens reused; {} read, {} tokens/s; {} generated, {} tokens/s",
                        with_thousands(result.reused_tokens), with_thousands(result.prompt_tokens),
-                       result.prompt_tokens_per_second(), with_thousands(result.generated_tokens),
-                       result.generation_tokens_per_second());
+                       readable_rate(result.prompt_tokens_per_second()),
+                       with_thousands(result.generated_tokens),
+                       readable_rate(result.generation_tokens_per_second()));
   };
   const model::ModelConfig& config = model_.engine().config();
   std::string text = fmt::format("context:     {} ({} tokens), {}", fill(), with_thousands(fill_),

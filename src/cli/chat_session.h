@@ -32,6 +32,7 @@ class ChatSession {
   // Throws Error{kNotFound, kCorruptFile, kUnsupported}.
   void load(const std::filesystem::path& path);
 
+  std::string about() const;  // "tiny-qwen2: BF16, 8.4 MB, context 512"
   std::string fill() const;   // "12% of 4,096"
   std::string stats() const;  // lines of figures
   void write_stats() const;   // --stats

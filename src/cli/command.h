@@ -22,6 +22,7 @@ struct Context {
   std::unique_ptr<Progress> progress{};      // bars on a terminal, plain or JSON lines otherwise
   Settings settings{};                       // of config.toml and the environment
   std::vector<TemporaryFolder> temporary{};  // removed at the end
+  std::string program = "llama-pajamas";     // how this was called, for commands to copy
 };
 
 // Each registers one command: its options, its help with a worked example, and a callback that
@@ -35,6 +36,10 @@ void add_tokenize(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
 void add_man(CLI::App& app, Context& context);
+void add_chat(CLI::App& app, Context& context);
+void add_models(CLI::App& app, Context& context);
+void add_help(CLI::App& app, Context& context);
+void add_version(CLI::App& app, Context& context);
 
 // The options that several commands have, spelt the same everywhere.
 void add_threads_option(CLI::App& command, int& threads);

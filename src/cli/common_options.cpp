@@ -29,6 +29,11 @@ void add_to(CLI::App& command, CommonOptions& options) {
                   "auto, always or never (default: the setting colour, else auto: on terminals)")
       ->group(kGroup)
       ->type_name("WHEN");
+  command
+      .add_option("--profile", options.profile,
+                  "Settings of [profile.NAME] in config.toml (default: LLAMA_PAJAMAS_PROFILE)")
+      ->group(kGroup)
+      ->type_name("NAME");
 }
 
 // Options of this kind of value are told from others by what the help calls it.
@@ -96,7 +101,18 @@ void apply_settings(CLI::App& command, Settings& settings) {
   };
   fill("--threads", SettingKey::kThreads);
   fill("--kernels", SettingKey::kKernels);
-  if (command.get_name() == "validate") fill("--text", SettingKey::kText);
+  const std::string name = command.get_name();
+  if (name == "validate") fill("--text", SettingKey::kText);
+  const bool runs = name == "run" || name == "chat";
+  if (runs) {
+    fill("--temperature", SettingKey::kTemperature);
+    fill("--system", SettingKey::kSystem);
+  }
+  // Of `validate` these are what is measured.
+  if (runs || name == "doctor" || name == "plan") {
+    fill("--ctx", SettingKey::kContext);
+    fill("--kv-cache", SettingKey::kKvCache);
+  }
 }
 
 CLI::App* parsed_command(const CLI::App& app) {

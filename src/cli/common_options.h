@@ -14,6 +14,7 @@ struct CommonOptions {
   bool verbose = false;
   bool json = false;
   std::string colour;
+  std::string profile;
 };
 
 // Adds them to the program and to every command registered so far. A command's own --json, which
@@ -29,7 +30,8 @@ LogStyle scan_log_style(int argc, const char* const* argv, ColourMode colour);
 LogStyle chosen_log_style(CLI::App& app, const CommonOptions& options, const Settings& settings);
 
 // Gives options that were left out the values of settings, and settings the values of options that
-// were given. `--text` is one of validate alone.
+// were given. `--text` is one of validate alone; temperature, system message, context and KV cache
+// are those of `run` and `chat`, the last two of `doctor` and `plan` too.
 void apply_settings(CLI::App& command, Settings& settings);
 
 // The command that was given; null where none was.

@@ -7,6 +7,7 @@
 
 #include "cli/doctor_report.h"
 #include "cli/terminal.h"
+#include "cli/text_wrap.h"
 
 namespace pajamas::cli {
 namespace {
@@ -24,14 +25,22 @@ std::string bytes_of(const ordered_json& value) {
 }
 
 std::string rate_of(const ordered_json& value) {
-  return value.is_null() ? kUnknown
-                         : readable_bytes(static_cast<std::uint64_t>(value.get<double>())) + "/s";
+  return value.is_null() ? kUnknown : readable_byte_rate(value.get<double>());
 }
 
-void heading(std::string_view text) { fmt::print("{}\n", paint(text, Colour::kBold, stdout)); }
+// As wide as the terminal; what goes elsewhere stays in one line.
+std::string laid_out(std::string_view text, std::size_t indent, std::size_t taken = 0) {
+  const auto columns = terminal_columns(stdout);
+  return columns ? wrapped(text, *columns, indent, taken) : std::string(text);
+}
+
+void heading(std::string_view text) {
+  fmt::print("{}\n", paint(laid_out(text, 0), Colour::kBold, stdout));
+}
 
 void line(std::string_view name, std::string_view value) {
-  fmt::print("  {:<16} {}\n", name, value);
+  constexpr std::size_t kValueColumn = 19;
+  fmt::print("  {:<16} {}\n", name, laid_out(value, kValueColumn, kValueColumn));
 }
 
 std::string words(const ordered_json& array) {
@@ -110,6 +119,12 @@ void print_settings(const ordered_json& report) {
                    ? "none"
                    : fmt::format("{}{}", text_of(settings["file"]),
                                  settings["file_read"].get<bool>() ? "" : " (not read)"));
+  if (!settings["profiles"].empty()) {
+    line("profile",
+         fmt::format("{} (there {}: {})",
+                     settings["profile"].is_null() ? "none" : text_of(settings["profile"]),
+                     settings["profiles"].size() == 1 ? "is" : "are", words(settings["profiles"])));
+  }
   for (const auto& setting : settings["values"]) {
     line(text_of(setting["name"]),
          setting["value"].is_null()
@@ -123,22 +138,33 @@ void print_models(const ordered_json& report) {
       "Models: the most precise method that fits into the memory available, with a "
       "context of {} ({} cache)",
       with_thousands(report["context"].get<std::uint64_t>()), text_of(report["kv_cache"])));
-  fmt::print("  {:<22} {:<10} {:>9} {:>10} {:>15}  {}\n", "model", "method", "file", "memory",
-             "read per token", "tokens/s (predicted)");
+  constexpr std::size_t kWholeTable = 95;
+  const bool narrow = terminal_columns(stdout).value_or(kWholeTable) < kWholeTable;
+  const auto row = [&](std::string_view model, std::string_view method, std::string_view file,
+                       std::string_view memory, std::string_view read, std::string_view rate) {
+    if (narrow) {
+      fmt::print("  {:<20} {:<9} {:>9} {:>9}  {}\n", model, method, file, memory, rate);
+    } else {
+      fmt::print("  {:<22} {:<10} {:>9} {:>10} {:>15}  {}\n", model, method, file, memory, read,
+                 rate);
+    }
+  };
+  row("model", "method", "file", "memory", "read per token",
+      narrow ? "tokens/s" : "tokens/s (predicted)");
   for (const auto& model : report["models"]) {
     const bool fits = model["fits"].is_boolean() && model["fits"].get<bool>();
     const ordered_json& rate = model["predicted_tokens_per_second"];
     const std::string predicted =
         !fits            ? (model["fits"].is_null() ? std::string(kUnknown) : "does not fit")
         : rate.is_null() ? std::string(kUnknown)
-                         : fmt::format("at most {:.1f}", rate.get<double>());
-    fmt::print("  {:<22} {:<10} {:>9} {:>10} {:>15}  {}\n", text_of(model["model"]),
-               text_of(model["method"]), bytes_of(model["file_bytes"]),
-               bytes_of(model["memory_bytes"]), bytes_of(model["bytes_per_token"]), predicted);
+                         : fmt::format("at most {}", readable_rate(rate.get<double>()));
+    row(text_of(model["model"]), text_of(model["method"]), bytes_of(model["file_bytes"]),
+        bytes_of(model["memory_bytes"]), bytes_of(model["bytes_per_token"]), predicted);
   }
-  fmt::print(
-      "  predicted = memory reads / weights read per token (of experts only those used): "
-      "an upper bound, not a measurement\n");
+  fmt::print("  {}\n",
+             laid_out("predicted = memory reads / weights read per token (of experts only those "
+                      "used): an upper bound, not a measurement",
+                      2, 2));
 }
 
 }  // namespace

@@ -195,6 +195,8 @@ ordered_json settings_json(const Settings& settings) {
   }
   return {{"file", known(settings.file().native())},
           {"file_read", settings.file_read()},
+          {"profile", known(settings.profile())},
+          {"profiles", settings.profiles()},
           {"problem", settings.fault() ? ordered_json(settings.fault()->what()) : ordered_json()},
           {"values", std::move(all)}};
 }

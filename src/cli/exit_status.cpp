@@ -6,10 +6,14 @@
 
 #include <array>
 #include <atomic>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "base/suggest.h"
+#include "cli/foreign_words.h"
+#include "cli/shell_words.h"
+#include "hub/model_id.h"
 
 namespace pajamas::cli {
 
@@ -83,6 +87,13 @@ std::string suggested_option(const CLI::App& command, std::string_view given) {
   return did_you_mean(given.substr(0, given.find('=')), views);
 }
 
+// A path that exists, or what has the form of one or of a name on the hub.
+bool is_model(const std::string& word) {
+  std::error_code code;
+  return std::filesystem::exists(word, code) || word.ends_with(".gguf") ||
+         hub::parse_model_id(word).has_value();
+}
+
 }  // namespace
 
 Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
@@ -97,6 +108,13 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
   }
   const std::vector<std::string> rest = app.remaining();
   if (command == &app && !rest.empty() && !rest.front().starts_with('-')) {
+    const std::string model = rest.size() > 1 && !rest[1].starts_with('-') ? rest[1] : "";
+    if (const auto answer = answer_to_command(rest.front(), model)) return *answer;
+    if (is_model(rest.front())) {
+      return Error(
+          ErrorCode::kUsage, "a model is given, and not what to do with it",
+          fmt::format("`{} run {}`", app.get_name(), shell_word(printable(rest.front(), 200))));
+    }
     const std::vector<std::string_view> views(names.begin(), names.end());
     return Error(ErrorCode::kUsage,
                  fmt::format("\"{}\" is no command", printable(rest.front(), 40)),
@@ -104,8 +122,26 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
   }
   for (const std::string& argument : app.remaining(true)) {
     if (argument.size() < 2 || !argument.starts_with('-')) continue;
+    if (auto answer = answer_to_option(argument)) return *answer;
     return Error(ErrorCode::kUsage, fmt::format("there is no option {}", printable(argument, 60)),
                  suggested_option(*command, argument) + help);
+  }
+  if (command == &app && rest.empty()) {
+    return Error(ErrorCode::kUsage, "no command is given", help);
+  }
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    for (const CLI::Option* option : command->get_options()) {
+      if (!option->get_required() || option->count() > 0) continue;
+      // Where it has a place, that is how people know it.
+      const std::string name = option->get_name(option->get_positional());
+      return Error(ErrorCode::kUsage, fmt::format("{} is missing", name), help);
+    }
+  }
+  const std::vector<std::string> extra = app.remaining(true);
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !extra.empty()) {
+    return Error(ErrorCode::kUsage,
+                 fmt::format("\"{}\" is one argument too many", printable(extra.front(), 60)),
+                 "a text of several words is quoted; " + help);
   }
   return Error(ErrorCode::kUsage, printable(error.what(), 200), help);
 }

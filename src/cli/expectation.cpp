@@ -109,16 +109,22 @@ std::string ways_to_fit_context(const model::ModelConfig& config, std::uint64_t 
 
 std::string methods_that_fit(const quantize::PlanInput& input,
                              std::span<const quantize::Recipe> recipes, std::uint64_t limit) {
+  // Of several outputs of one format the first stands for what is hoped for.
   std::vector<Format> formats;
-  for (const quantize::Recipe& recipe : recipes) formats.push_back(recipe.format);
+  std::vector<quantize::Recipe> wanted;
+  for (const quantize::Recipe& recipe : recipes) {
+    if (std::ranges::count(formats, recipe.format) > 0) continue;
+    formats.push_back(recipe.format);
+    wanted.push_back(recipe);
+  }
   // GGUF's names are translated for MLX.
   const bool gguf = std::ranges::count(formats, Format::kGguf) > 0;
   std::string found;
   std::size_t offered = 0;
   for (const std::string_view method : gguf ? kGgufLadder : kMlxLadder) {
     const auto chosen = quantize::choose_methods(formats, method);
-    std::vector<quantize::Recipe> smaller(recipes.begin(), recipes.end());
-    for (std::size_t i = 0; i < smaller.size(); ++i) smaller[i].method = chosen.names[i];
+    std::vector<quantize::Recipe> smaller = wanted;
+    for (std::size_t i = 0; i < smaller.size(); ++i) smaller[i].method = chosen.names[i].front();
     std::uint64_t bytes = 0;
     try {
       for (const auto& output : quantize::make_plan(input, smaller, 1).outputs) {

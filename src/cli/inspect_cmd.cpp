@@ -15,7 +15,9 @@
 #include "base/suggest.h"
 #include "cli/command.h"
 #include "cli/expectation.h"
+#include "cli/gguf_print.h"
 #include "cli/model_argument.h"
+#include "cli/model_summary.h"
 #include "cli/open_engine.h"
 #include "cli/terminal.h"
 #include "cli/text_option.h"
@@ -37,6 +39,7 @@ struct Options {
   std::string raw_f32;
   bool force = false;
   std::string kernels;
+  bool metadata = false;
   bool json = false;
 };
 
@@ -154,8 +157,6 @@ ordered_json describe(const model::Checkpoint& checkpoint, const Options& option
                      {"bytes", total.bytes}});
     bytes += total.bytes;
   }
-  std::uint64_t file_bytes = 0;
-  for (const File& file : checkpoint.files()) file_bytes += file.size();
   ordered_json tensors = ordered_json::array();
   for (const model::StoredTensor& tensor : checkpoint.tensors()) {
     const auto dims = tensor.shape.dims();
@@ -165,11 +166,12 @@ ordered_json describe(const model::Checkpoint& checkpoint, const Options& option
                        {"bytes", tensor.bytes()}});
   }
   return {{"format", model::container_name(checkpoint.container())},
+          {"quantization", quantization_name(checkpoint)},
           {"architecture", checkpoint.config().architecture->name()},
           {"parameters", parameters},
           {"active_parameters", model::active_parameter_count(checkpoint.config())},
           {"bytes_per_token", read_for_token(checkpoint)},
-          {"file_bytes", file_bytes},
+          {"file_bytes", file_bytes(checkpoint)},
           {"tensor_bytes", bytes},
           {"bits_per_weight", static_cast<double>(bytes) * 8 / static_cast<double>(parameters)},
           {"hyperparameters", hyperparameters(checkpoint.config())},
@@ -180,8 +182,8 @@ ordered_json describe(const model::Checkpoint& checkpoint, const Options& option
 }
 
 void print_description(const ordered_json& d) {
-  fmt::print("{} model, {}, {} parameters\n", d["format"].get<std::string>(),
-             d["architecture"].get<std::string>(),
+  fmt::print("{} model, {}, {}, {} parameters\n", d["format"].get<std::string>(),
+             d["architecture"].get<std::string>(), d["quantization"].get<std::string>(),
              with_thousands(d["parameters"].get<std::uint64_t>()));
   fmt::print("{} in files, {} in tensors, {:.3f} bits per weight\n\n",
              readable_bytes(d["file_bytes"].get<std::uint64_t>()),
@@ -206,7 +208,8 @@ void print_description(const ordered_json& d) {
   for (const auto& [name, value] : d["tokenizer"].items()) {
     fmt::print("  {:<20} {}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
   }
-  fmt::print("\n  tensors are listed by --json; --tensor NAME shows one\n");
+  fmt::print("\n  tensors are listed by --json; --tensor NAME shows one{}\n",
+             d["format"] == "GGUF" ? "; --metadata shows every key" : "");
 }
 
 // Everything one pass over a tensor's rows can tell.
@@ -302,12 +305,24 @@ void print_tensor(const ordered_json& d) {
   fmt::print("\n");
 }
 
+const io::GgufMetadata& metadata_of(const model::Checkpoint& checkpoint) {
+  if (checkpoint.gguf() != nullptr) return *checkpoint.gguf();
+  throw Error(ErrorCode::kUnsupported, "only GGUF files have metadata",
+              fmt::format("what this model says of itself is in {}",
+                          printable((checkpoint.path() / "config.json").native(), 300)))
+      .at("--metadata");
+}
+
 void run_inspect(const Options& options, const Context& context) {
   const model::Checkpoint checkpoint = model::Checkpoint::open(options.model);
   log_opened(checkpoint);
   tell_notes(checkpoint);
   ordered_json description;
-  if (options.tensor.empty()) {
+  if (options.metadata) {
+    const io::GgufMetadata& metadata = metadata_of(checkpoint);
+    if (!options.json) return print_metadata(metadata);
+    description = metadata_json(metadata);
+  } else if (options.tensor.empty()) {
     description = describe(checkpoint, options, *context.progress);
   } else {
     const model::StoredTensor& tensor = find_tensor(checkpoint, options.tensor);
@@ -335,6 +350,8 @@ void add_inspect(CLI::App& app, Context& context) {
   auto* tensor =
       command->add_option("--tensor", options->tensor, "Values and statistics of one tensor")
           ->type_name("NAME");
+  command->add_flag("--metadata", options->metadata, "Every key of a GGUF file with its value")
+      ->excludes(tensor);
   command
       ->add_option("--raw-f32", options->raw_f32,
                    "With --tensor: write all values to FILE as little-endian float32")
@@ -345,7 +362,9 @@ void add_inspect(CLI::App& app, Context& context) {
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
       "Example: one tensor of a GGUF file\n"
-      "  llama-pajamas inspect model.gguf --tensor blk.0.ffn_down.weight");
+      "  llama-pajamas inspect model.gguf --tensor blk.0.ffn_down.weight\n"
+      "Example: what a GGUF file says of itself\n"
+      "  llama-pajamas inspect model.gguf --metadata");
   add_pre_tokenizer_option(*command, options->pre_tokenizer);
   add_no_download_option(*command, options->no_download);
   command->callback([options, &context] {

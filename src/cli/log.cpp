@@ -8,6 +8,7 @@
 
 #include "cli/exit_status.h"
 #include "cli/terminal.h"
+#include "cli/text_wrap.h"
 
 namespace pajamas::cli {
 namespace {
@@ -15,6 +16,14 @@ namespace {
 using nlohmann::ordered_json;
 
 LogStyle style_of_program;
+
+constexpr std::size_t kContinuationIndent = 2;
+
+// As wide as the terminal that standard error is; elsewhere one line is one message.
+std::string laid_out(std::string_view text, std::size_t taken = 0) {
+  const auto columns = terminal_columns(stderr);
+  return columns ? wrapped(text, *columns, kContinuationIndent, taken) : std::string(text);
+}
 
 // One write a line, so that lines of several threads do not mix.
 void write_line(std::string line) {
@@ -34,13 +43,13 @@ void log_text(std::string_view text) {
 
 void log_error(const Error& error) {
   if (style_of_program.json) return write_line(json_line(error));
-  write_line(fmt::format("{} {}", paint("error:", Colour::kRed), error.what()));
+  write_line(for_people(error));
 }
 
 void log_note(std::string_view text) {
   if (style_of_program.quiet) return;
   write_line(style_of_program.json ? json_line("note", text, ordered_json::object())
-                                   : fmt::format("note: {}", text));
+                                   : laid_out(fmt::format("note: {}", text)));
 }
 
 void log_notes(std::span<const std::string> notes) {
@@ -51,13 +60,18 @@ void log_info(std::string_view text) { log_info(text, ordered_json::object()); }
 
 void log_info(std::string_view text, const ordered_json& fields) {
   if (style_of_program.quiet) return;
-  write_line(style_of_program.json ? json_line("info", text, fields) : std::string(text));
+  write_line(style_of_program.json ? json_line("info", text, fields) : laid_out(text));
 }
 
 void log_detail(std::string_view text) {
   if (!style_of_program.verbose) return;
   write_line(style_of_program.json ? json_line("detail", text, ordered_json::object())
-                                   : paint(text, Colour::kDim));
+                                   : paint(laid_out(text), Colour::kDim));
+}
+
+std::string for_people(const Error& error) {
+  constexpr std::string_view kLabel = "error: ";
+  return paint("error:", Colour::kRed) + " " + laid_out(error.what(), kLabel.size());
 }
 
 std::string json_line(const Error& error) {

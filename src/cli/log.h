@@ -26,13 +26,18 @@ const LogStyle& log_style() noexcept;
 // written, and what the program was asked for goes on.
 void log_text(std::string_view text);
 
-// One line each. Fields are for --json alone; the message says what matters of them.
+// One line each, which a terminal shows broken at words. Fields are for --json alone; the message
+// says what matters of them. In a message of several lines those that begin with a blank are
+// commands to copy.
 void log_error(const Error& error);
 void log_note(std::string_view text);  // what the user should read once
 void log_notes(std::span<const std::string> notes);
 void log_info(std::string_view text);  // what was done
 void log_info(std::string_view text, const nlohmann::ordered_json& fields);
 void log_detail(std::string_view text);  // with --verbose
+
+// "error: WHAT (WHERE); TRY", broken at words where standard error is a terminal.
+std::string for_people(const Error& error);
 
 // The lines of --json, without the line end:
 // {"level": "error", "message": ..., "code": "not_found", "place": ..., "hint": ..., "status": 3}

@@ -4,8 +4,11 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <memory>
 #include <new>
+#include <span>
 #include <system_error>
 
 #include "base/error.h"
@@ -14,6 +17,9 @@
 #include "cli/command.h"
 #include "cli/common_options.h"
 #include "cli/exit_status.h"
+#include "cli/foreign_words.h"
+#include "cli/front_page.h"
+#include "cli/help_formatter.h"
 #include "cli/log.h"
 #include "cli/process.h"
 #include "cli/settings.h"
@@ -30,13 +36,19 @@ int report(const Error& error) {
 
 // Between parsing and the command: how it talks, and what was left to settings.
 void prepare(CLI::App& app, const cli::CommonOptions& options, cli::Context& context) {
+  if (options.profile.empty()) {
+    context.settings.choose_profile_of_environment();
+  } else if (!context.settings.fault()) {
+    context.settings.choose_profile(options.profile, "--profile");
+  }
   cli::set_log_style(cli::chosen_log_style(app, options, context.settings));
   context.progress = cli::make_progress();
   CLI::App* command = cli::parsed_command(app);
   if (command == nullptr) return;
   // What explains settings must work with wrong ones.
   const std::string name = command->get_name();
-  const bool explains = name == "doctor" || name == "man" || name == "completion";
+  const bool explains = name == "doctor" || name == "man" || name == "completion" ||
+                        name == "help" || name == "version";
   if (context.settings.fault() && !explains) throw Error(*context.settings.fault());
   cli::apply_settings(*command, context.settings);
   if (!options.colour.empty()) {
@@ -62,23 +74,36 @@ int run(int argc, char** argv) {
       "llama-pajamas");
   app.set_version_flag("--version", std::string("llama-pajamas ") + PAJAMAS_VERSION);
   app.require_subcommand(1);
-  app.get_formatter()->column_width(34);
+  auto formatter = std::make_shared<cli::HelpFormatter>();
+  formatter->column_width(34);
+  app.formatter(formatter);
   app.footer(
-      "Example:\n"
-      "  llama-pajamas quantize Qwen2.5-7B-Instruct --format gguf,mlx --method Q4_K_M:4bit "
+      "Example: a model in both formats, and a question to it\n"
+      "  llama-pajamas quantize Qwen/Qwen2.5-0.5B-Instruct --format gguf,mlx --method Q4_K_M:4bit "
       "--output out\n"
       "  llama-pajamas run out/gguf/model-q4_k_m.gguf --prompt \"Why is the sky blue?\"\n"
-      "`llama-pajamas COMMAND --help` explains one command.");
+      "`llama-pajamas help COMMAND` explains one command.");
+  cli::add_run(app, context);
+  cli::add_chat(app, context);
   cli::add_quantize(app, context);
   cli::add_plan(app, context);
-  cli::add_run(app, context);
   cli::add_validate(app, context);
   cli::add_inspect(app, context);
   cli::add_tokenize(app, context);
+  cli::add_models(app, context);
   cli::add_doctor(app, context);
+  cli::add_help(app, context);
+  cli::add_version(app, context);
   cli::add_completion(app, context);
   cli::add_man(app, context);
   cli::add_common_options(app, options);
+  if (argc > 0 && std::strchr(argv[0], '/') != nullptr) context.program = argv[0];
+  if (argc <= 1) {
+    fmt::print("{}", cli::front_page(app, context.program));
+    return 0;
+  }
+  const std::span<const char* const> arguments(argv + 1, static_cast<std::size_t>(argc - 1));
+  if (const auto answer = cli::find_foreign_option(app, arguments)) return report(*answer);
   app.parse_complete_callback([&] { prepare(app, options, context); });
   try {
     app.parse(argc, argv);

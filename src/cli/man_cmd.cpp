@@ -4,13 +4,11 @@
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "base/bytes.h"
-#include "base/error.h"
 #include "base/output.h"
-#include "base/suggest.h"
 #include "cli/command.h"
+#include "cli/front_page.h"
 #include "cli/manual.h"
 
 namespace pajamas::cli {
@@ -21,19 +19,6 @@ struct Options {
   std::string output;
 };
 
-const CLI::App* find_command(const CLI::App& app, const std::string& name) {
-  if (name.empty()) return nullptr;
-  std::vector<std::string> names;
-  for (const CLI::App* command : visible_commands(app)) {
-    if (command->get_name() == name) return command;
-    names.push_back(command->get_name());
-  }
-  const std::vector<std::string_view> views(names.begin(), names.end());
-  throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no command", printable(name, 40)),
-              did_you_mean(name, views) + "`llama-pajamas --help` lists them")
-      .at("man");
-}
-
 void write_page(const std::filesystem::path& folder, const CLI::App& app, const CLI::App* command) {
   const std::string text = manual_page(app, command);
   OutputFile file(folder / manual_page_name(app, command), text.size(), {.replace = true});
@@ -42,7 +27,8 @@ void write_page(const std::filesystem::path& folder, const CLI::App& app, const 
 }
 
 void run_man(const Options& options, const CLI::App& app) {
-  const CLI::App* command = find_command(app, options.command);
+  const CLI::App* command =
+      options.command.empty() ? nullptr : &command_named(app, options.command, "man");
   if (options.output.empty()) {
     fmt::print("{}", manual_page(app, command));
     return;

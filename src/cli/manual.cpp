@@ -69,11 +69,15 @@ std::string synopsis(const CLI::App& app, const CLI::App* command) {
 std::string options_section(const CLI::App& command) {
   std::string text = ".SH OPTIONS\n";
   for (const CLI::Option* option : visible_options(command)) {
-    text += option->get_positional()
-                ? described(fmt::format("\\fI{}\\fR", roff_text(option->get_name(true))),
-                            option_text(*option))
-                : described(option_names(*option),
-                            is_help(*option) ? "Print help and exit" : option_text(*option));
+    // One may be given in either way.
+    if (option->get_positional()) {
+      text += described(fmt::format("\\fI{}\\fR", roff_text(option->get_name(true))),
+                        option_text(*option));
+    }
+    if (option->nonpositional()) {
+      text += described(option_names(*option),
+                        is_help(*option) ? "Print help and exit" : option_text(*option));
+    }
   }
   return text;
 }
@@ -107,6 +111,7 @@ std::string environment_section() {
     add(setting.variable, fmt::format("The setting {}: {}", setting.name, setting.help));
   }
   add(kConfigVariable, "The file of settings to read instead of config.toml; empty: none");
+  add(kProfileVariable, "The profile of the file to use, as --profile does");
   add("NO_COLOR", "Where not empty: no colours");
   add("CLICOLOR_FORCE", "Where neither empty nor 0: colours everywhere");
   return text;

@@ -140,6 +140,11 @@ std::string local_model(const std::string& model, hub::Need need, bool no_downlo
                                          : model;
   }
   const auto id = hub::parse_model_id(model);
+  if (!id && hub::is_address(model)) {
+    throw Error(ErrorCode::kUsage, "is no address of a model of the hub",
+                "give https://huggingface.co/OWNER/NAME, or download the file and give its path")
+        .at(printable(model, 300));
+  }
   if (!id) {
     throw Error(ErrorCode::kNotFound, "no such file or directory",
                 did_you_mean_path(model) +

@@ -11,8 +11,9 @@ namespace pajamas::cli {
 void add_no_download_option(CLI::App& command, bool& no_download);
 
 // The local path of `model`. What exists always wins (of a folder, model_of_folder); else
-// `owner/name[@revision][:FILE]` is found in the hub's cache or downloaded into it, as far as
-// `need` says. Throws as hub::fetch does. Temporary files live as long as `context`.
+// `owner/name[@revision][:FILE]`, or the address of its page, is found in the hub's cache or
+// downloaded into it, as far as `need` says. Throws as hub::fetch does. Temporary files live as
+// long as `context`.
 std::string local_model(const std::string& model, hub::Need need, bool no_download,
                         Context& context);
 

@@ -10,7 +10,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/kv_option.h"
+#include "cli/log.h"
 #include "cli/model_argument.h"
+#include "cli/plan_print.h"
 #include "cli/quantize_options.h"
 #include "cli/terminal.h"
 #include "quantize/plan.h"
@@ -61,15 +63,6 @@ nlohmann::ordered_json kv_cache_json(const model::ModelConfig& config, std::uint
   return {{"context", context}, {"bytes", bytes}};
 }
 
-void print_kv_cache(const model::ModelConfig& config, std::uint64_t context) {
-  std::string sizes;
-  for (const runtime::KvTypeInfo& type : runtime::kKvTypes) {
-    sizes += fmt::format("{}{} {}", sizes.empty() ? "" : ", ", type.name,
-                         readable_bytes(runtime::KvCache::bytes_for(config, context, type.id)));
-  }
-  fmt::print("KV cache for {} tokens: {}\n", with_thousands(context), sizes);
-}
-
 void run_plan(const Options& options, Context& context) {
   const Recipes recipes = recipes_of(options);
   const TaskPool pool(options.threads);  // refuses what quantize would refuse
@@ -84,16 +77,20 @@ void run_plan(const Options& options, Context& context) {
     return;
   }
   for (const std::string& note : plan.notes) context.progress->note(note);
-  print_tensors(plan);
-  print_summary(plan);
-  fmt::print("peak memory: at most {}\n", readable_bytes(plan.peak_memory_bytes));
-  print_kv_cache(input.config, positions);
+  print_types(plan);
+  print_memory(plan, input.config, positions);
+  if (options.all) {
+    print_tensors(plan);
+  } else {
+    log_info("every tensor with its type and the reason: --all");
+  }
 }
 
 }  // namespace
 
 void add_plan(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("plan", "Print what quantize would write, and why");
+  CLI::App* command =
+      app.add_subcommand("plan", "Tell what quantize would write: sizes, types, memory");
   auto options = std::make_shared<Options>();
   options->output = "out";
   command
@@ -105,7 +102,7 @@ void add_plan(CLI::App& app, Context& context) {
                    "Plan from this config.json alone (-: standard input)")
       ->type_name("FILE");
   add_quantize_options(*command, *options);
-  command->add_option("--output", options->output, "As for quantize; only its name is used")
+  command->add_option("-o,--output", options->output, "As for quantize; only its name is used")
       ->capture_default_str()
       ->type_name("PATH");
   command
@@ -118,7 +115,9 @@ void add_plan(CLI::App& app, Context& context) {
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
       "Example: the size of a 7B model before downloading it\n"
-      "  llama-pajamas plan --config config.json --method Q4_K_M");
+      "  llama-pajamas plan Qwen/Qwen2.5-7B-Instruct --method Q4_K_M\n"
+      "Example: which of two methods to take, and every tensor\n"
+      "  llama-pajamas plan models/tiny-qwen2 --method Q4_K_M,Q5_K_M --all");
   command->callback([options, &context] {
     options->model =
         local_model(options->model, hub::Need::kHeaders, options->no_download, context);

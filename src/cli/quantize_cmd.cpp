@@ -1,6 +1,7 @@
 // `quantize`: checkpoint in, GGUF and MLX out, in one pass.
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -12,7 +13,9 @@
 #include "cli/log.h"
 #include "cli/model_argument.h"
 #include "cli/open_engine.h"
+#include "cli/plan_print.h"
 #include "cli/quantize_options.h"
+#include "cli/shell_words.h"
 #include "cli/terminal.h"
 #include "quantize/execute.h"
 
@@ -23,7 +26,10 @@ struct Options : QuantizeOptions {
   bool dry_run = false;
   bool force = false;
   std::string kernels;
+  bool json = false;
 };
+
+using nlohmann::ordered_json;
 
 // A GGUF output is a file; a folder's name is a mistake that --force must not turn into a loss.
 // What would fail at the end of a download fails before it.
@@ -58,6 +64,60 @@ void check_outputs(const quantize::Plan& plan, OutputOptions output,
   }
 }
 
+ordered_json outputs_json(const quantize::Plan& plan) {
+  ordered_json report = quantize::to_json(plan);
+  for (ordered_json& output : report["outputs"]) output.erase("tensors");
+  return report;
+}
+
+// What to do with what was written, as lines to copy.
+std::string next_commands(const quantize::Plan& plan, const Options& options,
+                          const Context& context) {
+  std::string text = "next:";
+  for (const quantize::PlannedOutput& output : plan.outputs) {
+    text += "\n  " + shell_command({context.program, "run", path_argument(output.path.native())});
+  }
+  return text + "\n  " +
+         shell_command({context.program, "validate",
+                        path_argument(plan.outputs.front().path.native()), "--metrics",
+                        "perplexity,kl", "--reference", path_argument(options.model)});
+}
+
+void print_dry_run(const quantize::Plan& plan, const Options& options) {
+  if (options.json) {
+    ordered_json report = quantize::to_json(plan);
+    report["dry_run"] = true;
+    fmt::print("{}\n", report.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+    return;
+  }
+  print_types(plan);
+  fmt::print("peak memory: at most {}; nothing was written\n",
+             readable_bytes(plan.peak_memory_bytes));
+  if (options.all) print_tensors(plan);
+}
+
+void print_done(const quantize::Plan& plan, const Options& options, const Context& context,
+                std::uint64_t parameters, double seconds) {
+  const std::uint64_t peak = peak_resident_bytes();
+  if (options.json) {
+    ordered_json report = outputs_json(plan);
+    report["model"] = options.model;
+    report["weights"] = parameters;
+    report["seconds"] = seconds;
+    report["peak_memory_bytes"] = peak;
+    fmt::print("{}\n", report.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+  } else {
+    print_summary(plan);
+    (void)std::fflush(stdout);  // before what goes to the other stream
+  }
+  log_info(fmt::format("{} weights in {} ({} million/s), peak memory {}",
+                       with_thousands(parameters), readable_seconds(seconds),
+                       readable_rate(static_cast<double>(parameters) / seconds / 1e6),
+                       readable_bytes(peak)),
+           {{"weights", parameters}, {"seconds", seconds}, {"peak_memory_bytes", peak}});
+  log_info(next_commands(plan, options, context));
+}
+
 void run_quantize(const Options& options, Context& context) {
   const Recipes recipes = recipes_of(options);
   for (const quantize::Recipe& recipe : recipes.recipes) check_output(options, recipe);
@@ -75,26 +135,12 @@ void run_quantize(const Options& options, Context& context) {
   const OutputOptions output{.replace = options.force};
   check_outputs(plan, output, input, recipes.recipes);
   input = {};  // the tokenizer is in the plan now
-  if (options.dry_run) {
-    print_tensors(plan);
-    print_summary(plan);
-    fmt::print("peak memory: at most {}; nothing was written\n",
-               readable_bytes(plan.peak_memory_bytes));
-    return;
-  }
+  if (options.dry_run) return print_dry_run(plan, options);
   const double started = seconds_now();
   quantize::execute(plan, *checkpoint, pool, *context.progress, context.stop,
                     {.output = output, .kernels = &kernels});
-  print_summary(plan);
-  const std::uint64_t parameters = model::parameter_count(checkpoint->config());
-  const double seconds = seconds_now() - started;
-  log_info(
-      fmt::format("{} weights in {} ({:.0f} million/s), peak memory {}", with_thousands(parameters),
-                  readable_seconds(seconds), static_cast<double>(parameters) / seconds / 1e6,
-                  readable_bytes(peak_resident_bytes())),
-      {{"weights", parameters},
-       {"seconds", seconds},
-       {"peak_memory_bytes", peak_resident_bytes()}});
+  print_done(plan, options, context, model::parameter_count(checkpoint->config()),
+             seconds_now() - started);
 }
 
 }  // namespace
@@ -109,18 +155,21 @@ void add_quantize(CLI::App& app, Context& context) {
       ->type_name("");
   add_quantize_options(*command, *options);
   command
-      ->add_option("--output", options->output,
-                   "One format: its path. Both: the folder for gguf/ and mlx/")
+      ->add_option("-o,--output", options->output,
+                   "One output: its path. Several: the folder for gguf/ and mlx/")
       ->required()
       ->type_name("PATH");
   add_kernels_option(*command, options->kernels);
   command->add_flag("--dry-run", options->dry_run,
                     "Print the plan and check the disk; write nothing");
   command->add_flag("--force", options->force, "Replace an existing output");
+  command->add_flag("--json", options->json, "Print what was written as JSON");
   command->footer(
       "Example: both formats in one pass\n"
-      "  llama-pajamas quantize Qwen2.5-7B-Instruct --format gguf,mlx --method Q4_K_M:4bit "
-      "--output out");
+      "  llama-pajamas quantize models/tiny-qwen2 --format gguf,mlx --method Q4_K_M:4bit "
+      "--output out\n"
+      "Example: a model of the hub, in two sizes\n"
+      "  llama-pajamas quantize Qwen/Qwen2.5-0.5B-Instruct --method Q4_K_M,Q8_0 --output qwen");
   command->callback([options, &context] { run_quantize(*options, context); });
 }
 

@@ -30,7 +30,7 @@ std::vector<Format> parse_formats(std::string_view text) {
   }
 }
 
-// One format is PATH itself; two are folders below it.
+// A single output is PATH itself; several are in folders below it, one a format.
 fs::path output_path(const fs::path& path, Format format, const std::string& method, bool single) {
   if (single) return path;
   if (format == Format::kMlx) return path / "mlx" / fmt::format("model-{}", method);
@@ -72,6 +72,38 @@ void check_mlx_options(const QuantizeOptions& options, std::span<const Format> f
       .at(given);
 }
 
+// Several outputs need a folder; what is named as a file was meant as one output.
+void check_folder(const std::string& output) {
+  std::error_code code;
+  if (!output.ends_with(".gguf") || fs::is_directory(output, code)) return;
+  throw Error(
+      ErrorCode::kUsage, "names one file, several outputs need a folder",
+      fmt::format("give {}", output.size() > 5 ? output.substr(0, output.size() - 5) : "out"))
+      .at(fmt::format("--output {}", printable(output, 200)));
+}
+
+// What the options say of one format, method and path aside.
+quantize::Recipe recipe_of(const QuantizeOptions& options, std::span<const Format> formats,
+                           Format format) {
+  quantize::Recipe recipe;
+  recipe.format = format;
+  recipe.group_size = options.group_size;
+  constexpr int kMixedBits = 6;
+  const auto mixed = options.mixed_precision ? std::optional(kMixedBits) : std::nullopt;
+  recipe.embedding_bits = options.embedding_bits ? options.embedding_bits : mixed;
+  recipe.output_bits = options.output_bits ? options.output_bits : mixed;
+  recipe.allow_requantize = options.allow_requantize;
+  recipe.no_fallback = options.no_fallback;
+  recipe.architecture_aware = options.architecture_aware;
+  recipe.preserve_attention_patterns = options.preserve_attention_patterns;
+  recipe.expert_balanced = options.expert_balanced;
+  for (const std::string& text : options.tensor_types) {
+    quantize::TypeOverride override = quantize::parse_type_override(text, formats);
+    if (override.format == recipe.format) recipe.overrides.push_back(std::move(override));
+  }
+  return recipe;
+}
+
 }  // namespace
 
 void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
@@ -85,7 +117,8 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
           "--method", options.methods,
           "How much to keep: F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_K_S Q4_K_M Q4_K_S Q3_K_L "
           "Q3_K_M Q3_K_S Q2_K Q2_K_S Q4_0 Q4_1 Q5_0 Q5_1 MXFP4_MOE for GGUF; 2bit 3bit 4bit "
-          "5bit 6bit 8bit bf16 mxfp4 for MLX; one for both, or one each as Q4_K_M:4bit")
+          "5bit 6bit 8bit bf16 mxfp4 for MLX; one for both, or one each as Q4_K_M:4bit; several "
+          "of one format in one pass as Q4_K_M,Q5_K_M")
       ->required()
       ->type_name("METHODS");
   command
@@ -117,6 +150,7 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
                    "Layers with full attention a step above those with a sliding window");
   command.add_flag("--expert-balanced", options.expert_balanced,
                    "Equal precision for all experts of a layer");
+  command.add_flag("--all", options.all, "List every tensor with its type and the reason");
   add_threads_option(command, options.threads);
 }
 
@@ -124,58 +158,19 @@ Recipes recipes_of(const QuantizeOptions& options) {
   const std::vector<Format> formats = parse_formats(options.formats);
   check_mlx_options(options, formats);
   const auto methods = quantize::choose_methods(formats, options.methods);
+  const bool single = methods.names.size() == 1 && methods.names.front().size() == 1;
+  if (!single) check_folder(options.output);
   Recipes result;
   result.notes = methods.notes;
   for (std::size_t i = 0; i < formats.size(); ++i) {
-    quantize::Recipe recipe;
-    recipe.format = formats[i];
-    recipe.method = methods.names[i];
-    recipe.output = output_path(options.output, formats[i], recipe.method, formats.size() == 1);
-    recipe.group_size = options.group_size;
-    constexpr int kMixedBits = 6;
-    const auto mixed = options.mixed_precision ? std::optional(kMixedBits) : std::nullopt;
-    recipe.embedding_bits = options.embedding_bits ? options.embedding_bits : mixed;
-    recipe.output_bits = options.output_bits ? options.output_bits : mixed;
-    recipe.allow_requantize = options.allow_requantize;
-    recipe.no_fallback = options.no_fallback;
-    recipe.architecture_aware = options.architecture_aware;
-    recipe.preserve_attention_patterns = options.preserve_attention_patterns;
-    recipe.expert_balanced = options.expert_balanced;
-    for (const std::string& text : options.tensor_types) {
-      quantize::TypeOverride override = quantize::parse_type_override(text, formats);
-      if (override.format == formats[i]) recipe.overrides.push_back(std::move(override));
+    for (const std::string& method : methods.names[i]) {
+      quantize::Recipe recipe = recipe_of(options, formats, formats[i]);
+      recipe.method = method;
+      recipe.output = output_path(options.output, formats[i], method, single);
+      result.recipes.push_back(std::move(recipe));
     }
-    result.recipes.push_back(std::move(recipe));
   }
   return result;
-}
-
-void print_tensors(const quantize::Plan& plan) {
-  for (const quantize::PlannedOutput& output : plan.outputs) {
-    std::size_t name_width = 6;
-    std::size_t shape_width = 5;
-    for (const auto& tensor : output.tensors) {
-      name_width = std::max(name_width, tensor.name.size());
-      shape_width = std::max(shape_width, tensor.spec.shape.to_string().size());
-    }
-    fmt::print("{} {}\n", quantize::format_name(output.format), output.method);
-    fmt::print("  {:<{}}  {:<{}}  {:<9} {:>15}  {}\n", "tensor", name_width, "shape", shape_width,
-               "type", "bytes", "why");
-    for (const auto& tensor : output.tensors) {
-      fmt::print("  {:<{}}  {:<{}}  {:<9} {:>15}  {}\n", tensor.name, name_width,
-                 tensor.spec.shape.to_string(), shape_width, tensor.encoding.name(),
-                 with_thousands(tensor.bytes), tensor.reason);
-    }
-  }
-}
-
-void print_summary(const quantize::Plan& plan) {
-  for (const quantize::PlannedOutput& output : plan.outputs) {
-    fmt::print("{:<5} {:<7} {:>10}  {:.3f} bits per weight  {}\n",
-               quantize::format_name(output.format), output.method,
-               readable_bytes(output.file_bytes), output.bits_per_weight,
-               printable(output.path.native(), 4000));
-  }
 }
 
 }  // namespace pajamas::cli

@@ -28,20 +28,18 @@ struct QuantizeOptions {
   bool architecture_aware = false;
   bool preserve_attention_patterns = false;
   bool expert_balanced = false;
+  bool all = false;  // of the plan: every tensor
   int threads = 1;
 };
 
 void add_quantize_options(CLI::App& command, QuantizeOptions& options);
 
-// One recipe a format, and the notes to tell. Throws Error{kUsage}, naming the option.
+// One recipe an output, those of a format side by side, and the notes to tell. Throws
+// Error{kUsage}, naming the option.
 struct Recipes {
   std::vector<quantize::Recipe> recipes;
   std::vector<std::string> notes;
 };
 Recipes recipes_of(const QuantizeOptions& options);
-
-// Tables for people: every tensor, or the summary alone.
-void print_tensors(const quantize::Plan& plan);
-void print_summary(const quantize::Plan& plan);
 
 }  // namespace pajamas::cli

@@ -9,11 +9,13 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/output.h"
+#include "base/readable.h"
 #include "base/system.h"
 #include "cli/activations_option.h"
 #include "cli/answer_printer.h"
 #include "cli/kv_option.h"
 #include "cli/model_argument.h"
+#include "cli/model_summary.h"
 #include "cli/open_engine.h"
 #include "cli/text_option.h"
 #include "model/chat.h"
@@ -43,15 +45,37 @@ const RunOptions& checked(const RunOptions& options) {
   return options;
 }
 
+// Whether an option of the command line said so, and not a setting, which is for every model and
+// makes no sense of some.
+bool was_asked(const Context& context, SettingKey key, std::string_view flag) {
+  return context.settings.get(key).source == flag;
+}
+
 std::uint64_t context_of(const RunOptions& options, const model::ModelConfig& config,
-                         Progress& progress) {
+                         const Context& all) {
   if (options.context == 0) return default_context(config);
   const auto context = static_cast<std::uint64_t>(options.context);
   if (context > config.context_length) {
+    if (!was_asked(all, SettingKey::kContext, "--ctx")) return config.context_length;
+    Progress& progress = *all.progress;
     progress.note(fmt::format("--ctx {} is more than the {} positions this model was made for",
                               context, config.context_length));
   }
   return context;
+}
+
+// In the words of OpenAI's interface, and "interrupted".
+std::string_view finish_reason(const Reply& reply) {
+  switch (reply.result.reason) {
+    case runtime::StopReason::kStopToken:
+      return reply.answer.calls.empty() ? "stop" : "tool_calls";
+    case runtime::StopReason::kMaxTokens:
+    case runtime::StopReason::kContextFull:
+      return "length";
+    case runtime::StopReason::kInterrupted:
+      return "interrupted";
+  }
+  return "";
 }
 
 }  // namespace
@@ -65,6 +89,8 @@ RunModel::RunModel(const RunOptions& options, Context& context)
       path_(local_model(options.model, hub::Need::kAll, options.no_download, context)) {
   const double start = seconds_now();
   model::Checkpoint checkpoint = model::Checkpoint::open(path_);
+  about_ = fmt::format("{}: {}, {}", short_name(options_.model), quantization_name(checkpoint),
+                       readable_bytes(file_bytes(checkpoint)));
   assets_ = load_text(path_, options.pre_tokenizer, *context.progress);
   if (!options_.raw && !options_.chat_template.empty()) {
     model::choose_chat_template(assets_.chat_templates, options_.chat_template);
@@ -76,7 +102,7 @@ RunModel::RunModel(const RunOptions& options, Context& context)
   tokens.resize(std::max<std::size_t>(tokens.size(), checkpoint.config().vocab));
   sampling_ = sampler_options(options_.sampling, checkpoint);
   tokenizer_ = make_tokenizer(assets_);
-  positions_ = context_of(options_, checkpoint.config(), *context_.progress);
+  positions_ = context_of(options_, checkpoint.config(), context_);
   engine_ = open_engine(std::move(checkpoint), pool_, kernels_, positions_, kv_type_,
                         activations_of(options.activations));
   load_seconds_ = seconds_now() - start;
@@ -93,7 +119,7 @@ model::Conversation RunModel::conversation() const {
     if (!options_.raw) {
       progress.note("this model has no chat template: the prompt is continued as it is");
     }
-    if (!options_.system.empty()) {
+    if (!options_.system.empty() && was_asked(context_, SettingKey::kSystem, "--system")) {
       progress.note("--system is ignored: it needs the model's chat template");
     }
     if (!options_.chat_template.empty()) {
@@ -124,7 +150,7 @@ Reply RunModel::answer(runtime::TextSession& session, runtime::Sampler& sampler,
   text::AnswerSplitter splitter(*tokenizer_, format, prompt);
   AnswerPrinter printer(!options_.hide_reasoning);
   const auto on_text = [&](text::AnswerPart part, std::string_view bytes) {
-    printer.print(part, bytes, splitter.answer());
+    if (!options_.json) printer.print(part, bytes, splitter.answer());
   };
   const runtime::GenerateOptions generate{max_tokens, positions_, assets_.stop, keep_prompt};
   // Shorter prompts are over before a bar could tell anything.
@@ -150,14 +176,41 @@ Reply RunModel::answer(runtime::TextSession& session, runtime::Sampler& sampler,
       return session.generate(sampler, prompt, generate, context_.stop, on_prompt, on_token);
     });
   } catch (...) {
-    if (begun) printer.finish();
+    if (begun && !options_.json) printer.finish();
     throw;
   }
   splitter.finish(on_text);
-  printer.finish();
+  if (!options_.json) printer.finish();
   reply.answer = splitter.answer();
   reply.reasoning_tokens = splitter.reasoning_tokens();
+  if (options_.json) print_json(reply);
   return reply;
+}
+
+void RunModel::print_json(const Reply& reply) const {
+  using nlohmann::ordered_json;
+  const runtime::GenerateResult& result = reply.result;
+  ordered_json calls = ordered_json::array();
+  for (const text::ToolCall& call : reply.answer.calls) {
+    calls.push_back({{"recipient", call.recipient}, {"arguments", call.arguments}});
+  }
+  const ordered_json report = {
+      {"model", options_.model},
+      {"text", reply.answer.content},
+      {"reasoning", reply.answer.reasoning},
+      {"tool_calls", std::move(calls)},
+      {"finish_reason", finish_reason(reply)},
+      {"reused_tokens", result.reused_tokens},
+      {"prompt_tokens", result.prompt_tokens},
+      {"generated_tokens", result.generated_tokens},
+      {"reasoning_tokens", reply.reasoning_tokens},
+      {"prompt_tokens_per_second", result.prompt_tokens_per_second()},
+      {"generation_tokens_per_second", result.generation_tokens_per_second()},
+      {"load_seconds", load_seconds_},
+      {"context", positions_},
+      {"kv_cache", runtime::info(kv_type_).name},
+      {"peak_memory_bytes", peak_resident_bytes()}};
+  print_text(report.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
 }
 
 void RunModel::write_stats(const runtime::GenerateResult& result,

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/prompt_input.h"
 #include "cli/sampling_defaults.h"
 #include "model/conversation.h"
 #include "runtime/generate.h"
@@ -21,7 +22,7 @@ struct RunOptions {
   std::string model;
   bool no_download = false;
   std::string pre_tokenizer;
-  std::optional<std::string> prompt;
+  PromptOptions prompt;
   bool interactive = false;
   std::string system;
   bool raw = false;
@@ -38,6 +39,7 @@ struct RunOptions {
   std::string activations;
   std::string stats;
   bool force = false;
+  bool json = false;  // answers as JSON objects
 };
 
 struct Reply {
@@ -58,14 +60,16 @@ class RunModel {
   runtime::KvType kv_type() const noexcept { return kv_type_; }
   const runtime::SamplerOptions& sampling() const noexcept { return sampling_; }
   double load_seconds() const noexcept { return load_seconds_; }
+  // "tiny-qwen2: BF16, 8.4 MB"
+  const std::string& about() const noexcept { return about_; }
   // Without template (or with --raw) texts are continued as they are.
   bool has_template() const noexcept { return !options_.raw && !assets_.chat_templates.empty(); }
 
   // One without turns. Notes what of the options it cannot heed.
   model::Conversation conversation() const;
 
-  // Prints the answer as it comes. Throws as TextSession::generate does; what came before an error
-  // has been printed.
+  // Prints the answer as it comes, or with --json when it is over. Throws as TextSession::generate
+  // does; what came before an error has been printed.
   Reply answer(runtime::TextSession& session, runtime::Sampler& sampler,
                std::span<const std::int32_t> prompt, std::uint64_t max_tokens, bool keep_prompt);
 
@@ -73,12 +77,15 @@ class RunModel {
   void write_stats(const runtime::GenerateResult& result, std::uint64_t reasoning_tokens) const;
 
  private:
+  void print_json(const Reply& reply) const;
+
   const RunOptions& options_;
   Context& context_;
   const runtime::KvType kv_type_;
   const kernels::KernelTable& kernels_;
   const TaskPool pool_;
   const std::string path_;  // of the model's files, wherever they came from
+  std::string about_;
   model::TextAssets assets_;
   runtime::SamplerOptions sampling_;
   std::optional<text::Tokenizer> tokenizer_;

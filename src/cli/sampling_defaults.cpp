@@ -44,8 +44,9 @@ void add_sampling_options(CLI::App& command, SamplingFlags& flags) {
   const auto add = [&](const char* name, auto& value, const char* what, const char* type = "X") {
     command.add_option(name, value, what)->type_name(type);
   };
-  add("--temperature", flags.temperature,
-      "0: always the likeliest token (default: the model's own, else 0.8)");
+  add("--temperature,--temp", flags.temperature,
+      "0: always the likeliest token (default: the setting temperature, else the model's own, else "
+      "0.8)");
   add("--top-k", flags.top_k, "Keep the K likeliest; 0: all (default: the model's, else 40)", "N");
   add("--top-p", flags.top_p, "Keep this share of likelihood (default: the model's, else 0.95)");
   add("--min-p", flags.min_p, "Drop below this share of the likeliest (default: 0.05)");

@@ -1,7 +1,6 @@
 #include "cli/terminal.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 
 #include "base/system.h"
 #include "cli/log.h"
+#include "cli/text_wrap.h"
 
 namespace pajamas::cli {
 namespace {
@@ -31,6 +31,11 @@ bool use_colour(std::FILE* stream) {
 std::string amount(double value, std::string_view unit) {
   if (unit == "B") return readable_bytes(static_cast<std::uint64_t>(value));
   return fmt::format("{:.{}f} {}", value, value < 10 ? 1 : 0, unit);
+}
+
+std::string rate_text(double per_second, std::string_view unit) {
+  if (unit == "B") return readable_byte_rate(per_second);
+  return fmt::format("{} {}/s", readable_rate(per_second), unit);
 }
 
 // One step at a time, its counter shared by all threads.
@@ -73,10 +78,9 @@ class TerminalProgress final : public Progress {
     const double now = seconds_now();
     const double seconds = now - started_;
     if (seconds < kQuietSeconds && !log_style().verbose) return;
-    const std::string rate =
-        total_ == 0 || unit_.empty()
-            ? ""
-            : fmt::format(", {}/s", amount(static_cast<double>(done_) / seconds, unit_));
+    const std::string rate = total_ == 0 || unit_.empty()
+                                 ? ""
+                                 : ", " + rate_text(static_cast<double>(done_) / seconds, unit_);
     log_info(fmt::format("{}: done in {}{}", step_, readable_seconds(seconds), rate), figures(now));
   }
 
@@ -102,9 +106,9 @@ class TerminalProgress final : public Progress {
     const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_));
     const std::string left =
         share > 0 ? readable_seconds(elapsed * (1 - share) / share) + " left" : "";
-    return fmt::format("{}: {:3.0f} % of {}, {}/s, {}", step_, 100 * share,
+    return fmt::format("{}: {:3.0f} % of {}, {}, {}", step_, 100 * share,
                        amount(static_cast<double>(total_), unit_),
-                       amount(static_cast<double>(done_) / elapsed, unit_), left);
+                       rate_text(static_cast<double>(done_) / elapsed, unit_), left);
   }
 
   // The fields of a JSON line.
@@ -117,9 +121,7 @@ class TerminalProgress final : public Progress {
   }
 
   void draw() const {
-    winsize size{};
-    const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-    const std::size_t width = known ? size.ws_col : 80;
+    const std::size_t width = terminal_columns(stderr).value_or(80);
     std::string text = line();
     const std::size_t room =
         width > text.size() + 4 ? std::min<std::size_t>(30, width - text.size() - 4) : 0;

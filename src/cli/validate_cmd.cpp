@@ -40,6 +40,7 @@ struct Options {
   bool no_download = false;
   std::string pre_tokenizer;
   std::string reference;
+  std::string given_model, given_reference;  // as the command line names them
   std::vector<std::string> metrics{"perplexity"};
   std::string text;
   std::string dump_logits;
@@ -164,12 +165,15 @@ CacheReport cache_report(const model::ModelConfig& config, const Options& option
           {}};
 }
 
-void print_json(const eval::Score& score, const CacheReport& cache) {
-  ordered_json out = {{"perplexity", score.perplexity},
-                      {"perplexity_stderr", score.perplexity_stderr},
-                      {"tokens", score.tokens}};
+void print_json(const Options& options, const eval::Score& score, const CacheReport& cache) {
+  ordered_json out = {
+      {"model", options.given_model},   {"text", options.text.empty() ? "embedded" : options.text},
+      {"context", options.context},     {"chunks", score.chunks},
+      {"perplexity", score.perplexity}, {"perplexity_stderr", score.perplexity_stderr},
+      {"tokens", score.tokens}};
   if (score.comparison) {
     const eval::Comparison& c = *score.comparison;
+    out["reference"] = options.given_reference;
     out["reference_perplexity"] = c.reference_perplexity;
     out["loss_percent"] = c.loss_percent;
     out["kl_mean"] = c.kl_mean;
@@ -188,7 +192,7 @@ void print_json(const eval::Score& score, const CacheReport& cache) {
     out["kv_cache_kl_p99"] = cache.loss->kl_p99;
     out["kv_cache_top1"] = cache.loss->top1;
   }
-  fmt::print("{}\n", out.dump(2));
+  fmt::print("{}\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 
 void print_table(const eval::Score& score, const CacheReport& cache, std::int64_t context) {
@@ -262,7 +266,7 @@ void validate(const Options& options, Context& context) {
     if (reference) score = score_against(&*reference, {});
   }
   if (dump) dump->commit();
-  options.json ? print_json(score, cache) : print_table(score, cache, options.context);
+  options.json ? print_json(options, score, cache) : print_table(score, cache, options.context);
 }
 
 }  // namespace
@@ -313,6 +317,8 @@ void add_validate(CLI::App& app, Context& context) {
   add_no_download_option(*command, options->no_download);
   command->callback([options, &context] {
     check_options(*options);  // before a long download
+    options->given_model = options->model;
+    options->given_reference = options->reference;
     for (std::string* model : {&options->model, &options->reference}) {
       *model = local_model(*model, hub::Need::kAll, options->no_download, context);
     }

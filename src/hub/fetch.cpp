@@ -70,6 +70,13 @@ class Fetch {
         cache_(settings.cache, id) {}
 
   Fetched run() {
+    Fetched fetched = find();
+    if (!note_.empty()) watch_.progress.note(note_);
+    return fetched;
+  }
+
+ private:
+  Fetched find() {
     const std::optional<std::string> cached = cache_.commit_of(id_.revision);
     if (!settings_.offline.empty()) return offline(cached);
     if (cached && is_commit(id_.revision)) {
@@ -101,20 +108,26 @@ class Fetch {
     }
   }
 
- private:
+  // Remembers what has to be told of the choice, for when it is final.
+  Selection select(const std::vector<std::string>& paths) const {
+    Selection selection = select_files(id_, paths);
+    note_ = selection.note;
+    return selection;
+  }
+
   // The model as far as it is needed, if the cache has it. `surely`: nothing that the repository
   // may have besides is missing, as far as that can be known without asking.
   std::optional<fs::path> in_cache(const std::string& commit, bool surely) const {
     const std::optional<Listing> tree = cache_.tree(commit);
     try {
-      if (surely && tree) return present(commit, select_files(id_, paths_of(*tree)), &*tree);
+      if (surely && tree) return present(commit, select(paths_of(*tree)), &*tree);
       const std::vector<std::string> paths = cache_.files(commit);
       const bool text_only = need_ == Need::kText && id_.file.empty() && !paths.empty();
       Selection selection;
       if (text_only && cache_.has(commit, "tokenizer.json")) {
         selection.small = small_among(paths);
       } else {
-        selection = select_files(id_, paths);
+        selection = select(paths);
       }
       if (surely && selection.gguf && id_.file.empty()) return std::nullopt;
       if (surely && !selection.gguf && !all_small_known(commit)) return std::nullopt;
@@ -192,7 +205,7 @@ class Fetch {
 
   Fetched complete(const std::string& commit, const Listing& files) {
     const std::vector<std::string> paths = paths_of(files);
-    const Selection selection = select_files(id_, paths);
+    const Selection selection = select(paths);
     if (selection.adapter) {
       watch_.progress.note(
           fmt::format("{} has an adapter beside the weights, which is not applied: merge it into "
@@ -234,6 +247,7 @@ class Fetch {
   const HeaderIsComplete& header_is_complete_;
   Watch watch_;
   Cache cache_;
+  mutable std::string note_;
 };
 
 }  // namespace

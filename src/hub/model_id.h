@@ -1,4 +1,4 @@
-// The names of models on the hub: `owner/name[@revision][:FILE]`.
+// The names of models on the hub: `owner/name[@revision][:FILE]`, or the address of a page.
 #pragma once
 
 #include <optional>
@@ -19,8 +19,14 @@ struct ModelId {
 };
 
 // Nothing where `text` has not the form of an id. What looks like a path (`./a/b`, `/a/b`, `~/a`,
-// `out/model.gguf`) never has.
+// `out/model.gguf`) never has. An address as a browser shows it is one too:
+// `[https://]huggingface.co/owner/name` or `hf.co/owner/name`, and `/tree/REVISION[/FOLDER]`,
+// `/blob/REVISION/FILE` or `/resolve/REVISION/FILE` behind that; of the files GGUF alone counts,
+// any other stands for its whole repository.
 std::optional<ModelId> parse_model_id(std::string_view text);
+
+// Whether `text` is the address of a page: something in front of "://".
+bool is_address(std::string_view text) noexcept;
 
 // A commit in full: 40 digits of hexadecimal, in lower case.
 bool is_commit(std::string_view text) noexcept;

@@ -89,11 +89,13 @@ bool is_quantization(const std::string& stem, const std::string& wanted) {
   return before == '-' || before == '.' || before == '_' || before == '/';
 }
 
-std::string names_of(const GgufModels& models) {
+std::string names_of(const GgufModels& models, std::string_view without = {}) {
   std::vector<std::string> names;
+  const std::size_t others = models.size() - (without.empty() ? 0 : 1);
   for (const auto& [stem, model] : models) {
+    if (stem == without && !without.empty()) continue;
     if (names.size() == kNamedFiles) {
-      names.push_back(fmt::format("{} more", models.size() - kNamedFiles));
+      names.push_back(fmt::format("{} more", others - kNamedFiles));
       break;
     }
     names.push_back(printable(model.files.begin()->second, 80));
@@ -121,8 +123,21 @@ bool is_adapter(const std::string& path) {
   return std::ranges::find(kNames, path) != kNames.end();
 }
 
-Selection select_gguf(const ModelId& id, const GgufModels& models) {
-  const GgufModels found = id.file.empty() ? models : matching(models, id.file);
+// The model that is meant; `note` receives what has to be told of the choice.
+GgufModel choose_gguf(const ModelId& id, const GgufModels& models, std::string* note) {
+  GgufModels found = id.file.empty() ? models : matching(models, id.file);
+  if (found.size() > 1 && id.file.empty()) {
+    GgufModels usual = matching(models, std::string(kUsualQuantization));
+    if (usual.size() == 1) {
+      found = std::move(usual);
+      if (note != nullptr) {
+        *note =
+            fmt::format("of {} GGUF models {} is taken; {}:FILE names another: {}", models.size(),
+                        printable(found.begin()->second.files.begin()->second, 80), id.repository(),
+                        names_of(models, found.begin()->first));
+      }
+    }
+  }
   if (found.size() > 1) {
     throw Error(ErrorCode::kUsage,
                 fmt::format("{} GGUF models {}", found.size(),
@@ -134,14 +149,18 @@ Selection select_gguf(const ModelId& id, const GgufModels& models) {
                 fmt::format("there is no GGUF file \"{}\" in this repository", id.file),
                 models.empty() ? "it has none" : fmt::format("it has {}", names_of(models)));
   }
-  const GgufModel& model = found.begin()->second;
+  return found.begin()->second;
+}
+
+Selection select_gguf(const ModelId& id, const GgufModels& models) {
   Selection selection;
+  const GgufModel model = choose_gguf(id, models, &selection.note);
   selection.gguf = true;
   for (const auto& [part, path] : model.files) selection.weights.push_back(path);
   if (selection.weights.size() != model.parts) {
     throw Error(ErrorCode::kNotFound,
                 fmt::format("{} of the {} parts of {} are there", selection.weights.size(),
-                            model.parts, printable(found.begin()->first, 80)),
+                            model.parts, printable(selection.weights.front(), 80)),
                 "choose another file");
   }
   return selection;
@@ -233,6 +252,10 @@ Selection select_files(const ModelId& id, std::span<const std::string> paths) {
   }
   selection.small = small_among(paths);
   return selection;
+}
+
+std::string select_gguf_file(const ModelId& id, std::span<const std::string> paths) {
+  return choose_gguf(id, gguf_models(paths), nullptr).files.begin()->second;
 }
 
 }  // namespace pajamas::hub

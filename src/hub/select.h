@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hub/model_id.h"
@@ -20,7 +21,11 @@ struct Selection {
                                      // if there is one. Without: all
   bool indexed = false;              // there is a model.safetensors.index.json
   bool adapter = false;              // and an adapter besides, which is left where it is
+  std::string note;                  // where one of several was chosen that nobody named: which
 };
+
+// Of several GGUF files the one that is taken where none is named: as good as small files get.
+inline constexpr std::string_view kUsualQuantization = "Q4_K_M";
 
 inline constexpr const char* kIndexName = "model.safetensors.index.json";
 inline constexpr const char* kSingleName = "model.safetensors";
@@ -42,7 +47,11 @@ std::vector<std::string> single_or_shards(
 std::vector<std::string> small_among(std::span<const std::string> paths);
 
 // `paths` are all files of the repository, in ascending order. Throws Error{kNotFound} where no
-// file fits, naming those that the repository has instead, and Error{kUsage} where several do.
+// file fits, naming those that the repository has instead, and Error{kUsage} where several do and
+// kUsualQuantization is none or several of them.
 Selection select_files(const ModelId& id, std::span<const std::string> paths);
+
+// The first file of the GGUF model that `id.file` names, of those at `paths`. Throws likewise.
+std::string select_gguf_file(const ModelId& id, std::span<const std::string> paths);
 
 }  // namespace pajamas::hub

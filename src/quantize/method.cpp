@@ -104,6 +104,33 @@ std::string choose_one(Format format, std::string_view name, std::vector<std::st
   return std::string(to);
 }
 
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (;;) {
+    const auto end = text.find(separator);
+    parts.push_back(text.substr(0, end));
+    if (end == std::string_view::npos) return parts;
+    text.remove_prefix(end + 1);
+  }
+}
+
+// The methods of one format. Two that are the same by translation are one.
+std::vector<std::string> choose_all(Format format, const std::vector<std::string_view>& asked,
+                                    std::vector<std::string>& notes) {
+  std::vector<std::string> names, given;
+  for (const std::string_view name : asked) {
+    if (std::ranges::count(given, lower(name)) != 0) {
+      throw Error(ErrorCode::kUsage, fmt::format("names {} twice", printable(name, 40)),
+                  "name each once")
+          .at("--method");
+    }
+    given.push_back(lower(name));
+    std::string chosen = choose_one(format, name, notes);
+    if (std::ranges::count(names, chosen) == 0) names.push_back(std::move(chosen));
+  }
+  return names;
+}
+
 }  // namespace
 
 std::string_view format_name(Format format) noexcept {
@@ -144,24 +171,21 @@ std::optional<int> find_mlx_method(std::string_view name) noexcept {
 }
 
 ChosenMethods choose_methods(std::span<const Format> formats, std::string_view methods) {
-  std::vector<std::string_view> asked;
-  for (std::string_view rest = methods;;) {
-    const auto colon = rest.find(':');
-    asked.push_back(rest.substr(0, colon));
-    if (colon == std::string_view::npos) break;
-    rest.remove_prefix(colon + 1);
-  }
+  const std::vector<std::string_view> asked = split(methods, ':');
   if (asked.size() != 1 && asked.size() != formats.size()) {
     throw Error(ErrorCode::kUsage,
                 fmt::format("{} methods for {} format{}", asked.size(), formats.size(),
                             formats.size() == 1 ? "" : "s"),
-                "give one method for all, or one a format in the order of --format, as Q4_K_M:4bit")
+                formats.size() == 1
+                    ? "several methods of one format are given as Q4_K_M,Q5_K_M"
+                    : "give one method for all, or one a format in the order of --format, as "
+                      "Q4_K_M:4bit")
         .at("--method");
   }
   ChosenMethods chosen;
   for (std::size_t i = 0; i < formats.size(); ++i) {
-    chosen.names.push_back(
-        choose_one(formats[i], asked.size() == 1 ? asked[0] : asked[i], chosen.notes));
+    const std::string_view list = asked.size() == 1 ? asked[0] : asked[i];
+    chosen.names.push_back(choose_all(formats[i], split(list, ','), chosen.notes));
   }
   return chosen;
 }

@@ -66,10 +66,11 @@ std::optional<GgufMethod> find_gguf_method(std::string_view name) noexcept;
 std::optional<int> find_mlx_method(std::string_view name) noexcept;  // bits; 16 for bf16
 
 // What `--method` says for each format of `--format`: names in canonical spelling, and one
-// sentence for each that was translated. Throws Error{kUsage} naming what exists, with the
-// closest name first.
+// sentence for each that was translated. Between colons stand the methods of one format, with
+// commas between several; without colons they are for every format. Throws Error{kUsage} naming
+// what exists, with the closest name first, and for a method that is named twice.
 struct ChosenMethods {
-  std::vector<std::string> names;  // one a format
+  std::vector<std::vector<std::string>> names;  // of each format, at least one
   std::vector<std::string> notes;
 };
 ChosenMethods choose_methods(std::span<const Format> formats, std::string_view methods);

@@ -167,5 +167,74 @@ TEST_F(SettingsTest, WrongVariablesAreFaultsToo) {
   }
 }
 
+TEST_F(SettingsTest, WhatPeopleSetEveryDay) {
+  write("temperature = 1\ncontext = 8192\nsystem = \"Say ä.\"\nkv_cache = \"q8_0\"\n");
+  Settings settings = load();
+  EXPECT_FALSE(settings.fault());
+  EXPECT_EQ(settings.get(SettingKey::kTemperature).value, "1");
+  EXPECT_EQ(settings.get(SettingKey::kContext).value, "8192");
+  EXPECT_EQ(settings.get(SettingKey::kSystem).value, "Say ä.");
+  EXPECT_EQ(settings.get(SettingKey::kKvCache).value, "q8_0");
+  write("temperature = 0.25\n");
+  EXPECT_EQ(load().get(SettingKey::kTemperature).value, "0.25");
+  variables_["LLAMA_PAJAMAS_TEMPERATURE"] = "0.5";
+  EXPECT_EQ(load().get(SettingKey::kTemperature).value, "0.5");
+  expect_fault("temperature = -1\n", ":1:1", "no temperature");
+  expect_fault("temperature = \"warm\"\n", ":1:1", "temperature = 0.7");
+  expect_fault("temperature = nan\n", ":1:1", "no temperature");
+  expect_fault("context = 0\n", ":1:1", "no context");
+  expect_fault("kv_cache = \"q80\"\n", ":1:1", "did you mean q8_0?");
+  expect_fault("temp = 1\n", ":1:1", "did you mean temperature?");
+}
+
+TEST_F(SettingsTest, AProfileIsStrongerThanTheFileAndWeakerThanTheEnvironment) {
+  write(
+      "temperature = 1\nthreads = 3\n"
+      "[profile.exact]\ntemperature = 0\nkv_cache = \"f16\"\n[profile.long]\ncontext = 9000\n");
+  Settings settings = load();
+  ASSERT_FALSE(settings.fault()) << settings.fault()->what();
+  EXPECT_EQ(settings.profiles(), (std::vector<std::string>{"exact", "long"}));
+  EXPECT_EQ(settings.profile(), "");
+  EXPECT_EQ(settings.get(SettingKey::kTemperature).value, "1");
+  settings.choose_profile("exact", "--profile");
+  EXPECT_EQ(settings.profile(), "exact");
+  EXPECT_EQ(settings.get(SettingKey::kTemperature).value, "0");
+  EXPECT_EQ(settings.get(SettingKey::kTemperature).source, "config.toml:4");
+  EXPECT_EQ(settings.get(SettingKey::kKvCache).value, "f16");
+  EXPECT_EQ(settings.get(SettingKey::kThreads).value, "3");
+  EXPECT_FALSE(settings.is_set(SettingKey::kContext));
+  variables_["LLAMA_PAJAMAS_TEMPERATURE"] = "0.5";
+  settings = load();
+  settings.choose_profile("exact", "--profile");
+  EXPECT_EQ(settings.get(SettingKey::kTemperature).value, "0.5");
+  try {
+    settings.choose_profile("exat", "--profile");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("(--profile); did you mean exact?"), std::string::npos)
+        << error.what();
+  }
+}
+
+TEST_F(SettingsTest, TheEnvironmentMayNameAProfile) {
+  write("[profile.exact]\ntemperature = 0\n");
+  variables_["LLAMA_PAJAMAS_PROFILE"] = "exact";
+  Settings settings = load();
+  settings.choose_profile_of_environment();
+  EXPECT_EQ(settings.get(SettingKey::kTemperature).value, "0");
+  variables_["LLAMA_PAJAMAS_PROFILE"] = "other";
+  settings = load();
+  settings.choose_profile_of_environment();
+  ASSERT_TRUE(settings.fault());
+  EXPECT_EQ(settings.fault()->place(), "LLAMA_PAJAMAS_PROFILE");
+}
+
+TEST_F(SettingsTest, MistakesInProfilesHaveTheirPlace) {
+  expect_fault("[profile.a]\ntemprature = 1\n", ":2:1", "did you mean temperature?");
+  expect_fault("[profile]\na = 1\n", ":2:1", "is no profile");
+  expect_fault("profile = \"a\"\n", ":1:1", "is no setting");
+  expect_fault("[profiles.a]\nthreads = 1\n", ":1:2", "is no setting");
+}
+
 }  // namespace
 }  // namespace pajamas::cli

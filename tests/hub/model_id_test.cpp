@@ -60,6 +60,48 @@ TEST(ModelId, PathsAreNoIds) {
   EXPECT_TRUE(parse_model_id("a/" + std::string(94, 'b')));
 }
 
+TEST(ModelId, AddressesOfPages) {
+  const struct {
+    const char* address;
+    const char* id;
+  } kCases[] = {
+      {"https://huggingface.co/Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"},
+      {"https://huggingface.co/Qwen/Qwen3-0.6B/", "Qwen/Qwen3-0.6B"},
+      {"HTTPS://HuggingFace.co/Qwen/Qwen3-0.6B?library=x#y", "Qwen/Qwen3-0.6B"},
+      {"http://www.huggingface.co/a/b", "a/b"},
+      {"huggingface.co/a/b", "a/b"},
+      {"hf.co/a/b", "a/b"},
+      {"hf.co/a/b:Q8_0", "a/b:Q8_0"},
+      {"https://hf.co/a/b/tree/main", "a/b"},
+      {"https://huggingface.co/a/b/tree/v1.0", "a/b@v1.0"},
+      {"https://huggingface.co/a/b/tree/refs%2Fpr%2F3", "a/b@refs/pr/3"},
+      {"https://huggingface.co/a/b/tree/refs/pr/3", "a/b@refs/pr/3"},
+      {"https://huggingface.co/a/b/tree/main/Q4_K_M", "a/b:Q4_K_M"},
+      {"https://huggingface.co/a/b/blob/main/sub/m-Q4_K_M.gguf", "a/b:sub/m-Q4_K_M.gguf"},
+      {"https://huggingface.co/a/b/resolve/main/m%20x.GGUF?download=true", "a/b:m x.GGUF"},
+      {"https://huggingface.co/a/b/blob/main/config.json", "a/b"},
+      {"https://huggingface.co/a/b/resolve/v2/model.safetensors", "a/b@v2"},
+      {"https://huggingface.co/a/b/discussions/5", "a/b"},
+  };
+  for (const auto& each : kCases) {
+    const auto id = parse_model_id(each.address);
+    ASSERT_TRUE(id) << each.address;
+    EXPECT_EQ(id->to_string(), each.id) << each.address;
+  }
+  for (const char* address :
+       {"https://huggingface.co", "https://huggingface.co/", "https://huggingface.co/a",
+        "https://huggingface.co/datasets/a/b", "https://huggingface.co/spaces/a/b",
+        "https://example.com/a/b", "https://huggingface.co/a/b/tree/",
+        "https://huggingface.co/a/b/blob/main/../x.gguf", "https://huggingface.co/a/b/tree/..%2Fx",
+        "https://huggingface.co.example.com/a/b", "ftp://huggingface.co/a/b", "https://a/b"}) {
+    EXPECT_FALSE(parse_model_id(address)) << address;
+  }
+  EXPECT_TRUE(is_address("https://example.com/a/b"));
+  EXPECT_TRUE(is_address("ftp://x"));
+  EXPECT_FALSE(is_address("a/b"));
+  EXPECT_FALSE(is_address("./a://b"));
+}
+
 TEST(ModelId, Commits) {
   EXPECT_TRUE(is_commit("0123456789abcdef0123456789abcdef01234567"));
   EXPECT_FALSE(is_commit("0123456789abcdef0123456789abcdef0123456"));

@@ -140,7 +140,8 @@ def test_substitutes_are_said_before_any_work():
             assert "2880" in tensor["reason"] or "256" in tensor["reason"], tensor
             seen.add(tensor["type"].upper())
     assert {"Q5_0", "Q8_0"} <= seen
-    text = pajamas.run("plan", "--config", CONFIGS / "gpt-oss-20b.json", "--method", "Q4_K_M")
+    text = pajamas.run("plan", "--config", CONFIGS / "gpt-oss-20b.json", "--method", "Q4_K_M",
+                       "--all")
     assert "Q5_0" in text.stdout and "2880" in text.stdout + text.stderr
 
 

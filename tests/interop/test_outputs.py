@@ -77,7 +77,9 @@ def test_the_input_is_never_the_output(tmp_path, formats, method):
 
 
 def test_dry_run_writes_nothing(tmp_path):
-    done = pajamas.quantize(pajamas.TINY, "gguf,mlx", "Q4_0:4bit", tmp_path / "x", "--dry-run")
+    args = (pajamas.TINY, "gguf,mlx", "Q4_0:4bit", tmp_path / "x", "--dry-run")
+    assert "bits per weight" in pajamas.quantize(*args).stdout
+    done = pajamas.quantize(*args, "--all")
     assert "blk.0.attn_q.weight" in done.stdout
     assert not list(tmp_path.iterdir())
 

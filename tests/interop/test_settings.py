@@ -14,8 +14,8 @@ import time
 import pajamas
 import pytest
 
-COMMANDS = ("quantize", "plan", "run", "validate", "inspect", "tokenize", "doctor", "completion",
-            "man")
+COMMANDS = ("run", "chat", "quantize", "plan", "validate", "inspect", "tokenize", "models", "doctor",
+            "help", "version", "completion", "man")
 # What this machine sets must not count.
 CLEAN = {name: "" for name in (
     "LLAMA_PAJAMAS_THREADS", "LLAMA_PAJAMAS_CACHE", "LLAMA_PAJAMAS_COLOUR", "LLAMA_PAJAMAS_TEXT",

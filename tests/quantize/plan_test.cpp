@@ -168,17 +168,32 @@ TEST(TypeOverride, RefusesWhatCannotBe) {
 
 TEST(Methods, AreTranslatedAndTheTranslationIsSaid) {
   const Format both[] = {Format::kGguf, Format::kMlx};
+  using Names = std::vector<std::vector<std::string>>;
   const auto one = choose_methods(both, "q5_k_s");
-  EXPECT_EQ(one.names, (std::vector<std::string>{"Q5_K_S", "5bit"}));
+  EXPECT_EQ(one.names, (Names{{"Q5_K_S"}, {"5bit"}}));
   EXPECT_EQ(one.notes.size(), 1u);
   const auto two = choose_methods(both, "Q4_K_M:4bit");
-  EXPECT_EQ(two.names, (std::vector<std::string>{"Q4_K_M", "4bit"}));
+  EXPECT_EQ(two.names, (Names{{"Q4_K_M"}, {"4bit"}}));
   EXPECT_TRUE(two.notes.empty());
-  EXPECT_EQ(choose_methods(both, "8bit").names, (std::vector<std::string>{"Q8_0", "8bit"}));
-  EXPECT_EQ(choose_methods(both, "F16").names, (std::vector<std::string>{"F16", "bf16"}));
+  EXPECT_EQ(choose_methods(both, "8bit").names, (Names{{"Q8_0"}, {"8bit"}}));
+  EXPECT_EQ(choose_methods(both, "F16").names, (Names{{"F16"}, {"bf16"}}));
   EXPECT_THROW(choose_methods(both, "Q4_K_M:4bit:8bit"), Error);
   EXPECT_THROW(choose_methods(both, ""), Error);
   EXPECT_THROW(choose_methods(both, "Q7_K"), Error);
+}
+
+TEST(Methods, MayBeSeveralOfAFormat) {
+  using Names = std::vector<std::vector<std::string>>;
+  const Format gguf[] = {Format::kGguf};
+  const Format both[] = {Format::kGguf, Format::kMlx};
+  EXPECT_EQ(choose_methods(gguf, "Q4_K_M,q5_k_m").names, (Names{{"Q4_K_M", "Q5_K_M"}}));
+  EXPECT_EQ(choose_methods(both, "Q4_K_M,Q8_0:4bit").names, (Names{{"Q4_K_M", "Q8_0"}, {"4bit"}}));
+  // Two that one format does not tell apart are one there.
+  EXPECT_EQ(choose_methods(both, "Q4_K_M,Q4_0").names, (Names{{"Q4_K_M", "Q4_0"}, {"4bit"}}));
+  for (const char* bad : {"Q4_K_M,", ",Q4_K_M", "Q4_K_M,Q4_K_M", "Q8_0,q8_0", "Q8_0,Q7_K"}) {
+    EXPECT_THROW(choose_methods(gguf, bad), Error) << bad;
+  }
+  EXPECT_THROW(choose_methods(gguf, "Q4_K_M:Q5_K_M"), Error);  // a colon is between formats
 }
 
 }  // namespace
