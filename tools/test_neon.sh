@@ -12,7 +12,7 @@ export PATH="/usr/lib/ccache:$PATH"
 
 sysroot=build/aarch64-sysroot
 libraries="libfmt-dev libfmt9 libpcre2-dev libpcre2-8-0
-  libutf8proc-dev libutf8proc2 libedit-dev libedit2 libbsd0 libmd0 libtinfo6 libgtest-dev
+  libutf8proc-dev libutf8proc2 libgtest-dev
   nlohmann-json3-dev libcli11-dev libcurl4-openssl-dev libcurl4 libssl-dev libssl3
   libtomlplusplus-dev"
 

@@ -25,7 +25,7 @@ class Chat {
       : terminal_(::isatty(STDIN_FILENO) != 0),
         signals_(context.stop, !terminal_),
         session_(model, context),
-        lines_(open_lines(signals_)) {}
+        lines_(open_lines(signals_, complete_chat_line)) {}
 
   void run(const std::optional<std::string>& first) {
     if (terminal_) hint(session_.about() + "; /help lists the commands, Ctrl-D leaves");

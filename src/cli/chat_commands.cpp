@@ -41,6 +41,8 @@ void help(ChatSession&, std::string_view);
 
 bool is_quoted_nothing(std::string_view text) { return text == "\"\"" || text == "''"; }
 
+constexpr std::string_view kFile = "FILE";  // an argument that is one
+
 struct Command {
   std::string_view name;
   std::string_view argument;  // for the help; empty: takes none
@@ -61,12 +63,12 @@ constexpr std::array kCommands{
               }
             }},
     Command{
-        "save", "FILE", "write the conversation as JSON; /save! replaces a file",
+        "save", kFile, "write the conversation as JSON; /save! replaces a file",
         [](ChatSession& chat, std::string_view path) { chat.save(path_of("save", path), false); }},
     Command{
-        "save!", "FILE", "",
+        "save!", kFile, "",
         [](ChatSession& chat, std::string_view path) { chat.save(path_of("save!", path), true); }},
-    Command{"load", "FILE", "go on with a saved conversation",
+    Command{"load", kFile, "go on with a saved conversation",
             [](ChatSession& chat, std::string_view path) { chat.load(path_of("load", path)); }},
     Command{"regenerate", "", "answer the last message again",
             [](ChatSession& chat, std::string_view) { chat.regenerate(); }},
@@ -124,6 +126,35 @@ bool run_chat_command(ChatSession& chat, std::string_view line) {
   if (command->run == nullptr) return false;
   command->run(chat, argument);
   return true;
+}
+
+Completion complete_chat_line(std::string_view before) {
+  Completion completion;
+  const std::size_t space = before.find_first_of(" \t");
+  if (before.starts_with('/') && space == std::string_view::npos) {
+    for (const Command& command : kCommands) {
+      if (!command.name.starts_with(before.substr(1))) continue;
+      completion.candidates.push_back(fmt::format("/{}", command.name));
+      completion.behind = command.argument.empty() ? "" : " ";
+    }
+    completion.applies = !completion.candidates.empty();
+    std::sort(completion.candidates.begin(), completion.candidates.end());
+    if (completion.applies) return completion;
+  }
+  const auto* command = std::find_if(kCommands.begin(), kCommands.end(), [&](const Command& each) {
+    return each.argument == kFile && before.starts_with('/') &&
+           before.substr(1, std::min(space, before.size()) - 1) == each.name;
+  });
+  if (command != kCommands.end()) {  // the rest of the line, spaces and all
+    completion.begin = std::min(before.find_first_not_of(" \t", space), before.size());
+    completion.applies = true;
+  } else {
+    completion.begin = before.find_last_of(" \t\n") + 1;
+    completion.applies = before.find('/', completion.begin) != std::string_view::npos;
+  }
+  if (completion.applies) completion.candidates = matching_paths(before.substr(completion.begin));
+  completion.paths = true;
+  return completion;
 }
 
 }  // namespace pajamas::cli

@@ -79,8 +79,9 @@ void LineHistory::shorten() const {
 }
 
 void LineHistory::append(const std::string& entry) {
-  if (path_.empty() || (!entries_.empty() && entries_.back() == entry)) return;
+  if (!entries_.empty() && entries_.back() == entry) return;
   entries_.push_back(entry);
+  if (path_.empty()) return;
   std::error_code ignored;
   std::filesystem::create_directories(path_.parent_path(), ignored);
   const int file =

@@ -9,7 +9,7 @@ namespace pajamas::cli {
 
 // ${XDG_STATE_HOME:-~/.local/state}/llama-pajamas/history, one JSON string a line, which chats that
 // run at the same time may all append to; only its owner may read it. The last kMaxEntries count.
-// Nothing here fails: where the file cannot be read or written, there is just no history.
+// Nothing here fails: where the file cannot be read or written, entries last as long as the chat.
 class LineHistory {
  public:
   static constexpr std::size_t kMaxEntries = 1000;

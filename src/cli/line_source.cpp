@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+#include <utility>
 
 #include "cli/log.h"
 
@@ -72,9 +73,9 @@ bool can_be_addressed() {
 
 }  // namespace
 
-std::unique_ptr<LineSource> open_lines(ChatSignals& signals) {
-  std::unique_ptr<LineSource> editor = can_be_addressed() ? open_line_editor(signals) : nullptr;
-  return editor ? std::move(editor) : std::make_unique<PlainLines>(signals);
+std::unique_ptr<LineSource> open_lines(ChatSignals& signals, Completer complete) {
+  if (can_be_addressed()) return open_line_editor(signals, std::move(complete));
+  return std::make_unique<PlainLines>(signals);
 }
 
 }  // namespace pajamas::cli

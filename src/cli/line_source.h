@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/chat_signals.h"
+#include "cli/editor/completion.h"
 
 namespace pajamas::cli {
 
@@ -27,11 +28,11 @@ class LineSource {
   virtual void remember(const std::string& entry) = 0;
 };
 
-// An editor (libedit) where standard input and standard error are a terminal that can be
-// addressed; the prompt is shown there. Refers to `signals`.
-std::unique_ptr<LineSource> open_lines(ChatSignals& signals);
+// An editor (cli/editor/) where standard input and standard error are a terminal that can be
+// addressed; the prompt is shown there. `complete` is what Tab does. Refers to `signals`.
+std::unique_ptr<LineSource> open_lines(ChatSignals& signals, Completer complete);
 
-// Null where the terminal is not fit for one.
-std::unique_ptr<LineSource> open_line_editor(ChatSignals& signals);
+// Whatever standard input and standard error are.
+std::unique_ptr<LineSource> open_line_editor(ChatSignals& signals, Completer complete);
 
 }  // namespace pajamas::cli

@@ -45,6 +45,10 @@ class Terminal:
         """Keys by tmux's names: "C-c", "Up", "Enter"."""
         self._tmux("send-keys", "-t", "t", *names)
 
+    def send(self, text):
+        """Bytes as another terminal sends them."""
+        self._tmux("send-keys", "-t", "t", "-H", *(f"{b:02x}" for b in text.encode()))
+
     def type(self, text, enter=True):
         self._tmux("send-keys", "-t", "t", "-l", text)
         if enter:
@@ -61,6 +65,15 @@ class Terminal:
     def screen(self):
         lines = self._tmux("capture-pane", "-p", "-S", "-2000", "-t", "t").split("\n")
         return "\n".join(line.rstrip() for line in lines).rstrip("\n")
+
+    def visible(self):
+        """What the window shows now, a text for each of its rows."""
+        return [line.rstrip() for line in self._tmux("capture-pane", "-p", "-t", "t").split("\n")]
+
+    def cursor(self):
+        """Column and row, from 0."""
+        place = self._tmux("display-message", "-p", "-t", "t", "#{cursor_x} #{cursor_y}")
+        return tuple(map(int, place.split()))
 
     def escapes(self):
         """The same with its colours as escape sequences."""
