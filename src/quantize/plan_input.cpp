@@ -86,7 +86,7 @@ void add_templates(const fs::path& folder, PlanInput& input) {
   if (!input.text) return;
   json config = json::object();
   const auto found = std::ranges::find(input.companions, "tokenizer_config.json", &SmallFile::name);
-  if (found != input.companions.end()) config = model::parse_json(found->content);
+  if (found != input.companions.end()) config = parse_json(found->content);
   const model::ChatTemplates inside = model::chat_templates_of(config);
   model::ChatTemplates files = model::chat_template_files(folder);
   if (files.empty() && inside.empty()) files = input.text->chat_templates;

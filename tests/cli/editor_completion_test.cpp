@@ -58,7 +58,7 @@ TEST_F(Paths, BeginAtHomeToo) {
 
 TEST_F(Paths, AreWhatCommandsTake) {
   const std::string path = (folder_ / "sub").native();
-  for (const std::string line : {"/load " + path, "/save! \t" + path, "look at " + path}) {
+  for (const std::string& line : {"/load " + path, "/save! \t" + path, "look at " + path}) {
     const Completion completion = complete_chat_line(line);
     EXPECT_TRUE(completion.applies && completion.paths);
     EXPECT_EQ(completion.candidates, Texts{path + " folder/"});

@@ -59,7 +59,7 @@ TEST_P(TextFiles, MeanWhatTheyWereMadeFrom) {
 }
 
 TEST_F(TextFiles, KeepEveryTemplateAndNameOfASpecialToken) {
-  TextAssets assets = load_text_assets(fs::path(PAJAMAS_SOURCE_DIR) / "models/tiny-qwen2");
+  TextAssets assets = load_text_assets(fs::path(source_dir()) / "models/tiny-qwen2");
   assets.chat_templates = {{"default", "D"}, {"tool_use", "T"}};
   assets.template_tokens["image_token"] = "<image>";
   assets.template_tokens["boi"] = "<boi>";

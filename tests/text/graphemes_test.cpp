@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "paths.h"
 #include "text/utf8.h"
 
 namespace pajamas::text {
@@ -20,7 +21,7 @@ struct Case {
 };
 
 std::vector<Case> unicode_cases() {
-  std::ifstream file(std::string(PAJAMAS_SOURCE_DIR) + "/tests/text/data/grapheme_breaks.txt");
+  std::ifstream file(source_dir() + "/tests/text/data/grapheme_breaks.txt");
   std::vector<Case> cases;
   for (std::string line; std::getline(file, line);) {
     if (line.starts_with('#')) continue;
