@@ -31,8 +31,8 @@ void add_names(const json& config, const char* key, std::map<std::string, std::s
 json read_tokenizer_config(const fs::path& folder) {
   json config = json_object_if_there(folder / "tokenizer_config.json");
   if (config.contains("added_tokens_decoder")) return config;
-  for (const auto& [key, value] :
-       json_object_if_there(folder / "special_tokens_map.json").items()) {
+  const json map = json_object_if_there(folder / "special_tokens_map.json");
+  for (const auto& [key, value] : map.items()) {
     if (key == kExtra && value.is_object() && config.contains(kExtra) &&
         config[kExtra].is_object()) {
       config[kExtra].update(value);

@@ -84,10 +84,6 @@ TEST(History, HarmonyKeepsReasoningOnTheWayToAResult) {
   EXPECT_EQ(both["content"], "");
   EXPECT_EQ(both["tool_calls"][0]["function"]["arguments"], "{\"broken");
   EXPECT_NO_THROW(render(assets, ordered_json::array({kHi, both})));
-  EXPECT_NO_THROW((void)answered(assets, ordered_json::array({kHi}),
-                                 "<|channel|>commentary to=functions.f\xC3 <|message|>" +
-                                     std::string(9000, '[') + std::string(9000, ']'))
-                      .dump());
 }
 
 TEST(History, ThinkTagsStayOutOfTheNextTurn) {
@@ -180,6 +176,16 @@ TEST(Templates, ToolsTakeTheirOwnEvenAnEmptyList) {
   EXPECT_EQ(render(assets, none, none), "T");
   assets.chat_templates = {{"default", "D"}, {"rag", "R"}};
   EXPECT_EQ(render(assets, none, none), "D");
+}
+
+TEST(History, CallsCanBeWrittenToFiles) {
+  const text::ToolCall odd{"functions.f\xC3", "json\xC3",
+                           std::string(9000, '[') + std::string(9000, ']')};
+  const ordered_json message = history_message(assets_of("tiny-gpt-oss"), {"", "", {odd}});
+  const ordered_json& function = message["tool_calls"][0]["function"];
+  EXPECT_EQ(function["name"], "f\uFFFD");
+  EXPECT_EQ(function["content_type"], "json\uFFFD");
+  EXPECT_EQ(function["arguments"], odd.arguments);  // nothing can be made of it
 }
 
 TEST(Reasoning, IsToldInTheWordsOfTheTemplate) {

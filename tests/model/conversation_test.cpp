@@ -168,11 +168,13 @@ void expect_fed_alike(Subject& subject, const std::string& json) {
 
 TEST(Conversation, AFileIsGivenAsItIs) {
   const std::string user = R"({"role": "user", "content": "x"})";
-  const std::string call = R"({"role": "assistant", "content": null, "thinking": "hm",
+  const std::string call = R"({"role": "assistant", "content": "", "thinking": "hm",
       "tool_calls": [{"id": "1", "type": "function",
                       "function": {"name": "f", "arguments": {"a": 1}}}]})";
   const std::string text_call = R"({"role": "assistant", "content": "", "tool_calls":
       [{"type": "function", "function": {"name": "f", "arguments": "{\"a\": 1}"}}]})";
+  const std::string null_call = R"({"role": "assistant", "content": null, "tool_calls":
+      [{"type": "function", "function": {"name": "f", "arguments": {}}}]})";
   const std::string result = R"({"role": "tool", "tool_call_id": "1", "content": "3"})";
   const std::string answer =
       R"({"role": "assistant", "content": "y", "tool_calls": null, "reasoning": "so"})";
@@ -185,6 +187,10 @@ TEST(Conversation, AFileIsGivenAsItIs) {
     expect_fed_alike(subject, "[" + user + "]");
     expect_fed_alike(subject, "[" + user + "," + answer + "," + parts + "]");
     expect_fed_alike(subject, "[" + user + "," + call + "," + result + "," + answer + "]");
+    // Qwen3's template fails on it, in transformers as here.
+    if (std::string_view(model) != "tiny-qwen3-moe") {
+      expect_fed_alike(subject, "[" + user + "," + null_call + "," + result + "]");
+    }
     expect_fed_alike(subject, "[" + user + "," + text_call + "," + result + "]");
     expect_fed_alike(subject, R"([{"role": "system", "content": ""},)" + user + "]");
     expect_fed_alike(subject, R"([{"role": "developer", "content": "Rhyme."},)" + user + "]");
@@ -198,6 +204,7 @@ TEST(Conversation, AFileIsGivenAsItIs) {
 TEST(Conversation, ToolsOfAFileTakeTheirTemplate) {
   Subject qwen("tiny-qwen2");
   qwen.assets.chat_templates["tool_use"] = "tools: {{ tools | length }}";
+  qwen.conversation.ask("x");
   const std::string before = qwen.conversation.to_json("m");
   qwen.conversation.load_json(R"({"messages": [], "tools": []})");
   EXPECT_EQ(qwen.text(), "tools: 0");
@@ -208,7 +215,7 @@ TEST(Conversation, ToolsOfAFileTakeTheirTemplate) {
 TEST(Conversation, TheAnswerToAResultIsTakenBackAlone) {
   Subject qwen("tiny-qwen2");
   qwen.conversation.load_json(
-      R"([{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [{"name": "f"}]},
+      R"([{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [{"name": "f", "arguments": {}}]},
           {"role": "tool", "content": "3"}, {"role": "assistant", "content": "three"}])");
   const auto tokens = qwen.conversation.tokens();
   const auto answer = qwen.conversation.take_back_answer();
