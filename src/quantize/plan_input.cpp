@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_numbers.h"
 #include "model/hparams.h"
 #include "model/json_file.h"
 #include "model/shards.h"
@@ -93,7 +94,7 @@ void add_templates(const fs::path& folder, PlanInput& input) {
   if (files.empty()) return;
   if (!inside.empty() && inside != files) {
     config.erase("chat_template");
-    found->content = config.dump(2) + "\n";
+    found->content = dump_json(config, 2) + "\n";
   }
   for (auto& [name, source] : files) {
     input.companions.push_back({model::chat_template_path(name), std::move(source)});

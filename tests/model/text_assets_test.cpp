@@ -76,7 +76,7 @@ TEST_F(TextFolder, IgnoresIdsThatAreNoTokens) {
     set("config.json", "sep_token_id", json::array({id, 7}));
     set("tokenizer_config.json", "pad_token", nullptr);
     const TextAssets assets = load_text_assets(folder_);
-    EXPECT_EQ(assets.stop, (std::vector<std::int32_t>{2018})) << id;
+    EXPECT_EQ(assets.stop, (std::vector<std::int32_t>{2016, 2018})) << id;
     EXPECT_FALSE(assets.special.pad) << id;
     EXPECT_EQ(assets.special.sep, 7) << id;
     EXPECT_TRUE(told(assets, "generation_config.json: eos_token_id", "ignored")) << id;
@@ -85,7 +85,7 @@ TEST_F(TextFolder, IgnoresIdsThatAreNoTokens) {
   // Without any end that is a token, the known ones end an answer.
   set("generation_config.json", "eos_token_id", -1);
   set("config.json", "eos_token_id", 2048);
-  EXPECT_EQ(load_text_assets(folder_).stop, (std::vector<std::int32_t>{2018}));
+  EXPECT_EQ(load_text_assets(folder_).stop, (std::vector<std::int32_t>{2016, 2018}));
 }
 
 TEST_F(TextFolder, ReadsNumbersThatAreNotFinite) {
