@@ -53,7 +53,7 @@ void add_doctor(CLI::App& app, Context& context) {
   command->add_option("--ctx", options->context, "Tokens that models are to have room for")
       ->capture_default_str()
       ->type_name("N");
-  add_kv_cache_option(*command, options->kv_cache);
+  add_kv_cache_option(*command, options->kv_cache, "the setting kv_cache, else f32");
   add_threads_option(*command, options->threads);
   add_kernels_option(*command, options->kernels);
   command->add_flag("--json", options->json, "Print JSON");

@@ -25,10 +25,10 @@ std::string all_types() {
 
 }  // namespace
 
-void add_kv_cache_option(CLI::App& command, std::string& name) {
+void add_kv_cache_option(CLI::App& command, std::string& name, std::string_view standard) {
   command
       .add_option("--kv-cache", name,
-                  fmt::format("Store keys and values as: {} (default: f32)", all_types()))
+                  fmt::format("Store keys and values as: {} (default: {})", all_types(), standard))
       ->type_name("TYPE");
 }
 

@@ -4,13 +4,15 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "model/config.h"
 #include "runtime/native/kv_type.h"
 
 namespace pajamas::cli {
 
-void add_kv_cache_option(CLI::App& command, std::string& name);
+// `standard` is what help says of the option left out.
+void add_kv_cache_option(CLI::App& command, std::string& name, std::string_view standard);
 // Throws Error{kUsage} with the list of types for a name that is none of them.
 runtime::KvType kv_type_of(const std::string& name);
 

@@ -112,7 +112,7 @@ void add_run_command(CLI::App* command, Context& context, bool is_chat) {
   add_threads_option(*command, options->threads);
   add_backend_option(*command, options->backend);
   add_kernels_option(*command, options->kernels);
-  add_kv_cache_option(*command, options->kv_cache);
+  add_kv_cache_option(*command, options->kv_cache, "the setting kv_cache, else f32");
   add_activations_option(*command, options->activations, "int8");
   add_pre_tokenizer_option(*command, options->pre_tokenizer);
   add_no_download_option(*command, options->no_download);

@@ -301,10 +301,10 @@ void Settings::read_file(const Environment& environment) {
   }
   file_read_ = true;
   // One key of a table: what is wrong with it is noted, with its place.
-  const auto read = [&](std::string_view name, const toml::node& node, const auto& use) {
-    const toml::source_position at = node.source().begin;
+  const auto read = [&](const toml::key& name, const toml::node& node, const auto& use) {
+    const toml::source_position at = name.source().begin;
     try {
-      const SettingInfo& setting = setting_named(name);
+      const SettingInfo& setting = setting_named(name.str());
       use(setting.key, Setting{checked(setting.key, value_of(setting, node), true, environment),
                                fmt::format("{}:{}", file_.filename().native(), at.line)});
     } catch (Error& error) {
@@ -314,7 +314,7 @@ void Settings::read_file(const Environment& environment) {
   for (const auto& [name, node] : table) {
     const toml::table* profiles = name.str() == kProfiles ? node.as_table() : nullptr;
     if (profiles == nullptr) {
-      read(name.str(), node, [&](SettingKey key, Setting setting) {
+      read(name, node, [&](SettingKey key, Setting setting) {
         set(key, std::move(setting.value), std::move(setting.source), Rank::kFile);
       });
       continue;
@@ -325,12 +325,12 @@ void Settings::read_file(const Environment& environment) {
         note_fault(Error(ErrorCode::kUsage,
                          fmt::format("\"{}\" is no profile", printable(profile_name.str(), 40)),
                          "write [profile.NAME] and settings below it")
-                       .at(place_of(file_, profile_node.source().begin)));
+                       .at(place_of(file_, profile_name.source().begin)));
         continue;
       }
       Profile& profile = profiles_[std::string(profile_name.str())];
       for (const auto& [key_name, value] : *values) {
-        read(key_name.str(), value, [&](SettingKey key, Setting setting) {
+        read(key_name, value, [&](SettingKey key, Setting setting) {
           profile.insert_or_assign(key, std::move(setting));
         });
       }

@@ -297,7 +297,7 @@ void add_validate(CLI::App& app, Context& context) {
   add_threads_option(*command, options->threads);
   add_backend_option(*command, options->backend);
   add_kernels_option(*command, options->kernels);
-  add_kv_cache_option(*command, options->kv_cache);
+  add_kv_cache_option(*command, options->kv_cache, "f32");
   add_activations_option(*command, options->activations, "float");
   command->add_flag("--json", options->json, "Print JSON");
   command

@@ -169,8 +169,9 @@ TEST(Select, ErrorsNameWhatIsThere) {
     }
     return {};
   };
-  EXPECT_NE(problem("a/b", kGgufs).find("m-Q8_0.gguf"), std::string::npos);
-  EXPECT_EQ(problem("a/b", kGgufs).find("mmproj"), std::string::npos);
+  const Paths unusual{"m-Q5_K_M.gguf", "m-Q8_0.gguf", "mmproj-F16.gguf"};
+  EXPECT_NE(problem("a/b", unusual).find("m-Q8_0.gguf"), std::string::npos);
+  EXPECT_EQ(problem("a/b", unusual).find("mmproj"), std::string::npos);
   EXPECT_NE(problem("a/b:Q5_0", kGgufs).find("m-Q4_K_M.gguf"), std::string::npos);
   EXPECT_NE(problem("a/b:K_M", {"x-K_M.gguf", "y-K_M.gguf"}).find("y-K_M.gguf"), std::string::npos);
   EXPECT_NE(problem("a/b", {"x-00001-of-00002.gguf"}).find("1 of the 2"), std::string::npos);
