@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -207,8 +206,7 @@ bool confirmed(const std::vector<Removal>& removals, const Options& options) {
   if (::isatty(STDIN_FILENO) == 0) {
     throw Error(ErrorCode::kUsage, "nobody is there to be asked", "add --yes").at("--remove");
   }
-  fmt::print(stderr, "remove from the disk? [y/N] ");
-  (void)std::fflush(stderr);
+  log_text("remove from the disk? [y/N] ");
   std::string line;
   std::getline(std::cin, line);
   return line == "y" || line == "Y" || line == "yes";

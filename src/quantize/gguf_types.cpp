@@ -252,7 +252,7 @@ std::vector<Choice> choose_gguf_types(const Recipe& recipe, const model::ModelCo
   for (std::size_t k = 0; k < used.size(); ++k) {
     if (used[k]) continue;
     throw Error(ErrorCode::kUsage, "matches no weight of the model",
-                "`plan` lists the names, as blk.0.ffn_down.weight")
+                "`plan --all` lists the names, as blk.0.ffn_down.weight")
         .at(fmt::format("--tensor-type {}", printable(recipe.overrides[k].text, 80)));
   }
   return choices;

@@ -29,11 +29,16 @@ PRINTING = {
     "validate": ["validate", TINY, "--ctx", "32", "--chunks", "2"],
     "doctor": ["doctor", "--no-measure"],
     "run": HELLO,
+    "run-json": [*HELLO, "--json"],
+    "front-page": [],
+    "help-command": ["help", "run"],
+    "models": ["models", str(pajamas.ROOT / "models")],
     "man": ["man", "quantize"],
     "completion": ["completion", "bash"],
     "help": ["--help"],
     "help-of-run": ["run", "--help"],
     "version": ["--version"],
+    "version-command": ["version"],
 }
 
 

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 
 #include "base/readable.h"
 #include "cli/editor/keys.h"
+#include "cli/settings.h"
 #include "text/graphemes.h"
 
 namespace pajamas::cli {
@@ -21,9 +21,7 @@ constexpr std::size_t kGap = 2;  // columns between names in a list
 
 fs::path folder_of(std::string_view typed) {
   if (typed.empty()) return ".";
-  const char* home = std::getenv("HOME");
-  if (home != nullptr && typed.starts_with("~/")) return fs::path(home) / typed.substr(2);
-  return typed;
+  return expand_home(std::string(typed), process_environment());
 }
 
 std::size_t columns_of(std::string_view text) {
