@@ -9,6 +9,8 @@
 
 namespace {
 
+constexpr std::size_t kSteps = 2'000'000;  // sanitizers are slow; fuzz_rendering looks at the limits
+
 // A conversation with everything that templates look for.
 const pajamas::text::Json& context() {
   static const auto json = pajamas::text::Json::parse(R"({
@@ -35,10 +37,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     const pajamas::text::ChatTemplate chat(std::string(text.substr(0, zero)));
     if (zero == std::string_view::npos) {
-      chat.render(context(), now);
+      chat.render(context(), now, nullptr, kSteps);
     } else if (const auto own = pajamas::text::Json::parse(text.substr(zero + 1), nullptr, false);
                !own.is_discarded()) {
-      chat.render(own, now);
+      chat.render(own, now, nullptr, kSteps);
     }
   } catch (const pajamas::Error& error) {
     // An internal error is a bug: let the fuzzer see it.

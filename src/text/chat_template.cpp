@@ -61,11 +61,11 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
 std::string ChatTemplate::render(const Json& context, const std::tm& now,
-                                 const StopFlag* stop) const {
+                                 const StopFlag* stop, std::size_t max_steps) const {
   if (!context.is_object()) {
     throw Error(ErrorCode::kUsage, "the context of a chat template must be a JSON object", "");
   }
-  const jinja::Budget budget(stop, program_->bytes);
+  const jinja::Budget budget(stop, program_->bytes, max_steps);
   auto variables = jinja::make_counted<jinja::Dict>();
   for (const auto& [name, value] : context.items()) {
     variables->set(Value::string(name),

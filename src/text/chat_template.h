@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/parallel.h"
+#include "jinja/budget.h"
 
 namespace pajamas::jinja {
 struct Program;
@@ -37,7 +37,8 @@ class ChatTemplate {
   // Throws Error{kUsage} where the template refuses the conversation (raise_exception) or fails
   // on it, Error{kUnsupported} for a construct that is not supported and beyond the limits of time
   // and memory, Error{kInterrupted} soon after `stop` (null: never) is requested.
-  std::string render(const Json& context, const std::tm& now, const StopFlag* stop = nullptr) const;
+  std::string render(const Json& context, const std::tm& now, const StopFlag* stop = nullptr,
+                     std::size_t max_steps = jinja::kMaxSteps) const;
 
   // Whether the template reads (or sets) a variable of that name.
   bool uses_variable(std::string_view name) const;

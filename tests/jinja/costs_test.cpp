@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "rendering.h"
+#include "jinja/rendering.h"
 
 namespace pajamas::jinja {
 namespace {
@@ -42,7 +42,8 @@ const Variables& subjects() {
       texts.push_back(Value::string(fmt::format("text {}", i % 1000)));
       pairs.push_back(Value::tuple({Value::integer(i % 10), Value::string("value")}));
     }
-    const std::string words = repeated("ab Cd\n", 400'000), wide = repeated("\u00e4\u20ac ", 400'000);
+    const std::string words = repeated("ab Cd\n", 400'000),
+                      wide = repeated("\u00e4\u20ac ", 400'000);
     auto nested = make_counted<Dict>();
     nested->set(Value::string("a"), shared(Kind::kList, 60));
     auto nested2 = make_counted<Dict>();
@@ -261,15 +262,26 @@ TEST_F(Costs, OfMethods) {
 }
 
 TEST_F(Costs, OfOperators) {
-  const std::string pairs[][2] = {{"words", "words2"},     {"wide", "words"},     {"same", "almost"},
-                                  {"lists1", "lists2"},    {"tuples1", "tuples2"}, {"nested1", "nested2"},
-                                  {"dict", "dict2"},       {"numbers", "texts"},  {"numbers", "numbers"},
-                                  {"marks", "numbers"},    {"marks", "words"},    {"dict.items()", "dict2.items()"},
-                                  {"dict.keys()", "dict2.keys()"}, {"numbers", "10**6"}, {"words", "10**6"},
-                                  {"words", "10**30"},     {"[]", "10**30"}};
+  const std::string pairs[][2] = {{"words", "words2"},
+                                  {"wide", "words"},
+                                  {"same", "almost"},
+                                  {"lists1", "lists2"},
+                                  {"tuples1", "tuples2"},
+                                  {"nested1", "nested2"},
+                                  {"dict", "dict2"},
+                                  {"numbers", "texts"},
+                                  {"numbers", "numbers"},
+                                  {"marks", "numbers"},
+                                  {"marks", "words"},
+                                  {"dict.items()", "dict2.items()"},
+                                  {"dict.keys()", "dict2.keys()"},
+                                  {"numbers", "10**6"},
+                                  {"words", "10**6"},
+                                  {"words", "10**30"},
+                                  {"[]", "10**30"}};
   for (const auto& [a, b] : pairs) {
-    for (const char* op : {"==", "!=", "<", "<=", ">", ">=", "in", "not in", "+", "-", "*", "/", "//",
-                           "%", "**", "~", "and", "or"}) {
+    for (const char* op : {"==", "!=", "<", "<=", ">", ">=", "in", "not in", "+", "-", "*", "/",
+                           "//", "%", "**", "~", "and", "or"}) {
       expect_paid(whole(a + " " + op + " " + b));
       expect_paid(whole(b + " " + op + " " + a));
     }

@@ -5,8 +5,8 @@
 #include <string>
 #include <thread>
 
+#include "jinja/rendering.h"
 #include "jinja/search.h"
-#include "rendering.h"
 
 namespace pajamas::jinja {
 namespace {
@@ -59,7 +59,8 @@ TEST(Limits, AppendedTextsAreTheirOwn) {
   const Value x = Value::string(repeated("x", 700));
   const Rendering one = render(
       "{% set a = x ~ '1' %}{% set b = a ~ '2' %}{% set c = a ~ '3' %}{% set d = b ~ b %}"
-      "{{ a[698:] }} {{ b[698:] }} {{ c[698:] }} {{ d | length }} {{ d[-3:] }} {{ (a + 'ä')[-2:] }}",
+      "{{ a[698:] }} {{ b[698:] }} {{ c[698:] }} {{ d | length }} {{ d[-3:] }} {{ (a + 'ä')[-2:] "
+      "}}",
       {{"x", x}});
   EXPECT_EQ(one.text, "xx1 xx12 xx13 1404 x12 1ä");
 }
@@ -92,35 +93,29 @@ TEST(Limits, AnIndexCostsOneStep) {
 
 TEST(Limits, OfMemoryIsOneForAll) {
   const Variables variables = {{"s", Value::string(repeated("a b ", 250'000))}};
+  const std::string keep =
+      "{% set ns = namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l = ns.l + [";
   for (const std::string source : {
-           "{{ range(1000) | map('center', 6 * 10**7) | list | length }}",
-           "{% set l = range(100000) | list %}{{ range(1000) | map('string') | list }}"
-           "{{ [l] * 100 | map('list') | list }}{% set k = ([l] * 1000) | map('list') | list %}",
-           "{% for i in range(1000) %}{% set ns.x = 1 %}{% endfor %}",
-           "{% set ns = namespace(l=[]) %}{% for i in range(1000) %}"
-           "{% set ns.l = ns.l + [s.split()] %}{% endfor %}",
-           "{% set ns = namespace(l=[]) %}{% for i in range(1000) %}"
-           "{% set ns.l = ns.l + [[1] * 100000] %}{% endfor %}",
-           "{% set ns = namespace(l=[]) %}{% for i in range(1000) %}"
-           "{% set ns.l = ns.l + [s ~ i] %}{% endfor %}",
-           "{% set ns = namespace(l=[]) %}{% for i in range(100000) %}"
-           "{% set ns.l = ns.l + [namespace(a=ns.l, b=range(i) | map('string'))] %}{% endfor %}"
-           "{% for i in range(100000) %}{% set ns.l = ns.l + [namespace(a=1, b=2, c=3)] %}"
-           "{% set ns.l = ns.l + [dict(a=1, b=2, c=3)] %}{% set ns.l = ns.l + [joiner(), ''] %}"
-           "{% endfor %}{% set ns.l = ns.l + ns.l * 1000 %}",
-           "{% for i in range(1000) %}{{ s }}{% endfor %}",
-           "{% set ns = namespace(s='x') %}{% for i in range(64) %}{% set ns.s = ns.s ~ ns.s %}"
-           "{% endfor %}",
-           "{{ 'x' * 10**9 }}",
-           "{{ 'x' * 10**30 }}",
-           "{{ [1] * 10**30 }}",
-           "{{ [1, 2] | batch(10**30, 'x') | list }}",
-           "{{ [1, 2] | slice(10**30) | list }}",
-           "{{ 'x'.zfill(10**30) }}",
-           "{{ 'x\\t'.expandtabs(10**30) }}",
-           "{{ 'x' | indent(10**30) }}",
+           std::string("{{ range(1000) | map('center', 6 * 10**7) | list | length }}"),
+           std::string("{{ ([range(100000) | list] * 1000) | map('list') | list }}"),
+           std::string("{% for i in range(1000) %}{{ s }}{% endfor %}"),
+           std::string("{% set ns = namespace(s='x') %}{% for i in range(64) %}"
+                       "{% set ns.s = ns.s ~ ns.s %}{% endfor %}"),
+           keep + "s.split()] %}{% endfor %}",
+           keep + "s.splitlines(), s.partition(' ')] %}{% endfor %}",
+           keep + "[1] * 100000] %}{% endfor %}",
+           keep + "s ~ i] %}{% endfor %}",
+           keep + "s | upper] %}{% endfor %}",
+           keep + "ns.l] %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
+           std::string("{{ 'x' * 10**9 }}"),
+           std::string("{{ 'x' * 10**30 }}"),
+           std::string("{{ [1] * 10**30 }}"),
+           std::string("{{ [1, 2] | batch(10**30, 'x') | list }}"),
+           std::string("{{ [1, 2] | slice(10**30) | list }}"),
+           std::string("{{ 'x'.zfill(10**30) }}"),
+           std::string("{{ 'x\t'.expandtabs(10**30) }}"),
+           std::string("{{ 'x' | indent(10**30) }}"),
        }) {
-    if (source.find("ns.x") != std::string::npos) continue;
     expect_limit(source, kTooMuchMemory, variables);
   }
 }
@@ -131,25 +126,26 @@ TEST(Limits, OfTime) {
       "{% set ns = namespace(a=[1], b=[1], t=(1,), u=(1,)) %}{% for i in range(60) %}"
       "{% set ns.a = [ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}{% set ns.t = (ns.t, ns.t) %}"
       "{% set ns.u = (ns.u, ns.u) %}{% endfor %}";
-  for (const std::string operation : {"ns.a == ns.b", "ns.a < ns.b", "ns.a in [ns.b]",
-                                      "[ns.a, ns.b] | sort", "[ns.a].index(ns.b)",
-                                      "[ns.a].count(ns.b)", "{ns.t: 1}", "{'x': ns.a} == {'x': ns.b}",
-                                      "[ns.t, ns.u] | unique | list", "[ns.a, ns.b] | max",
-                                      "ns.a | tojson", "ns.a | string"}) {
-    expect_limit(nested + "{{ " + operation + " }}",
-                 operation.find("string") == std::string::npos &&
-                         operation.find("json") == std::string::npos
-                     ? kTooManySteps
-                     : std::string_view("more than"));
+  for (const std::string operation :
+       {"ns.a == ns.b", "ns.a < ns.b", "ns.a in [ns.b]", "[ns.a, ns.b] | sort",
+        "[ns.a].index(ns.b)", "[ns.a].count(ns.b)", "{ns.t: 1}", "{'x': ns.a} == {'x': ns.b}",
+        "[ns.t, ns.u] | unique | list", "[ns.a, ns.b] | max", "ns.a | tojson", "ns.a | string"}) {
+    expect_limit(
+        nested + "{{ " + operation + " }}",
+        operation.find("string") == std::string::npos && operation.find("json") == std::string::npos
+            ? kTooManySteps
+            : std::string_view("more than"));
   }
   expect_limit("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
                kTooManySteps);
-  expect_limit("{% for a in range(100000) %}{% if 'c' in s %}{% endif %}{% endfor %}", kTooManySteps,
-               variables);
+  expect_limit("{% for a in range(100000) %}{% if 'c' in s %}{% endif %}{% endfor %}",
+               kTooManySteps, variables);
   expect_limit("{% for a in range(100000) %}{% set x = s | lower %}{% endfor %}", kTooManySteps,
                variables);
-  expect_limit("{% macro m(n) %}{% for i in range(100) %}{{ m(n) }}{% endfor %}{% endmacro %}"
-               "{{ m(1) }}", "nested too deeply");
+  expect_limit(
+      "{% macro m(n) %}{% for i in range(100) %}{{ m(n) }}{% endfor %}{% endmacro %}"
+      "{{ m(1) }}",
+      "nested too deeply");
 }
 
 TEST(Limits, EndSoonWhereItIsStopped) {
@@ -189,8 +185,9 @@ TEST(Limits, ParsingIsLinear) {
     };
   };
   expect_linear(numbered("{{% if x %}}{{% set a{0} = {0} %}}{{% endif %}}"), 20000);
-  expect_linear(numbered("{{% set a{0} = {0} %}}{{% if a{0} %}}{{% elif b{0} %}}{{{{ c }}}}{{% endif %}}"),
-                10000);
+  expect_linear(
+      numbered("{{% set a{0} = {0} %}}{{% if a{0} %}}{{% elif b{0} %}}{{{{ c }}}}{{% endif %}}"),
+      10000);
   expect_linear(numbered("{{% for i in x %}}{{% set a{0} = i %}}{{% endfor %}}"), 20000);
   expect_linear(numbered("{{% macro m{0}(a) %}}{{{{ b{0} }}}}{{% endmacro %}}"), 10000);
   const auto list = [](std::string_view before, std::string_view form, std::string_view after) {
@@ -216,8 +213,8 @@ TEST(Limits, ManyParametersAreBound) {
     params += fmt::format("{}a{}", i ? ", " : "", i);
     args += fmt::format("{}a{}={}", i ? ", " : "", 39999 - i, 39999 - i);
   }
-  const Rendering one = render("{% macro m(" + params + ") %}{{ a0 }} {{ a39999 }}{% endmacro %}{{ m(" +
-                               args + ") }}");
+  const Rendering one = render("{% macro m(" + params +
+                               ") %}{{ a0 }} {{ a39999 }}{% endmacro %}{{ m(" + args + ") }}");
   EXPECT_EQ(one.text, "0 39999") << (one.error ? one.error->what() : "");
   EXPECT_LT(one.steps, 2'000'000u);
 }
