@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_numbers.h"
 #include "model/architecture.h"
 #include "paths.h"
 
@@ -45,6 +46,9 @@ TEST(Config, ReadsTheNewerSpellingOfRope) {
   EXPECT_EQ(config_of(config).rope_theta, 5e5);
 }
 
+// As a file has it: whole numbers have no sign there.
+ModelConfig parsed(const json& config) { return parse_config_json(dump_json(config, -1)); }
+
 bool told(const ModelConfig& config, const char* part, const char* also) {
   return std::ranges::any_of(config.notes, [&](const std::string& note) {
     return note.find(part) != std::string::npos && note.find(also) != std::string::npos;
@@ -57,12 +61,12 @@ TEST(Config, RopeParametersWinOverStaleKeys) {
   json config = tiny_config();
   config["rope_parameters"] = {{"rope_theta", 1e6}, {"rope_type", "default"}};
   config["rope_theta"] = 10000.0;
-  const ModelConfig read = config_of(config);
+  const ModelConfig read = parsed(config);
   EXPECT_EQ(read.rope_theta, 1e6);
   EXPECT_TRUE(told(read, "rope_theta", "10000")) << read.notes.size();
   EXPECT_TRUE(told(read, "1000000", "rope_parameters"));
   config["rope_theta"] = 1000000;
-  EXPECT_TRUE(config_of(config).notes.empty());
+  EXPECT_TRUE(parsed(config).notes.empty());
 }
 
 TEST(Config, RopeParametersWinForEveryKey) {
@@ -84,7 +88,7 @@ TEST(Config, RopeParametersWinForEveryKey) {
     config["rope_theta"] = 10000.0;
     config["rope_parameters"] = inside;
     config["rope_scaling"] = {{stale.key, stale.value}};
-    const ModelConfig read = config_of(config);
+    const ModelConfig read = parsed(config);
     EXPECT_EQ(read.rope_theta, 5e5);
     EXPECT_EQ(read.rope_scaling.kind, RopeScaling::Kind::kYarn);
     EXPECT_EQ(read.rope_scaling.factor, 4);
@@ -94,19 +98,19 @@ TEST(Config, RopeParametersWinForEveryKey) {
   json config = tiny_config();
   config["rope_parameters"] = {{"rope_theta", 1e6}, {"rope_type", "default"}};
   config["rope_scaling"] = {{"type", "linear"}, {"factor", 2.0}};
-  EXPECT_EQ(config_of(config).rope_scaling.kind, RopeScaling::Kind::kNone);
-  EXPECT_TRUE(told(config_of(config), "default", "linear"));
+  EXPECT_EQ(parsed(config).rope_scaling.kind, RopeScaling::Kind::kNone);
+  EXPECT_TRUE(told(parsed(config), "default", "linear"));
   // What one place leaves open, another one says.
   config["rope_parameters"] = {{"rope_theta", 1e6}};
-  EXPECT_EQ(config_of(config).rope_scaling.kind, RopeScaling::Kind::kLinear);
+  EXPECT_EQ(parsed(config).rope_scaling.kind, RopeScaling::Kind::kLinear);
   // A base within the older spelling wins over the top too.
   config.erase("rope_parameters");
   config["rope_scaling"]["rope_theta"] = 2e6;
-  EXPECT_EQ(config_of(config).rope_theta, 2e6);
+  EXPECT_EQ(parsed(config).rope_theta, 2e6);
   // The newer of the two names of the type, as in transformers.
   config["rope_scaling"] = {{"type", "linear"}, {"rope_type", "default"}, {"factor", 2.0}};
-  EXPECT_EQ(config_of(config).rope_scaling.kind, RopeScaling::Kind::kNone);
-  EXPECT_TRUE(told(config_of(config), "rope_type", "linear"));
+  EXPECT_EQ(parsed(config).rope_scaling.kind, RopeScaling::Kind::kNone);
+  EXPECT_TRUE(told(parsed(config), "rope_type", "linear"));
 }
 
 // transformers' Qwen2Config: a layer has a window where use_sliding_window is true, sliding_window
@@ -124,10 +128,10 @@ TEST(Config, FlagsThatWindowNoLayerAreFullAttention) {
                                 {"layer_types", std::vector<std::string>(4, "full_attention")}}}) {
     json config = with(full);
     config["use_sliding_window"] = true;
-    EXPECT_EQ(config_of(config).window(3), 0u) << full;
+    EXPECT_EQ(parsed(config).window(3), 0u) << full;
     config["model_type"] = "qwen3";
     config["head_dim"] = 64;
-    EXPECT_EQ(config_of(config).window(3), 0u) << full;
+    EXPECT_EQ(parsed(config).window(3), 0u) << full;
   }
   for (const json& real :
        {json{{"max_window_layers", 2}}, json{{"max_window_layers", 0}},
@@ -137,21 +141,21 @@ TEST(Config, FlagsThatWindowNoLayerAreFullAttention) {
         json{{"layer_types", "full_attention"}}, json{{"max_window_layers", -1}}}) {
     json config = with(real);
     config["use_sliding_window"] = true;
-    EXPECT_THROW(config_of(config), Error) << real;
+    EXPECT_THROW(parsed(config), Error) << real;
   }
   json config = with({{"layer_types", {"sliding_attention"}}});
-  EXPECT_THROW(config_of(config), Error);  // whatever the flag says
-  config["model_type"] = "llama";          // mlx-lm heeds it there
-  EXPECT_THROW(config_of(config), Error);
+  EXPECT_THROW(parsed(config), Error);  // whatever the flag says
+  config["model_type"] = "llama";       // mlx-lm heeds it there
+  EXPECT_THROW(parsed(config), Error);
 }
 
 // transformers' defaults of head_dim.
 TEST(Config, KnowsTheUsualHeadDimOfEachArchitecture) {
   json config = tiny_config();
-  EXPECT_EQ(config_of(config).head_dim, 64u);
+  EXPECT_EQ(parsed(config).head_dim, 64u);
   config["model_type"] = "qwen3";
-  EXPECT_EQ(config_of(config).head_dim, 128u);
-  EXPECT_TRUE(config_of(config).states_head_dim);
+  EXPECT_EQ(parsed(config).head_dim, 128u);
+  EXPECT_TRUE(parsed(config).states_head_dim);
 }
 
 TEST(Config, ReadsNumbersThatAreNotFinite) {
@@ -161,7 +165,7 @@ TEST(Config, ReadsNumbersThatAreNotFinite) {
   json config = tiny_config();
   config["rope_theta"] = std::numeric_limits<double>::infinity();
   try {
-    config_of(config);
+    parsed(config);
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("Infinity"), std::string::npos) << error.what();

@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
+#include "base/json_numbers.h"
 #include "quantize/plan_helpers.h"
 
 namespace pajamas::quantize {
@@ -19,7 +21,9 @@ json config_of(const char* model) {
 
 Plan plan_of(const json& config, Format format) {
   const char* method = format == Format::kGguf ? "Q8_0" : "8";
-  return make_plan(plan_input_of_config(config, "model"), {recipe(format, method)}, 1);
+  // As a file has it: whole numbers have no sign there.
+  const json read = parse_json(dump_json(config, -1));
+  return make_plan(plan_input_of_config(read, "model"), {recipe(format, method)}, 1);
 }
 
 void expect_refused(const json& config, Format format, std::string_view key,
