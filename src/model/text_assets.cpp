@@ -91,10 +91,9 @@ SpecialTokens read_special(const text::TokenizerSpec& spec, const json& tokenize
             special_token_text(tokenizer_config, fmt::format("{}_token", name.name))) {
       special.*name.id = added_token_id(spec, *text);
     }
-    if (special.*name.id) continue;
     const auto ids =
         id_list(config, "config.json", fmt::format("{}_token_id", name.name), vocab, notes);
-    if (!ids.empty()) special.*name.id = ids.front();
+    if (!special.*name.id && !ids.empty()) special.*name.id = ids.front();
   }
   return special;
 }
@@ -155,8 +154,12 @@ TextAssets load_directory(const fs::path& folder, const TextOptions& options) {
     assets.stop = id_list(config, "config.json", "eos_token_id", vocab, assets.notes);
   });
   with_context(place_of(folder / "generation_config.json"), [&] {
-    const auto stop =
-        id_list(generation, "generation_config.json", "eos_token_id", vocab, assets.notes);
+    const auto ids = [&](const std::string& key) {
+      return id_list(generation, "generation_config.json", key, vocab, assets.notes);
+    };
+    // The others only for what there is to tell: MLX takes the file as it is.
+    for (const SpecialName& name : kSpecialNames) (void)ids(fmt::format("{}_token_id", name.name));
+    const auto stop = ids("eos_token_id");
     if (!stop.empty()) assets.stop = stop;
   });
   with_context(place_of(folder / "tokenizer_config.json"), [&] {

@@ -166,7 +166,8 @@ def test_gguf_has_the_names_of_gguf_py(recommended):
             keys.SAMPLING_TEMP: 0.0 if settings.get("do_sample") is False
             else settings.get("temperature")}
     for key, value in want.items():
-        assert written.get(key) == (None if value is None else pytest.approx(value)), key
+        assert written.get(key, (None, None))[1] == (None if value is None
+                                                     else pytest.approx(value)), key
 
 
 # --- ids that are no tokens -------------------------------------------------------------------------
@@ -176,9 +177,11 @@ def test_gguf_has_the_names_of_gguf_py(recommended):
 def test_ids_that_are_no_tokens(tmp_path, bad):
     folder = edited(pajamas.TINY, tmp_path / "model",
                     config_json={"pad_token_id": bad, "bos_token_id": bad},
-                    generation_config_json={"eos_token_id": [2018, -1, VOCAB]})
+                    generation_config_json={"eos_token_id": [2018, -1, VOCAB], "pad_token_id": bad})
     done = answer(folder)
-    assert "pad_token_id" in done.stderr and "eos_token_id" in done.stderr
+    for told in ("note: config.json: pad_token_id", "generation_config.json: pad_token_id",
+                 "eos_token_id"):
+        assert told in done.stderr, told
     done = pajamas.quantize(folder, "gguf", "Q8_0", tmp_path / "out.gguf")
     assert "pad_token_id" in done.stderr and "ignored" in done.stderr
     with peers.llama_model(tmp_path / "out.gguf", vocab_only=True) as model:
@@ -221,7 +224,8 @@ def test_a_real_window_is_refused(tmp_path):
     folder = variant(pajamas.TINY, tmp_path / "real", use_sliding_window=True, sliding_window=64,
                      max_window_layers=2)
     assert "sliding_attention" in AutoConfig.from_pretrained(folder).layer_types
-    for command in (("run", folder, "--prompt", "x"), ("plan", folder), ("inspect", folder)):
+    for command in (("run", folder, "--prompt", "x"), ("inspect", folder),
+                    ("plan", folder, "--format", "gguf", "--method", "Q8_0")):
         done = pajamas.run(*command, check=False)
         assert done.returncode == 5 and "window" in done.stderr, done.stderr
 

@@ -74,8 +74,12 @@ TEST_F(TextFolder, IgnoresIdsThatAreNoTokens) {
     set("generation_config.json", "eos_token_id", json::array({2018, id}));
     set("config.json", "pad_token_id", id);
     set("config.json", "sep_token_id", json::array({id, 7}));
+    set("generation_config.json", "pad_token_id", id);
+    // Told of even where a text says who it is.
+    EXPECT_TRUE(told(load_text_assets(folder_), "config.json: pad_token_id", id.dump())) << id;
     set("tokenizer_config.json", "pad_token", nullptr);
     const TextAssets assets = load_text_assets(folder_);
+    EXPECT_TRUE(told(assets, "generation_config.json: pad_token_id", id.dump())) << id;
     EXPECT_EQ(assets.stop, (std::vector<std::int32_t>{2016, 2018})) << id;
     EXPECT_FALSE(assets.special.pad) << id;
     EXPECT_EQ(assets.special.sep, 7) << id;
