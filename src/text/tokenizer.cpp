@@ -232,13 +232,15 @@ class Encoder {
       }
     }
     word_.clear();
+    bool missing = false;  // the byte before
     for (const char c : text) {
       const std::int32_t id = impl_.byte_ids[static_cast<unsigned char>(c)];
-      if (id < 0) {
-        corrupt(fmt::format("the vocabulary has no token for the byte 0x{:02x}",
-                            static_cast<unsigned char>(c)));
+      if (id >= 0) {
+        word_.push_back(id);
+      } else if (impl_.spec.unk && !(missing && impl_.spec.fuse_unk)) {
+        word_.push_back(*impl_.spec.unk);
       }
-      word_.push_back(id);
+      missing = id < 0;
     }
     merge_word(impl_.merges, word_, out_);
   }

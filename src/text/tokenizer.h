@@ -26,8 +26,9 @@ class Tokenizer {
   // tokens that stand there twice, Error{kUnsupported} for a pattern it cannot run.
   explicit Tokenizer(TokenizerSpec spec);
 
-  // Throws Error{kUsage} where the text is not UTF-8, Error{kUnsupported} where a pattern
-  // backtracks without end, Error{kCorruptFile} where the vocabulary lacks a byte of the text.
+  // Bytes that the vocabulary lacks (published ones lack rare ones) become `spec().unk`, or
+  // nothing. Throws Error{kUsage} where the text is not UTF-8, Error{kUnsupported} where a pattern
+  // backtracks without end.
   std::vector<std::int32_t> encode(std::string_view utf8, EncodeOptions options = {}) const;
 
   // The bytes of the tokens one after the other: UTF-8 only if the ids say so (see utf8_lossy).

@@ -93,6 +93,9 @@ class Parser {
       if (dropout.get<double>() != 0) unsupported("model", "dropout");
     }
     spec_.ignore_merges = flag(model, "model", "ignore_merges", false);
+    const json& unk = member(model, "model", "unk_token");
+    if (!unk.is_null()) unk_ = text_of(model, "model", "unk_token");
+    spec_.fuse_unk = flag(model, "model", "fuse_unk", false);
     if (!document_.has_vocabulary) corrupt("model.vocab is missing or not an object");
     if (!document_.has_merges) corrupt("model.merges is missing or not a list");
     spec_.merges = std::move(document_.merges);
@@ -113,6 +116,7 @@ class Parser {
         corrupt(fmt::format("model.vocab gives id {} to '{}' and to '{}'", id, printable(slot, 40),
                             printable(token, 40)));
       }
+      if (token == unk_) spec_.unk = static_cast<std::int32_t>(id);
       slot = std::move(token);
     }
     document_.vocabulary = {};
@@ -253,6 +257,7 @@ class Parser {
 
   TokenizerDocument document_;
   TokenizerSpec spec_;
+  std::optional<std::string> unk_;
   std::uint64_t max_id_ = 0;
   bool byte_level_ = false;
 };

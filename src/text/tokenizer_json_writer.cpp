@@ -64,7 +64,7 @@ bool vocabulary_names_added(const TokenizerSpec& spec, const std::vector<bool>& 
 
 void append_vocabulary(std::string& out, const TokenizerSpec& spec) {
   const std::vector<bool> added = ids_of_added(spec);
-  const bool all = vocabulary_names_added(spec, added);
+  const bool all = spec.unk || vocabulary_names_added(spec, added);
   const char* separator = "\n";
   for (std::size_t id = 0; id < spec.tokens.size(); ++id) {
     if (spec.tokens[id].empty() || (added[id] && !all)) continue;
@@ -196,10 +196,11 @@ std::string write_tokenizer_json(const TokenizerSpec& spec, const SurroundingTok
   member("decoder", byte_level(true, true));
   out += "\"model\": {\n\"type\": \"BPE\",\n";
   member("dropout", nullptr);
-  member("unk_token", nullptr);
+  member("unk_token", spec.unk ? ordered_json(spec.tokens.at(static_cast<std::size_t>(*spec.unk)))
+                               : ordered_json());
   member("continuing_subword_prefix", nullptr);
   member("end_of_word_suffix", nullptr);
-  member("fuse_unk", false);
+  member("fuse_unk", spec.fuse_unk);
   member("byte_fallback", false);
   member("ignore_merges", spec.ignore_merges);
   out += "\"vocab\": {";

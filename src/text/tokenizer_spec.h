@@ -47,11 +47,15 @@ struct TokenizerSpec {
   std::vector<std::string> patterns;
   bool nfc = false;            // text is brought to NFC first
   bool ignore_merges = false;  // a word that is a token is that token, whatever the merges say
+  // Stands for a byte that has no token (several in a row with `fuse_unk`); without it such bytes
+  // are left out.
+  std::optional<std::int32_t> unk;
+  bool fuse_unk = false;
   bool add_prefix_space = false;
   // How many of the patterns run before the prefix space is added.
   std::size_t patterns_before_prefix = 0;
-  // How many of the patterns, at the end, come behind ByteLevel: what they cut is bytes spelt as the
-  // letters of its alphabet.
+  // How many of the patterns, at the end, come behind ByteLevel: what they cut is bytes spelt as
+  // the letters of its alphabet.
   std::size_t patterns_on_letters = 0;
   // What the post-processor says, if it says anything.
   std::optional<bool> adds_bos;

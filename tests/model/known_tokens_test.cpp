@@ -160,7 +160,7 @@ TEST(GgufPreTokenizer, ThatIsMissingFollowsFromAPublishedVocabulary) {
   EXPECT_EQ(assets.stop, (Ids{0, 2}));
 }
 
-class TextFolder : public testing::Test {
+class FolderOfKnownTokens : public testing::Test {
  protected:
   void SetUp() override {
     folder_ = fs::temp_directory_path() / ("pajamas-known-" + std::to_string(::getpid()));
@@ -183,7 +183,7 @@ class TextFolder : public testing::Test {
 
 // As transformers has it: what tokenizer_config.json names is one token, even where tokenizer.json
 // has it among its ordinary ones.
-TEST_F(TextFolder, TokensThatOnlyTheConfigurationNamesAreOneToken) {
+TEST_F(FolderOfKnownTokens, TokensThatOnlyTheConfigurationNamesAreOneToken) {
   json tokenizer = read("tokenizer.json");
   json added = json::array();
   for (const json& token : tokenizer["added_tokens"]) {
@@ -208,7 +208,7 @@ TEST_F(TextFolder, TokensThatOnlyTheConfigurationNamesAreOneToken) {
   EXPECT_EQ(assets.tokenizer.added_tokens.size(), 4U);
 }
 
-TEST_F(TextFolder, AnEndThatNobodyNamesEndsAnAnswer) {
+TEST_F(FolderOfKnownTokens, AnEndThatNobodyNamesEndsAnAnswer) {
   for (const char* file : {"config.json", "generation_config.json"}) {
     json content = read(file);
     content["eos_token_id"] = 2016;
@@ -220,7 +220,7 @@ TEST_F(TextFolder, AnEndThatNobodyNamesEndsAnAnswer) {
   EXPECT_EQ(load_text_assets(folder_).stop, (Ids{2016, 2018}));
 }
 
-TEST_F(TextFolder, ANameForGgufIsKept) {
+TEST_F(FolderOfKnownTokens, ANameForGgufIsKept) {
   const TextAssets assets = load_text_assets(folder_, {.pre_tokenizer = "smollm"});
   EXPECT_EQ(assets.pre_tokenizer, "smollm");
   EXPECT_EQ(text::pre_tokenizer_name(assets.tokenizer), "qwen2");

@@ -108,6 +108,27 @@ TEST(Tokenizer, PaddedIdsAreEmpty) {
   EXPECT_EQ(tokenizer.token_bytes(id), "");
 }
 
+// Expected values: tokenizers 0.23.3. Published vocabularies lack bytes that are rare.
+TEST(Tokenizer, BytesWithoutATokenAreLeftOutOrUnknown) {
+  using Ids = std::vector<std::int32_t>;
+  json content = json::parse(R"({
+    "model": {"vocab": {"a": 0, "b": 1, "ab": 2, "?": 3}, "merges": ["a b"]},
+    "pre_tokenizer": {"type": "ByteLevel", "use_regex": false, "add_prefix_space": false}})");
+  const auto expect = [&](const Ids& between, const Ids& around) {
+    const TokenizerSpec spec = parse_tokenizer_json(content.dump());
+    for (const TokenizerSpec& each : {spec, parse_tokenizer_json(write_tokenizer_json(spec))}) {
+      const Tokenizer tokenizer(each);
+      EXPECT_EQ(tokenizer.encode("axxb"), between);
+      EXPECT_EQ(tokenizer.encode("abxxaby"), around);
+    }
+  };
+  expect({2}, {2, 2});
+  content["model"]["unk_token"] = "?";
+  expect({0, 3, 3, 1}, {2, 3, 3, 2, 3});
+  content["model"]["fuse_unk"] = true;
+  expect({0, 3, 1}, {2, 3, 2, 3});
+}
+
 TEST(Tokenizer, IgnoringMergesTakesAWordThatIsAToken) {
   const json content = json::parse(R"({
     "model": {"vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4}, "merges": ["a b"]},
@@ -167,7 +188,11 @@ TEST(PreTokenizerName, FollowsFromThePattern) {
     const auto known = pre_tokenizer(name);
     ASSERT_TRUE(known) << name;
     spec.patterns = known->patterns;
+    spec.nfc = known->nfc;
     spec.ignore_merges = known->ignore_merges;
+    EXPECT_EQ(pre_tokenizer_name(spec), name);
+    // Where no name has this normalization, it has no say.
+    spec.nfc = name != "gpt-2" && !known->nfc;
     EXPECT_EQ(pre_tokenizer_name(spec), name);
   }
   EXPECT_FALSE(pre_tokenizer("nothing"));
