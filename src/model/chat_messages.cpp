@@ -80,7 +80,7 @@ ordered_json messages_for_template(const ordered_json& messages) {
 
 std::optional<std::string> text_of_content(const ordered_json& content) {
   if (content.is_string()) return content.get<std::string>();
-  if (!content.is_array()) return std::nullopt;
+  if (!content.is_array() || content.empty()) return std::nullopt;
   std::string text;
   for (const ordered_json& part : content) {
     if (!part.is_object() || part.value("type", ordered_json("text")) != "text") return {};

@@ -25,7 +25,7 @@ ChatRequest parse_chat_request(std::string_view json);
 // that is no object.
 nlohmann::ordered_json messages_for_template(const nlohmann::ordered_json& messages);
 
-// The text of a message's content that is a text or a list of nothing but parts of text.
+// The text of a message's content that is a text, or a list of parts, all of them text.
 std::optional<std::string> text_of_content(const nlohmann::ordered_json& content);
 
 }  // namespace pajamas::model

@@ -141,12 +141,13 @@ TEST(Messages, PartsOfTextAreJoinedWhereTheTemplateDoesNotKnowThem) {
   const ordered_json messages = ordered_json::parse(
       R"([{"role": "system", "content": [{"type": "text", "text": " S "}]},
           {"role": "user", "content": [{"type": "text", "text": " a "}, {"text": "b "}]},
-          {"role": "tool", "content": [{"type": "image"}]}])");
+          {"role": "tool", "content": [{"type": "image"}]},
+          {"role": "tool", "content": []}])");
   // Adding fails on a list, writing shows it as Python does, and JSON as it does.
   EXPECT_EQ(rendered("{{ messages[0]['content'] + messages[1]['content'] }}", messages),
             " S  a b ");
   EXPECT_EQ(rendered("{% for m in messages %}{{ m.content }}{% endfor %}", messages),
-            " S  a b [{'type': 'image'}]");
+            " S  a b [{'type': 'image'}][]");
   EXPECT_EQ(rendered("{{ messages[1].content | tojson }}", messages), "\" a b \"");
   // This one trims every part of a question, and knows no parts of a system message.
   EXPECT_EQ(rendered("{{ '<' + messages[0].content + '>' }}{% if messages[1].content is string %}"
