@@ -216,7 +216,8 @@ TEST(Conversation, TheAnswerToAResultIsTakenBackAlone) {
   Subject qwen("tiny-qwen2");
   qwen.conversation.load_json(
       R"([{"role": "user", "content": "x"},
-          {"role": "assistant", "tool_calls": [{"name": "f", "arguments": {}}]}, {"role": "tool", "content": "3"}, {"role": "assistant", "content": "three"}])");
+          {"role": "assistant", "tool_calls": [{"name": "f", "arguments": {}}]},
+          {"role": "tool", "content": "3"}, {"role": "assistant", "content": "three"}])");
   const auto tokens = qwen.conversation.tokens();
   const auto answer = qwen.conversation.take_back_answer();
   ASSERT_TRUE(answer);
