@@ -40,7 +40,7 @@ TEST(ParseJson, SaysWhereAndWhat) {
   expect_fault("{\n  \"a\": 1,\n  }\n", "line 3, column 3: unexpected '}'");
   expect_fault("[1, 2] x", "line 1, column 8: invalid literal");
   expect_fault("{\n\"\u00e9\u00e9\": nul}", "line 2, column 10: invalid literal");
-  expect_fault("[\n\n  1e999]", "line 3, column 8: number overflow");
+  expect_fault("[\n\n  1e999]", "line 3, column 7: number overflow");
   expect_fault("\"a\nb\"", "line 1, column 3: invalid string");
   expect_fault("[\"\xff\"]", "line 1, column 3: invalid string: ill-formed UTF-8");
 }

@@ -1,6 +1,7 @@
 """What the program owes the shell: standard streams, signals, limits, links, odd names; and that its
 errors say nothing that is not so. POSIX, and what GNU's tools do, are the reference."""
 
+import functools
 import json
 import os
 import re
@@ -43,7 +44,8 @@ PRINTING = {
 
 
 def errors_of(text):
-    return [line for line in text.splitlines() if line.startswith("error:")]
+    """Their lines, for people or as JSON."""
+    return [line for line in text.splitlines() if line.startswith(("error:", '{"level":"error"'))]
 
 
 def fails(*args, status=None, **options):
@@ -110,8 +112,8 @@ def test_a_full_disk_behind_standard_output(name, tmp_path):
         process = start(PRINTING[name], stdout=full, cwd=tmp_path)
     stderr = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 8, stderr
-    assert errors_of(stderr) == [
-        "error: cannot write to standard output; see whether its disk is full"]
+    [error] = errors_of(stderr)
+    assert "cannot write to standard output" in error and "disk is full" in error
 
 
 @pytest.mark.parametrize("where", ["full", "gone"])
@@ -303,7 +305,7 @@ def test_texts_come_from_streams_too(tmp_path):
     lines.write_text('"a b"\n"c"\n')
     for args, source in ((["tokenize", TINY, "--file"], file), (["tokenize", TINY, "--jsonl"], lines),
                          (["tokenize", TINY, "--chat"], chat),
-                         (["validate", TINY, "--ctx", "64", "--text"], file)):
+                         (["validate", TINY, "--ctx", "64", "--chunks", "1", "--text"], file)):
         wanted = pajamas.run(*args, source).stdout
         for name in ("-", "/dev/stdin"):
             with open(source, "rb") as opened:
@@ -325,7 +327,7 @@ def test_texts_come_from_streams_too(tmp_path):
 def test_names_that_are_not_utf8(tmp_path):
     """In paths, and in the name that a GGUF file gives itself: GGUF and JSON hold UTF-8."""
     source = os.path.join(os.fsencode(tmp_path), b"mod\xffel")
-    shutil.copytree(TINY, source)
+    shutil.copytree(TINY, os.fsdecode(source))
     run = lambda *args: subprocess.run([pajamas.BINARY, *args], capture_output=True, timeout=60)
     plan = run(b"plan", source, b"--method", b"Q4_0", b"--json", b"--output", source + b"/x")
     assert "mod\ufffdel" in json.loads(plan.stdout.decode())["outputs"][0]["path"], plan.stderr
@@ -384,7 +386,7 @@ JSON_FILES = ["config.json", "tokenizer.json", "tokenizer_config.json", "generat
 
 @pytest.mark.parametrize("name", JSON_FILES)
 @pytest.mark.parametrize("cut,said", [(lambda t: t[:len(t) // 2], "line "),
-                                      (lambda t: t.replace(b",", b";", 1), "unexpected"),
+                                      (lambda t: t.replace(b",", b";", 1), "expected '}'"),
                                       (lambda t: t.replace(b":", b": \xff", 1), "column"),
                                       (lambda t: b"", "line 1, column 1: unexpected end")])
 def test_broken_json_has_a_place(name, cut, said, tmp_path):
@@ -402,19 +404,20 @@ ODD = [None, True, -1, 1e300, 10**30, "x", "", [], [[]], {}, {"x": []}, [None], 
 
 @pytest.mark.parametrize("name", [*JSON_FILES[:1], *JSON_FILES[2:]])
 def test_json_of_other_kinds_is_no_bug(name, tmp_path):
-    """Every value of every file, replaced by each of the others."""
+    """Every value of every file, replaced by one of another kind."""
     folder = tmp_path / "model"
     shutil.copytree(TINY, folder)
     path = folder / name
     whole = json.loads(path.read_text())
     for number, key in enumerate(whole):
-        for value in (ODD[number % len(ODD)], ODD[(number * 5 + 3) % len(ODD)]):
-            path.write_text(json.dumps(whole | {key: value}))
-            done = pajamas.run("run", folder, "--prompt", "Hi", "--max-tokens", "1", check=False)
-            assert 0 <= done.returncode < 10, (key, value, done)
-            assert "exception" not in done.stderr, (key, value, done.stderr)
+        value = ODD[(number * 5) % len(ODD)]
+        path.write_text(json.dumps(whole | {key: value}))
+        done = pajamas.run("run", folder, "--prompt", "Hi", "--max-tokens", "1", check=False)
+        assert 0 <= done.returncode < 10, (key, value, done)
+        assert "exception" not in done.stderr, (key, value, done.stderr)
 
 
+@functools.cache
 def options_of(command):
     return set(re.findall(r"--[a-z][a-z0-9-]+", pajamas.run(command, "--help").stdout))
 
