@@ -161,6 +161,8 @@ void ChatSession::load(const std::filesystem::path& path) {
   context_.progress->note(
       counted(turns.size(), "turn") +
       (turns.empty() || turns.back().answered() ? "" : ", the last without answer: /regenerate"));
+  const std::string unread = conversation_.unread_tools_note();
+  if (!unread.empty()) context_.progress->note(unread);
 }
 
 std::string ChatSession::fill() const {

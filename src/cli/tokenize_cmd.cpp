@@ -133,10 +133,10 @@ class Tokenizing {
 
 std::string render(const Options& options, const model::TextAssets& assets, Context& program) {
   const std::string text = read_text_input(options.chat, program.stop);
-  const model::ChatRequest request = as_usage(
-      text_input_name(options.chat),
-      "give {\"messages\": [...], \"tools\": [...], \"options\": {...}}",
-      [&] { return model::parse_chat_request(text); });
+  const model::ChatRequest request =
+      as_usage(text_input_name(options.chat),
+               "give {\"messages\": [...], \"tools\": [...], \"options\": {...}}",
+               [&] { return model::parse_chat_request(text); });
   ordered_json variables = ordered_json::object();
   if (!options.reasoning.empty()) {
     const model::ReasoningOptions reasoning = model::reasoning_options(assets, options.reasoning);
@@ -144,6 +144,8 @@ std::string render(const Options& options, const model::TextAssets& assets, Cont
     variables = reasoning.variables;
   }
   variables.update(request.options);
+  const std::string unread = model::unread_tools_note(assets, request.tools);
+  if (!unread.empty()) program.progress->note(unread);
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   ::localtime_r(&now, &local);

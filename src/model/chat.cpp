@@ -104,6 +104,13 @@ std::string render_chat(const TextAssets& assets, const nlohmann::ordered_json& 
   return with_context("chat template", [&] { return chat.render(context, now, stop); });
 }
 
+std::string unread_tools_note(const TextAssets& assets, const nlohmann::ordered_json& tools) {
+  if (!tools.is_array() || tools.empty() || assets.chat_templates.empty()) return {};
+  const text::ChatTemplate chat = parsed(chat_template_for(assets.chat_templates, true));
+  if (chat.uses_variable("tools")) return {};
+  return "tools are ignored: the model's chat template does not tell it of any";
+}
+
 ReasoningOptions reasoning_options(const TextAssets& assets, std::string_view level) {
   // Any of them may be the one that a conversation takes.
   std::vector<text::ChatTemplate> templates;

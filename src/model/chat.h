@@ -25,6 +25,9 @@ std::string render_chat(const TextAssets& assets, const nlohmann::ordered_json& 
                         bool add_generation_prompt, const std::tm& now,
                         const StopFlag* stop = nullptr);
 
+// A note where there are tools and the model's template does not read them; else empty.
+std::string unread_tools_note(const TextAssets& assets, const nlohmann::ordered_json& tools);
+
 // How hard the model is to think.
 inline constexpr std::array<std::string_view, 4> kReasoningLevels{"off", "low", "medium", "high"};
 

@@ -92,9 +92,13 @@ std::vector<std::int32_t> Conversation::tokens_from(std::size_t first,
   }
   ordered_json variables = options_.variables;
   variables.update(file_options_);
-  return text::encode_after(tokenizer_, known,
-                            render_chat(*assets_, messages, tools_, variables, true, options_.now,
-                                        options_.stop));
+  return text::encode_after(
+      tokenizer_, known,
+      render_chat(*assets_, messages, tools_, variables, true, options_.now, options_.stop));
+}
+
+std::string Conversation::unread_tools_note() const {
+  return options_.raw ? std::string() : model::unread_tools_note(*assets_, tools_);
 }
 
 std::vector<std::int32_t> Conversation::fit(std::span<const std::int32_t> known,

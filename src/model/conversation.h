@@ -74,6 +74,8 @@ class Conversation {
   // Options win over ConversationOptions::variables. Throws as parse_chat_request does, and
   // Error{kUnsupported} for messages that are no such conversation; nothing changes then.
   void load_json(std::string_view json);
+  // Of the file that was read: unread_tools_note. Empty too for raw text.
+  std::string unread_tools_note() const;
 
  private:
   std::vector<std::int32_t> tokens_from(std::size_t first,

@@ -210,5 +210,18 @@ TEST(Reasoning, IsToldInTheWordsOfTheTemplate) {
   EXPECT_THROW(reasoning_options(assets, "low"), Error);
 }
 
+TEST(Tools, AreToldWhereTheTemplateDoesNotReadThem) {
+  TextAssets assets = assets_of("tiny-qwen2");
+  const ordered_json tools = ordered_json::array({{{"type", "function"}}});
+  EXPECT_EQ(unread_tools_note(assets, tools), "");
+  assets.chat_templates = {{"default", "{% for m in messages %}{{ m.content }}{% endfor %}"}};
+  EXPECT_NE(unread_tools_note(assets, tools), "");
+  EXPECT_EQ(unread_tools_note(assets, nullptr), "");
+  EXPECT_EQ(unread_tools_note(assets, ordered_json::array()), "");
+  assets.chat_templates["tool_use"] = "{{ tools }}";
+  EXPECT_EQ(unread_tools_note(assets, tools), "");
+  EXPECT_EQ(unread_tools_note(TextAssets(), tools), "");
+}
+
 }  // namespace
 }  // namespace pajamas::model
