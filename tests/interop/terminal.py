@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import pathlib
 import re
 import shlex
 import subprocess
@@ -56,7 +57,9 @@ class Terminal:
 
     def paste(self, text):
         """As the mouse does: marked as a paste where the program asked for that."""
-        self._tmux("set-buffer", "-b", "b", text)
+        path = pathlib.Path(f"{self._socket}.paste")
+        path.write_text(text)
+        self._tmux("load-buffer", "-b", "b", path)
         self._tmux("paste-buffer", "-p", "-b", "b", "-t", "t")
 
     def resize(self, width, height):

@@ -26,13 +26,22 @@ def wrapped(text, width):
     return [text[i:i + width].rstrip() for i in range(0, len(text), width)]
 
 
+def prompt_row(chat):
+    return max((i for i, row in enumerate(chat.visible()) if row.startswith("[")), default=0)
+
+
+def cursor(chat):
+    """Its column, and its row counted from the prompt's."""
+    column, row = chat.cursor()
+    return column, row - prompt_row(chat)
+
+
 def shown(chat):
     """The rows from the last prompt on, without the empty ones at the end."""
     rows = chat.visible()
     while rows and not rows[-1]:
         rows.pop()
-    begin = max((i for i, row in enumerate(rows) if row.startswith("[")), default=0)
-    return rows[begin:]
+    return rows[prompt_row(chat):]
 
 
 def test_a_message_longer_than_a_row(open_chat, thinker, tmp_path):
@@ -85,13 +94,12 @@ def test_the_window_changes_while_a_message_is_written(open_chat, thinker, tmp_p
     chat.type(SENTENCE, enter=False)
     if keys:
         chat.keys(*keys)
-    at = {(): len(SENTENCE), ("C-a",): 0}.get(keys, SENTENCE.rindex("on, over"))
+    at = {(): len(SENTENCE), ("C-a",): 0}.get(keys, SENTENCE.index("on, and on"))
     for width in (40, 25, 33, 104, 90, 52, 60):
         chat.resize(width, 30)
         until(lambda: shown(chat), wrapped(PROMPT + SENTENCE, width))
         place = len(PROMPT) + at
-        last = max(i for i, row in enumerate(chat.visible()) if row.startswith("["))
-        until(chat.cursor, (place % width, last + place // width))
+        until(lambda: cursor(chat), (place % width, place // width))
     assert chat.screen().splitlines()[:len(above)] == above, "the rest is as it was"
     assert chat.screen().count("The quick") == 1
     chat.keys("C-e")
@@ -120,15 +128,16 @@ def test_a_window_of_few_rows(open_chat, thinker, tmp_path):
 def test_characters_as_they_are_seen(open_chat, thinker, tmp_path):
     chat = open_chat(thinker, "--ctx", 4096, width=60)
     prompt = "[0% of 4,096] > "
-    text = f"a{FAMILY}b{FLAG}c{THUMB}de\u0301f日g"
-    chat.type(text, enter=False)
-    until(lambda: shown(chat), [prompt + text])
+    clusters = ["a", FAMILY, "b", FLAG, "c", THUMB, "d", "e\u0301", "f", "日", "g"]
+    columns = [chat.cursor()[0]]  # as this terminal sees them, whatever it takes for their widths
+    for i, cluster in enumerate(clusters):
+        chat.type(cluster, enter=False)
+        until(lambda: shown(chat), [prompt + "".join(clusters[:i + 1])])
+        columns.append(chat.cursor()[0])
     row = chat.cursor()[1]
-    # g 日 f é d and so on, each by one key and as many columns as it has
-    for back, columns in ((1, 1), (1, 2), (1, 1), (1, 1), (1, 1), (1, 2), (1, 1)):
-        column = chat.cursor()[0]
+    for column in columns[-2::-1]:  # each by one key
         chat.keys("Left")
-        until(chat.cursor, (column - columns, row))
+        until(chat.cursor, (column, row))
     chat.keys("End")
     for left in (f"a{FAMILY}b{FLAG}c{THUMB}de\u0301f日", f"a{FAMILY}b{FLAG}c{THUMB}de\u0301f",
                  f"a{FAMILY}b{FLAG}c{THUMB}de\u0301", f"a{FAMILY}b{FLAG}c{THUMB}d",
@@ -199,7 +208,7 @@ def test_keys_of_lines(open_chat, thinker, tmp_path):
     chat.type("?", enter=False)
     chat.keys("Tab", "C-v", "Tab")
     say(chat, "")
-    assert questions(saved(chat, tmp_path)) == ["one>\nthree<two!", "y y?\t\t"]
+    assert questions(saved(chat, tmp_path)) == ["one>\nthree<two!", " ?\t\ty y"]
 
 
 def test_a_paste_of_several_lines_is_edited(open_chat, thinker, tmp_path):
@@ -212,11 +221,11 @@ def test_a_paste_of_several_lines_is_edited(open_chat, thinker, tmp_path):
     chat.type("2", enter=False)
     until(lambda: shown(chat), [prompt + "see: def f():", "        return 12", "", "print(f())"])
     chat.keys("Down", "Down", "End")
-    say(chat, ";")
+    say(chat, "#")
     chat.paste("/quit\n\x1b[31m")
     say(chat, "")
     messages = questions(saved(chat, tmp_path))
-    assert messages == ["see: def f():\n\treturn 12\n\nprint(f());", "/quit\n[31m"]
+    assert messages == ["see: def f():\n\treturn 12\n\nprint(f())#", "/quit\n[31m"]
     chat.type("edited", enter=False)  # a large one takes no longer than it must
     began = time.monotonic()
     chat.paste("line of a text\n" * 3000)

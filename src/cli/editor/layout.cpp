@@ -170,7 +170,9 @@ std::size_t reflowed_row(const std::vector<Row>& rows, std::size_t cursor_row,
       if (row == cursor_row) {
         put(std::string_view(rows[row].text).substr(0, cursor_byte));
         cursor_in_line = flow.rows.size() - 1;
-        if (flow.full()) ++cursor_in_line;  // on what comes next, be there something or not
+        // On what comes next, if there is something; at the end it stays where it is.
+        const bool at_end = row == end && cursor_byte == rows[row].text.size();
+        if (flow.full() && !at_end) ++cursor_in_line;
         put(std::string_view(rows[row].text).substr(cursor_byte));
       } else {
         put(rows[row].text);
