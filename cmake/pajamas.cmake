@@ -10,13 +10,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports overlaps inside std::string that cannot happen (GCC bug 105651).
   target_compile_options(pajamas_flags INTERFACE -Wno-restrict)
 endif()
-# The cache of compilers serves every checkout: precompiled headers hold no times, objects no paths.
-if(PAJAMAS_PRECOMPILED)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(pajamas_flags INTERFACE -fpch-preprocess)
-  else()
-    target_compile_options(pajamas_flags INTERFACE "SHELL:-Xclang -fno-pch-timestamp")
-  endif()
+if(PAJAMAS_PRECOMPILED AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # The compiler's cache serves every checkout: precompiled headers hold no times.
+  target_compile_options(pajamas_flags INTERFACE "SHELL:-Xclang -fno-pch-timestamp")
 endif()
 if(PAJAMAS_SANITIZE)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
