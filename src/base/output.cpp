@@ -108,7 +108,7 @@ OutputFile::OutputFile(const fs::path& path, std::uint64_t size, OutputOptions o
         .at(place_of(path));
   }
   require_absent(path, options, OutputKind::kFile);
-  internal::create_parents(path_);
+  created_ = internal::create_parents(path_);
   internal::remove_stale_partials(path_);
   open_and_reserve(size);
 }
@@ -146,6 +146,7 @@ void OutputFile::open_and_reserve(std::uint64_t size) {
 OutputFile::OutputFile(OutputFile&& other) noexcept
     : path_(std::move(other.path_)),
       partial_(std::move(other.partial_)),
+      created_(std::move(other.created_)),
       fd_(std::exchange(other.fd_, -1)),
       direct_fd_(std::exchange(other.direct_fd_, -1)),
       replace_(other.replace_) {}
@@ -162,6 +163,7 @@ void OutputFile::close() noexcept {
 void OutputFile::discard() noexcept {
   close();
   ::unlink(partial_.c_str());
+  internal::remove_parents(created_);
 }
 
 void OutputFile::write_cached(std::uint64_t offset, std::span<const std::byte> bytes) {
@@ -234,7 +236,7 @@ OutputDirectory::OutputDirectory(const fs::path& path, OutputOptions options)
         .at(place_of(path));
   }
   require_absent(path_, options, OutputKind::kDirectory);
-  internal::create_parents(path_);
+  created_ = internal::create_parents(path_);
   internal::remove_stale_partials(path_);
   std::error_code code;
   if (!fs::create_directory(partial_, code) && !code) {
@@ -251,6 +253,7 @@ OutputDirectory::OutputDirectory(const fs::path& path, OutputOptions options)
 OutputDirectory::OutputDirectory(OutputDirectory&& other) noexcept
     : path_(std::move(other.path_)),
       partial_(std::move(other.partial_)),
+      created_(std::move(other.created_)),
       inner_(std::move(other.inner_)),
       lock_fd_(std::exchange(other.lock_fd_, -1)),
       replace_(other.replace_) {}
@@ -263,6 +266,7 @@ void OutputDirectory::discard() noexcept {
   std::error_code ignored;
   fs::remove_all(partial_, ignored);
   ::close(std::exchange(lock_fd_, -1));
+  internal::remove_parents(created_);
 }
 
 OutputFile OutputDirectory::create_file(const fs::path& name, std::uint64_t size) {

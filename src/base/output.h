@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <set>
 #include <span>
+#include <vector>
 
 namespace pajamas {
 
@@ -17,8 +18,9 @@ struct OutputOptions {
 enum class OutputKind { kFile, kDirectory };
 
 // One file in the making: `.NAME.partial-PID` beside its final name, with its space reserved.
-// Destroyed without commit, it is removed. What a killed process left of the same output is removed
-// when it is made again. write_at is safe from several threads.
+// Destroyed without commit, it is removed, with the folders that were created for it. What a killed
+// process left of the same output is removed when it is made again. write_at is safe from several
+// threads.
 class OutputFile {
  public:
   // Throws Error{kExists} as require_absent does, kNoSpace if the disk cannot hold
@@ -53,6 +55,7 @@ class OutputFile {
 
   std::filesystem::path path_;
   std::filesystem::path partial_;
+  std::vector<std::filesystem::path> created_;  // folders above it
   int fd_ = -1;
   int direct_fd_ = -1;  // the same file with O_DIRECT; -1 where that is refused
   bool replace_ = false;
@@ -78,8 +81,9 @@ class OutputDirectory {
 
   std::filesystem::path path_;
   std::filesystem::path partial_;
-  std::set<std::filesystem::path> inner_;  // folders inside, relative to it
-  int lock_fd_ = -1;                       // open until the folder has its name or is gone
+  std::vector<std::filesystem::path> created_;  // folders above it
+  std::set<std::filesystem::path> inner_;       // folders inside, relative to it
+  int lock_fd_ = -1;                            // open until the folder has its name or is gone
   bool replace_ = false;
 };
 

@@ -89,14 +89,25 @@ fs::path partial_name(const fs::path& path) {
   return parent_of(path) / fmt::format("{}{}", partial_prefix(path), ::getpid());
 }
 
-void create_parents(const fs::path& path) {
+std::vector<fs::path> create_parents(const fs::path& path) {
   const fs::path parent = parent_of(path);
   std::error_code code;
-  if (fs::is_directory(parent, code)) return;
-  if (parent.has_filename() && parent != path) create_parents(parent);
-  fs::create_directory(parent, code);
-  if (code) throw_write_error(parent, "cannot create the folder", code.value());
+  std::vector<fs::path> created;
+  if (fs::is_directory(parent, code)) return created;
+  if (parent.has_filename() && parent != path) created = create_parents(parent);
+  if (fs::create_directory(parent, code)) created.push_back(parent);
+  if (code) {
+    remove_parents(created);
+    throw_write_error(parent, "cannot create the folder", code.value());
+  }
   sync_folder(parent_of(parent));
+  return created;
+}
+
+void remove_parents(const std::vector<fs::path>& created) noexcept {
+  for (auto folder = created.rbegin(); folder != created.rend(); ++folder) {
+    if (::rmdir(folder->c_str()) != 0) return;
+  }
 }
 
 void sync_folder(const fs::path& folder) {

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string_view>
+#include <vector>
 
 namespace pajamas::internal {
 
@@ -17,8 +18,11 @@ std::filesystem::path parent_of(const std::filesystem::path& path);
 // `.NAME.partial-PID` beside `path`.
 std::filesystem::path partial_name(const std::filesystem::path& path);
 
-// Creates the folder that `path` lies in, with all above it, durably.
-void create_parents(const std::filesystem::path& path);
+// Creates the folder that `path` lies in, with all above it, durably. Returns those that were not
+// there, from the top.
+std::vector<std::filesystem::path> create_parents(const std::filesystem::path& path);
+// Removes such folders again as far as they are empty.
+void remove_parents(const std::vector<std::filesystem::path>& created) noexcept;
 void sync_folder(const std::filesystem::path& folder);
 
 // Marks a partial file or folder as in use for as long as `fd` is open. False where somebody else

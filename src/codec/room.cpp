@@ -6,8 +6,10 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <vector>
 
 #include "base/bytes.h"
+#include "codec/codec.h"
 #include "codec/fitted.h"
 #include "codec/gguf_blocks.h"
 
@@ -46,27 +48,57 @@ std::size_t index_of_largest(std::span<const float> values) noexcept {
   return static_cast<std::size_t>(std::ranges::max_element(values, smaller) - values.begin());
 }
 
-bool has_room(const Encoding& encoding, const Grid& grid, const FittedBlock& block) noexcept {
-  const float most = largest_stored(grid.scale_type);
-  if (std::abs(block.d) >= most || std::abs(block.m) >= most) return false;
-  if (!encoding.is_affine()) return true;
-  // MLX computes the weights of a group in the type of its scales.
-  const float beyond = largest_plain(grid.scale_type);
-  return std::ranges::all_of(
-      std::span(block.codes).first(static_cast<std::size_t>(grid.group)), [&](int code) {
-        const float value = block.step(0) * static_cast<float>(code) + block.offset(0);
-        return std::abs(value) <= beyond;
-      });
+// One block, encoded and read back.
+std::vector<float> read_block(const Encoding& encoding, const ConstPlanes& block) {
+  std::vector<float> values(encoding.block_cols());
+  decode_rows(encoding, block, values.size(), values);
+  return values;
 }
 
-ConstPlanes blocks_of(const Encoding& encoding, const ConstPlanes& planes, std::size_t first,
-                      std::size_t count) noexcept {
-  ConstPlanes part;
+std::vector<float> encode_block(const Encoding& encoding, std::span<const float> weights,
+                                std::span<const float> importance) {
+  std::array<std::vector<std::byte>, Encoding::kMaxPlanes> bytes;
+  Planes planes;
+  ConstPlanes stored;
+  for (std::size_t p = 0; p < encoding.planes(); ++p) {
+    bytes[p].resize(encoding.plane_row_bytes(p, weights.size()));
+    planes.plane[p] = bytes[p];
+    stored.plane[p] = bytes[p];
+  }
+  encode_rows(encoding, weights, importance, weights.size(), planes);
+  return read_block(encoding, stored);
+}
+
+double squared_error(std::span<const float> weights, std::span<const float> stored) noexcept {
+  double sum = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const double difference = double{weights[i]} - stored[i];
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+// An encoder decides alike whatever power of two its block is multiplied with, as long as scale and
+// offset can be stored: so the same block made small tells what error is the format's own.
+bool has_room(const Encoding& encoding, std::span<const float> weights,
+              std::span<const float> importance, std::span<const float> stored) {
+  // MLX computes the weights of a group in the type of its scales.
+  if (encoding.is_affine() && largest_of(stored) > largest_plain(encoding.dtype)) return false;
+  const float largest = largest_of(weights);
+  const double down = std::ldexp(1.0, 10 - std::ilogb(largest));
+  std::vector<float> small(weights.begin(), weights.end());
+  for (float& weight : small) weight = static_cast<float>(weight * down);
+  const double own = squared_error(small, encode_block(encoding, small, importance)) / down / down;
+  return squared_error(weights, stored) <= 1.001 * own + 1e-8 * double{largest} * largest;
+}
+
+ConstPlanes block_of(const Encoding& encoding, const ConstPlanes& planes, std::size_t at) noexcept {
+  ConstPlanes block;
   for (std::size_t p = 0; p < encoding.planes(); ++p) {
     const std::size_t bytes = encoding.plane_row_bytes(p, encoding.block_cols());
-    part.plane[p] = planes.plane[p].subspan(first * bytes, count * bytes);
+    block.plane[p] = planes.plane[p].subspan(at * bytes, bytes);
   }
-  return part;
+  return block;
 }
 
 // Where a GGUF block keeps its numbers of F16, one or two side by side.
@@ -153,19 +185,20 @@ std::size_t first_beyond(std::span<const float> values, float limit) noexcept {
 }
 
 std::size_t first_without_room(const Encoding& encoding, std::span<const float> weights,
+                               std::span<const float> importance, std::uint64_t cols,
                                const ConstPlanes& encoded) {
   if (encoding.is_plain()) return first_beyond(weights, largest_plain(encoding.dtype));
   const std::size_t cut = first_beyond(weights, kMostFitted);
   if (cut < weights.size() || encoding.is_mxfp4()) return cut;
-  const Grid grid = grid_of(encoding);
-  const auto size = static_cast<std::size_t>(grid.block);
+  const auto size = static_cast<std::size_t>(encoding.block_cols());
   const float limit = always_room(encoding);
   for (std::size_t b = 0; b < weights.size() / size; ++b) {
     const auto block = weights.subspan(b * size, size);
     if (largest_of(block) <= limit) continue;
-    FittedBlock stored;
-    unpack(encoding, blocks_of(encoding, encoded, b, 1), {&stored, 1});
-    if (!has_room(encoding, grid, stored)) return b * size + index_of_largest(block);
+    const auto columns =
+        importance.empty() ? importance : importance.subspan(b * size % cols, size);
+    const auto stored = read_block(encoding, block_of(encoding, encoded, b));
+    if (!has_room(encoding, block, columns, stored)) return b * size + index_of_largest(block);
   }
   return weights.size();
 }

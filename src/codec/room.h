@@ -21,11 +21,12 @@ float vanishing(const Encoding& encoding) noexcept;
 // values.size() where there is none.
 std::size_t first_beyond(std::span<const float> values, float limit) noexcept;
 
-// Whether `encoded`, whole blocks made of finite `weights`, holds them as closely as the encoding
-// can: no number became infinite, and no scale or offset stands at the end of what its type can
-// store. Returns the index of the weight to blame, or weights.size(). Only weights beyond
-// `always_room` can be to blame.
+// Whether `encoded`, whole rows that codec::encode_rows made of finite `weights`, holds them as
+// closely as the encoding does where there is room: no number became infinite, and no scale or
+// offset would have to be larger than its type can store. Returns the index of the weight to blame,
+// or weights.size(). Only weights beyond `always_room` can be to blame.
 std::size_t first_without_room(const Encoding& encoding, std::span<const float> weights,
+                               std::span<const float> importance, std::uint64_t cols,
                                const ConstPlanes& encoded);
 
 // Index of the first of the stored blocks whose scale or offset is infinite or NaN; their number

@@ -241,6 +241,13 @@ class Execution {
     total_.write.resize(writers_.size());
   }
 
+  // The last first, so that folders which several of them lie in are empty when their turn comes.
+  ~Execution() {
+    while (!writers_.empty()) writers_.pop_back();
+  }
+  Execution(const Execution&) = delete;
+  Execution& operator=(const Execution&) = delete;
+
   Worker make_worker() const {
     Worker worker{RowReader(checkpoint_, kernels_), {}, {}, {}};
     worker.encoded.resize(writers_.size());
@@ -344,10 +351,10 @@ class Execution {
           planes.plane[plane] = target.planes.plane[plane].subspan(first * row, rows * row);
         }
         began = now;
-        kernels_.encode_rows(encoding, worker.weights, importance_.of(*piece.tensor, encoding),
-                             cols, planes);
+        const std::span<const float> importance = importance_.of(*piece.tensor, encoding);
+        kernels_.encode_rows(encoding, worker.weights, importance, cols, planes);
         if (large) {
-          check_.require_room(*piece.tensor, piece.first + first, worker.weights,
+          check_.require_room(*piece.tensor, piece.first + first, worker.weights, importance,
                               writers_[target.output]->plan(), *target.tensor, as_const(planes));
         }
         now = seconds_now();

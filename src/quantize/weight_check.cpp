@@ -115,9 +115,11 @@ bool WeightCheck::look(const model::StoredTensor& tensor, std::uint64_t first,
 }
 
 void WeightCheck::require_room(const model::StoredTensor& tensor, std::uint64_t first,
-                               std::span<const float> weights, const PlannedOutput& output,
-                               const PlannedTensor& target, const ConstPlanes& encoded) const {
-  const std::size_t bad = codec::first_without_room(target.encoding, weights, encoded);
+                               std::span<const float> weights, std::span<const float> importance,
+                               const PlannedOutput& output, const PlannedTensor& target,
+                               const ConstPlanes& encoded) const {
+  const std::size_t bad =
+      codec::first_without_room(target.encoding, weights, importance, tensor.shape.cols(), encoded);
   if (bad == weights.size()) return;
   throw at_row(Error(ErrorCode::kUnsupported,
                      fmt::format("{}, {}", weight_at(tensor, first, weights, bad),

@@ -42,8 +42,9 @@ class WeightCheck {
   // Throws Error{kUnsupported} that names file, tensor, row and the types that fit where a weight
   // has no room in what it was encoded to (codec::first_without_room).
   void require_room(const model::StoredTensor& tensor, std::uint64_t first,
-                    std::span<const float> weights, const PlannedOutput& output,
-                    const PlannedTensor& target, const ConstPlanes& encoded) const;
+                    std::span<const float> weights, std::span<const float> importance,
+                    const PlannedOutput& output, const PlannedTensor& target,
+                    const ConstPlanes& encoded) const;
 
   // A sentence for each output in which tensors that are not zeros became zeros.
   std::vector<std::string> vanished() const;

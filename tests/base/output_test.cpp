@@ -51,6 +51,22 @@ TEST(OutputFile, AppearsWithCommitOnly) {
   EXPECT_EQ(names_in(path.parent_path()), Names{"out.bin"});
 }
 
+TEST(OutputFile, WithoutCommitItsFoldersGoToo) {
+  const TempFolder folder;
+  {
+    const OutputFile file(folder.path() / "deep" / "er" / "out.bin", 6, {});
+    const OutputDirectory model(folder.path() / "deep" / "model" / "mlx", {});
+    OutputDirectory moved = OutputDirectory(folder.path() / "other" / "mlx", {});
+  }
+  EXPECT_EQ(names_in(folder.path()), Names{});
+  fs::create_directories(folder.path() / "there");
+  {
+    const OutputFile file(folder.path() / "there" / "deep" / "out.bin", 6, {});
+    folder.write("there/deep/of-another", "");
+  }
+  EXPECT_EQ(names_in(folder.path() / "there" / "deep"), Names{"of-another"});
+}
+
 // Pieces that do not begin or end at blocks, in any order and from several threads: the blocks that
 // two of them share go through the page cache, the others past it.
 TEST(OutputFile, TakesLargePiecesFromSeveralThreads) {

@@ -45,8 +45,8 @@ TEST(Room, PlainTypesEndWhereRoundingBecomesInfinite) {
     const float more = std::nextafter(most, std::numeric_limits<float>::infinity());
     EXPECT_TRUE(std::isfinite(stored(type, most)));
     EXPECT_TRUE(std::isinf(stored(type, more)));
-    EXPECT_EQ(first_without_room(encoding, std::vector{1.0f, -most}, {}), 2u);
-    EXPECT_EQ(first_without_room(encoding, std::vector{1.0f, -more}, {}), 1u);
+    EXPECT_EQ(first_without_room(encoding, std::vector{1.0f, -most}, {}, 2, {}), 2u);
+    EXPECT_EQ(first_without_room(encoding, std::vector{1.0f, -more}, {}, 2, {}), 1u);
   }
   EXPECT_EQ(always_room({.dtype = DType::kF32}), std::numeric_limits<float>::max());
 }
@@ -55,7 +55,7 @@ TEST(Room, PlainTypesEndWhereRoundingBecomesInfinite) {
 TEST(Room, WhatIsNotRefusedComesBack) {
   for (const Encoding& encoding : test::block_encodings()) {
     bool refused = false;
-    for (float large = 1e3f; large < 3e38f; large *= 3) {
+    for (float large = 2.5e3f; large < 3e38f; large *= 6) {
       for (const float sign : {1.0f, -1.0f}) {
         std::vector<float> weights(kCols);
         test::Uniform uniform(3);
@@ -64,7 +64,7 @@ TEST(Room, WhatIsNotRefusedComesBack) {
         test::Stored stored(encoding, 1, kCols);
         encode_rows(encoding, weights, {}, kCols, stored.planes());
         const ConstPlanes planes = std::as_const(stored).planes();
-        const std::size_t bad = first_without_room(encoding, weights, planes);
+        const std::size_t bad = first_without_room(encoding, weights, {}, kCols, planes);
         std::vector<float> back(kCols);
         decode_rows(encoding, planes, kCols, back);
         const float error = std::abs(back[77] - weights[77]) / large;
@@ -84,6 +84,46 @@ TEST(Room, WhatIsNotRefusedComesBack) {
   }
 }
 
+// Whole blocks of large weights, with importance: refused where they are further from themselves
+// than the same weights made small are, which the encoder has room for.
+TEST(Room, ARefusedBlockIsOneThatSufferedForItsSize) {
+  constexpr std::uint64_t kRows = 3;
+  test::Uniform uniform(6);
+  std::vector<float> weights(kRows * kCols), importance(kCols);
+  for (float& w : weights) w = static_cast<float>(uniform.next() - 0.3);
+  for (float& i : importance) i = static_cast<float>(uniform.next());
+  const auto error_of = [&](const Encoding& encoding, float scale, std::size_t& bad) {
+    std::vector<float> scaled(weights), back(weights.size());
+    for (float& w : scaled) w *= scale;
+    test::Stored stored(encoding, kRows, kCols);
+    encode_rows(encoding, scaled, importance, kCols, stored.planes());
+    const ConstPlanes planes = std::as_const(stored).planes();
+    bad = first_without_room(encoding, scaled, importance, kCols, planes);
+    decode_rows(encoding, planes, kCols, back);
+    double sum = 0;
+    for (std::size_t i = 0; i < back.size(); ++i) sum += std::pow((back[i] - scaled[i]) / scale, 2);
+    return sum;
+  };
+  for (const Encoding& encoding : test::block_encodings()) {
+    std::size_t bad = 0;
+    const double own = error_of(encoding, 0x1p10f, bad);
+    EXPECT_EQ(bad, weights.size());
+    bool suffered = false;
+    for (int power = 14; power < 34; ++power) {
+      const double error = error_of(encoding, std::ldexp(1.0f, power), bad);
+      if (error > 1.01 * own) {
+        suffered = true;
+        EXPECT_LT(bad, weights.size()) << test::full_name(encoding) << " 2^" << power;
+      } else if (!(encoding.is_affine() && power > 15)) {  // see below
+        EXPECT_EQ(bad, weights.size()) << test::full_name(encoding) << " 2^" << power;
+      }
+    }
+    const bool half =
+        !encoding.is_mxfp4() && (!encoding.is_affine() || encoding.dtype == DType::kF16);
+    EXPECT_EQ(suffered, half) << test::full_name(encoding);
+  }
+}
+
 // MLX computes in the type of the scales: what it would make infinite is refused, though the codes
 // and scales are finite.
 TEST(Room, AnMlxGroupEndsWhereItsTypeDoes) {
@@ -93,7 +133,7 @@ TEST(Room, AnMlxGroupEndsWhereItsTypeDoes) {
   for (const DType type : {DType::kF16, DType::kBF16}) {
     const Encoding encoding = Encoding::affine(4, 64, type);
     encode_rows(encoding, weights, {}, kCols, stored.planes());
-    EXPECT_EQ(first_without_room(encoding, weights, std::as_const(stored).planes()),
+    EXPECT_EQ(first_without_room(encoding, weights, {}, kCols, std::as_const(stored).planes()),
               type == DType::kF16 ? 5u : kCols);
   }
 }
