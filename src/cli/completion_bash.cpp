@@ -93,7 +93,7 @@ std::string bash_completion(const CLI::App& app) {
   before="${{COMP_WORDS[at]}}"
   case "$command" in
     "")
-      options="{1}" arguments="{2}"{3} ;;
+      options="{1}" arguments="{2} {1}"{3} ;;
 {4}  esac
   if [ -n "$values" ]; then
     if [ -n "$list" ]; then

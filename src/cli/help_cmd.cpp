@@ -37,10 +37,10 @@ constexpr std::array<Example, 5> kExamples{{
 
 std::string front_page(const CLI::App& app, const std::string& program) {
   const std::size_t width = help_columns();
-  std::string text = wrapped(app.get_description(), width) + "\n";
+  std::string text = wrapped(app.get_description(), width) + "\n\n";
   for (const Example& example : kExamples) {
     text +=
-        fmt::format("\n{}:\n{}\n", example.what,
+        fmt::format("{}:\n{}\n", example.what,
                     wrapped(fmt::format("  {} {}", shell_word(program), example.arguments), width));
   }
   return text + "\n" +
