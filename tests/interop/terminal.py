@@ -63,7 +63,15 @@ class Terminal:
         self._tmux("paste-buffer", "-p", "-b", "b", "-t", "t")
 
     def resize(self, width, height):
+        """tmux tells the program up to a quarter of a second later."""
         self._tmux("resize-window", "-t", "t", "-x", width, "-y", height)
+        tty = os.open(self._tmux("list-panes", "-t", "t", "-F", "#{pane_tty}").strip(),
+                      os.O_RDONLY | os.O_NOCTTY)
+        end = time.monotonic() + PATIENCE
+        while os.get_terminal_size(tty) != (width, height):
+            assert time.monotonic() < end, "the window was not resized"
+            time.sleep(0.02)
+        os.close(tty)
 
     def screen(self):
         lines = self._tmux("capture-pane", "-p", "-S", "-2000", "-t", "t").split("\n")
