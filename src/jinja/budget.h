@@ -74,6 +74,23 @@ inline void charge(std::size_t steps) {
 // For work on `bytes` of which a step does `per_step`.
 inline void charge_bytes(std::size_t bytes, std::size_t per_step) { charge(1 + bytes / per_step); }
 
+// Pays for a text that is read until something is found, piece by piece: how far that is shows only
+// in the doing.
+class Meter {
+ public:
+  // Called before byte `at` is read, by which the reading goes on.
+  void reach(std::size_t at) {
+    if (at < paid_) return;
+    charge_bytes(piece_, kBytesDecoded);
+    paid_ = at + piece_;
+    if (piece_ < 1024) piece_ *= 2;
+  }
+
+ private:
+  std::size_t paid_ = 0;
+  std::size_t piece_ = 4;
+};
+
 // Allocates what the current budget has left.
 template <class T>
 struct Counted {

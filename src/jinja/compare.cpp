@@ -12,6 +12,8 @@
 namespace pajamas::jinja {
 namespace {
 
+constexpr std::size_t kFarAway = 2;  // steps for two objects somewhere in memory
+
 // -1, 0 or 1; 2 where one is NaN. Integers and floats are compared by exact value.
 int compare_numbers(const Value& a, const Value& b) {
   if (a.is_integral() && b.is_integral()) {
@@ -141,6 +143,7 @@ bool equal(const Value& a, const Value& b) {
   charge(1);
   if (a.is_number() && b.is_number()) return compare_numbers(a, b) == 0;
   if (a.kind() != b.kind()) return false;
+  charge(kFarAway);
   switch (a.kind()) {
     case Kind::kMissing:
     case Kind::kUndefined:
@@ -165,6 +168,7 @@ bool equal(const Value& a, const Value& b) {
 bool less(const Value& a, const Value& b) {
   charge(1);
   if (a.is_number() && b.is_number()) return compare_numbers(a, b) == -1;
+  charge(kFarAway);
   if (a.is(Kind::kUndefined)) fail(a.get<Undef>().hint);
   if (b.is(Kind::kUndefined)) fail(b.get<Undef>().hint);
   // The order of UTF-8 bytes is the order of code points.

@@ -170,7 +170,7 @@ Value word_count(Interpreter&, const Value& v, const Args& args) {
 }
 
 String quote_url(Text text, bool query) {
-  static constexpr Text kSafe = "_.-~";
+  static constexpr Text kSafe = "_.-~", kDigits = "0123456789ABCDEF";
   charge_bytes(text.size(), kBytesDecoded);
   String out;
   for (const char c : text) {
@@ -181,7 +181,9 @@ String quote_url(Text text, bool query) {
     } else if (c == ' ' && query) {
       out += '+';
     } else {
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+      const auto byte = static_cast<unsigned char>(c);
+      (out += '%') += kDigits[byte >> 4];
+      out += kDigits[byte & 15];
     }
   }
   return out;

@@ -46,8 +46,10 @@ Value strip_method(Interpreter&, const Value& self, const Args& args) {
 
 // Where the word that `text` begins (or ends) with has its other end.
 std::size_t word_end(Text text) {
+  Meter meter;
   std::size_t pos = 0;
   while (pos < text.size()) {
+    meter.reach(pos);
     std::size_t next = pos;
     if (is_space(next_point(text, next))) break;
     pos = next;
@@ -55,8 +57,10 @@ std::size_t word_end(Text text) {
   return pos;
 }
 std::size_t word_begin(Text text) {
+  Meter meter;
   std::size_t begin = text.size();
   while (begin > 0) {
+    meter.reach(text.size() - begin);
     std::size_t pos = begin - 1;
     while (pos > 0 && is_continuation(text[pos])) --pos;
     std::size_t next = pos;
@@ -75,7 +79,6 @@ void split_spaces(Text text, Int limit, bool from_right, Vector<Value>& out, boo
     }
     const std::size_t cut = from_right ? word_begin(text) : word_end(text);
     const Text word = from_right ? text.substr(cut) : text.substr(0, cut);
-    charge_bytes(word.size(), kBytesDecoded);
     out.push_back(Value::string(word, safe));
     text = from_right ? strip_right(text.substr(0, cut)) : strip_left(text.substr(cut));
   }
@@ -284,10 +287,17 @@ Value padded(const Value& self, Int left, Text text, Int right, Text fill) {
   if (left + right > static_cast<Int>(kMaxMemory)) Budget::fail_memory();
   String out;
   out.reserve(static_cast<std::size_t>(left + right) * fill.size() + text.size());
-  charge_bytes(static_cast<std::size_t>(left + right), kBytesDecoded);
-  for (Int i = 0; i < left; ++i) out += fill;
+  const auto put = [&](Int times) {
+    if (fill.size() == 1) {
+      out.append(static_cast<std::size_t>(times), fill[0]);
+      return;
+    }
+    charge_bytes(static_cast<std::size_t>(times), kBytesDecoded);
+    for (Int i = 0; i < times; ++i) out += fill;
+  };
+  put(left);
   out += text;
-  for (Int i = 0; i < right; ++i) out += fill;
+  put(right);
   return made(self, std::move(out));
 }
 

@@ -26,9 +26,7 @@ std::size_t Search::first(std::string_view text, std::size_t from) {
     charge_bytes(next - pos, kBytesSearched);
     pos = next;
     if (!found) continue;
-    const auto same = static_cast<std::size_t>(
-        std::mismatch(wanted_.begin(), wanted_.end(), found).first - wanted_.begin());
-    charge(same / kBytesSearched);
+    const std::size_t same = common(text.substr(pos));
     if (same == size) return pos;
     vain += same;
     if (vain > 64 + (pos - from)) {
@@ -38,6 +36,21 @@ std::size_t Search::first(std::string_view text, std::size_t from) {
     ++pos;
   }
   return kNone;
+}
+
+// How many bytes of `wanted_` a text that is at least as long begins with.
+std::size_t Search::common(std::string_view text) const {
+  std::size_t same = 0;
+  while (same < wanted_.size()) {
+    const std::size_t piece = std::min(wanted_.size() - same, kPiece);
+    const auto begin = wanted_.begin() + static_cast<std::ptrdiff_t>(same);
+    const auto end = begin + static_cast<std::ptrdiff_t>(piece);
+    const auto found = std::mismatch(begin, end, text.begin() + static_cast<std::ptrdiff_t>(same));
+    same = static_cast<std::size_t>(found.first - wanted_.begin());
+    charge_bytes(static_cast<std::size_t>(found.first - begin), kBytesSearched);
+    if (found.first != end) break;
+  }
+  return same;
 }
 
 std::size_t Search::last(std::string_view text) {

@@ -24,6 +24,8 @@ class Search {
   template <bool Backwards>
   std::size_t walk(std::string_view text);
 
+  std::size_t common(std::string_view text) const;
+
   std::string_view wanted_;
   Vector<std::uint32_t> borders_;  // of the beginnings of `wanted_`, or of it backwards
   bool backwards_ = false;         // which of the two

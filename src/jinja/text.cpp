@@ -144,17 +144,12 @@ class PointSet {
   Vector<char32_t> points_;
 };
 
-// How much is stripped shows only in the doing: it is paid for piece by piece.
-constexpr std::size_t kPiece = 16;
-
 template <class Test>
 std::string_view strip_left_if(std::string_view text, Test&& test) {
-  std::size_t pos = 0, paid = 0;
+  Meter meter;
+  std::size_t pos = 0;
   while (pos < text.size()) {
-    if (pos >= paid) {
-      charge_bytes(std::min(text.size() - pos, kPiece), kBytesDecoded);
-      paid += kPiece;
-    }
+    meter.reach(pos);
     std::size_t next = pos;
     if (!test(next_point(text, next))) break;
     pos = next;
@@ -164,19 +159,17 @@ std::string_view strip_left_if(std::string_view text, Test&& test) {
 
 template <class Test>
 std::string_view strip_right_if(std::string_view text, Test&& test) {
-  std::size_t unpaid = text.size();
-  while (!text.empty()) {
-    if (text.size() <= unpaid) {
-      charge_bytes(std::min(unpaid, kPiece), kBytesDecoded);
-      unpaid -= std::min(unpaid, kPiece);
-    }
-    std::size_t pos = text.size() - 1;
+  Meter meter;
+  std::size_t end = text.size();
+  while (end > 0) {
+    meter.reach(text.size() - end);
+    std::size_t pos = end - 1;
     while (pos > 0 && is_continuation(text[pos])) --pos;
     std::size_t at = pos;
     if (!test(next_point(text, at))) break;
-    text = text.substr(0, pos);
+    end = pos;
   }
-  return text;
+  return text.substr(0, end);
 }
 
 }  // namespace
@@ -266,15 +259,17 @@ bool is_numeric(char32_t point) {
 }
 bool is_alnum(char32_t point) { return is_alpha(point) || is_numeric(point); }
 bool is_lower(char32_t point) {
+  if (point < 0x80) return point >= 'a' && point <= 'z';
   return category(point) == UTF8PROC_CATEGORY_LL || is_other_lower(point);
 }
 bool is_upper(char32_t point) {
+  if (point < 0x80) return point >= 'A' && point <= 'Z';
   return category(point) == UTF8PROC_CATEGORY_LU || is_other_upper(point);
 }
-bool is_title(char32_t point) { return category(point) == UTF8PROC_CATEGORY_LT; }
+bool is_title(char32_t point) { return point >= 0x80 && category(point) == UTF8PROC_CATEGORY_LT; }
 
 bool is_printable(char32_t point) {
-  if (point == ' ') return true;
+  if (point < 0x80) return point >= ' ' && point < 0x7F;
   const auto c = category(point);
   return c != UTF8PROC_CATEGORY_CN && !in(c, UTF8PROC_CATEGORY_ZS, UTF8PROC_CATEGORY_CO);
 }

@@ -12,7 +12,7 @@ namespace pajamas::jinja {
 namespace {
 
 constexpr std::string_view kTooMuchMemory = "more than 256 MB of memory";
-constexpr std::string_view kTooManySteps = "more than 50 million steps";
+constexpr std::string_view kTooManySteps = "more than 2 million steps";
 
 Value messages(std::size_t n, const std::string& content) {
   Vector<Value> out;
@@ -26,13 +26,18 @@ Value messages(std::size_t n, const std::string& content) {
 }
 
 void expect_limit(const std::string& source, std::string_view limit,
-                  const Variables& variables = {}) {
+                  const Variables& variables = {}, std::size_t max_steps = kMaxSteps) {
   SCOPED_TRACE(source.substr(0, 200));
-  const Rendering one = render(source, variables);
+  const Rendering one = render(source, variables, max_steps);
   ASSERT_TRUE(one.error);
   EXPECT_EQ(one.error->code(), ErrorCode::kUnsupported);
   EXPECT_NE(one.error->problem().find(limit), std::string::npos) << one.error->what();
-  EXPECT_LT(one.seconds, 0.1 + 3 * kMaxSteps * seconds_per_step());
+  EXPECT_LT(one.seconds,
+            0.1 + 4 * seconds_per_step() * static_cast<double>(std::max(one.steps, max_steps / 8)));
+}
+
+void expect_too_long(const std::string& source, const Variables& variables = {}) {
+  expect_limit(source, kTooManySteps, variables, 2'000'000);
 }
 
 TEST(Limits, ALongTextGrowsByWhatIsAppended) {
@@ -87,7 +92,7 @@ TEST(Limits, AnIndexCostsOneStep) {
       "{% set ns.n = ns.n + 1 %}{% endif %}{% endfor %}{{ ns.n }} {{ s[0] }}{{ s[-1] }}{{ s[-2] }}"
       "{{ s[29999:] }}{{ s[1:3] }}{{ s[::-1][:2] }}{{ s[-5::2] }}",
       {{"s", text}});
-  EXPECT_EQ(one.text, "10000 ä𝄞€𝄞b€𝄞€€b𝄞") << (one.error ? one.error->what() : "");
+  EXPECT_EQ(one.text, "10000 ä𝄞€€𝄞b€𝄞€€b𝄞") << (one.error ? one.error->what() : "");
   EXPECT_LT(one.steps, 1'500'000u);
 }
 
@@ -95,18 +100,16 @@ TEST(Limits, OfMemoryIsOneForAll) {
   const Variables variables = {{"s", Value::string(repeated("a b ", 250'000))}};
   const std::string keep =
       "{% set ns = namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l = ns.l + [";
-  for (const std::string source : {
+  for (const std::string& source : {
            std::string("{{ range(1000) | map('center', 6 * 10**7) | list | length }}"),
            std::string("{{ ([range(100000) | list] * 1000) | map('list') | list }}"),
            std::string("{% for i in range(1000) %}{{ s }}{% endfor %}"),
            std::string("{% set ns = namespace(s='x') %}{% for i in range(64) %}"
                        "{% set ns.s = ns.s ~ ns.s %}{% endfor %}"),
            keep + "s.split()] %}{% endfor %}",
-           keep + "s.splitlines(), s.partition(' ')] %}{% endfor %}",
            keep + "[1] * 100000] %}{% endfor %}",
            keep + "s ~ i] %}{% endfor %}",
-           keep + "s | upper] %}{% endfor %}",
-           keep + "ns.l] %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
+           keep + "s | center(2 * 10**6)] %}{% endfor %}",
            std::string("{{ 'x' * 10**9 }}"),
            std::string("{{ 'x' * 10**30 }}"),
            std::string("{{ [1] * 10**30 }}"),
@@ -126,26 +129,21 @@ TEST(Limits, OfTime) {
       "{% set ns = namespace(a=[1], b=[1], t=(1,), u=(1,)) %}{% for i in range(60) %}"
       "{% set ns.a = [ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}{% set ns.t = (ns.t, ns.t) %}"
       "{% set ns.u = (ns.u, ns.u) %}{% endfor %}";
-  for (const std::string operation :
+  for (const char* operation :
        {"ns.a == ns.b", "ns.a < ns.b", "ns.a in [ns.b]", "[ns.a, ns.b] | sort",
         "[ns.a].index(ns.b)", "[ns.a].count(ns.b)", "{ns.t: 1}", "{'x': ns.a} == {'x': ns.b}",
         "[ns.t, ns.u] | unique | list", "[ns.a, ns.b] | max", "ns.a | tojson", "ns.a | string"}) {
-    expect_limit(
-        nested + "{{ " + operation + " }}",
-        operation.find("string") == std::string::npos && operation.find("json") == std::string::npos
-            ? kTooManySteps
-            : std::string_view("more than"));
+    expect_too_long(nested + "{{ " + operation + " }}");
   }
-  expect_limit("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
-               kTooManySteps);
-  expect_limit("{% for a in range(100000) %}{% if 'c' in s %}{% endif %}{% endfor %}",
-               kTooManySteps, variables);
-  expect_limit("{% for a in range(100000) %}{% set x = s | lower %}{% endfor %}", kTooManySteps,
-               variables);
+  const std::string many = "{% for a in range(100000) %}";
+  expect_too_long(many + "{% if 'c' in s %}{% endif %}{% endfor %}", variables);
+  expect_too_long(many + "{% set x = s | lower %}{% endfor %}", variables);
+  expect_too_long("{% set t = s ~ 'c' %}" + many + "{% set x = t == s ~ 'd' %}{% endfor %}",
+                  variables);
   expect_limit(
-      "{% macro m(n) %}{% for i in range(100) %}{{ m(n) }}{% endfor %}{% endmacro %}"
-      "{{ m(1) }}",
+      "{% macro m(n) %}{% for i in range(100) %}{{ m(n) }}{% endfor %}{% endmacro %}{{ m(1) }}",
       "nested too deeply");
+  expect_limit(many + many + "{% endfor %}{% endfor %}", "more than 50 million steps");
 }
 
 TEST(Limits, EndSoonWhereItIsStopped) {
@@ -184,12 +182,12 @@ TEST(Limits, ParsingIsLinear) {
       return out;
     };
   };
-  expect_linear(numbered("{{% if x %}}{{% set a{0} = {0} %}}{{% endif %}}"), 20000);
+  expect_linear(numbered("{{% if x %}}{{% set a{0} = {0} %}}{{% endif %}}"), 8000);
   expect_linear(
       numbered("{{% set a{0} = {0} %}}{{% if a{0} %}}{{% elif b{0} %}}{{{{ c }}}}{{% endif %}}"),
-      10000);
-  expect_linear(numbered("{{% for i in x %}}{{% set a{0} = i %}}{{% endfor %}}"), 20000);
-  expect_linear(numbered("{{% macro m{0}(a) %}}{{{{ b{0} }}}}{{% endmacro %}}"), 10000);
+      4000);
+  expect_linear(numbered("{{% for i in x %}}{{% set a{0} = i %}}{{% endfor %}}"), 4000);
+  expect_linear(numbered("{{% macro m{0}(a) %}}{{{{ b{0} }}}}{{% endmacro %}}"), 4000);
   const auto list = [](std::string_view before, std::string_view form, std::string_view after) {
     return [=](std::size_t n) {
       std::string out(before);
@@ -199,12 +197,12 @@ TEST(Limits, ParsingIsLinear) {
       return out.append(after);
     };
   };
-  expect_linear(list("{% macro m(", "a{}", ") %}{% endmacro %}"), 100000);
-  expect_linear(list("{% macro m(", "a{0}=b{0}", ") %}{{ caller }}{% endmacro %}"), 40000);
-  expect_linear(list("{{ f(", "a{0}={0}", ") }}"), 40000);
-  expect_linear(list("{% if x %}{% elif ", "a{} %}{{% elif 1", "%}{% endif %}"), 10000);
-  expect_linear(list("{{ [", "'x{}'", "] }}"), 100000);
-  expect_linear(list("{{ {", "{0}: '{0}'", "} }}"), 50000);
+  expect_linear(list("{% macro m(", "a{}", ") %}{% endmacro %}"), 40000);
+  expect_linear(list("{% macro m(", "a{0}=b{0}", ") %}{{ caller }}{% endmacro %}"), 8000);
+  expect_linear(list("{{ f(", "a{0}={0}", ") }}"), 20000);
+  expect_linear(list("{% if x %}{% elif ", "a{} %}}{{% elif 1", "%}{% endif %}"), 4000);
+  expect_linear(list("{{ [", "'x{}'", "] }}"), 40000);
+  expect_linear(list("{{ {", "{0}: '{0}'", "} }}"), 20000);
 }
 
 TEST(Limits, ManyParametersAreBound) {
@@ -223,7 +221,7 @@ TEST(Limits, OfParsing) {
   // Each of these holds far more than it takes to write.
   const std::string deep = repeated("{% if 1 %}", 100000);
   EXPECT_THROW(parse(deep), Error);
-  EXPECT_THROW(parse(repeated("{% for x in y %}", 400) + repeated("{{ a }}", 300000)), Error);
+  EXPECT_THROW(parse(repeated("{% for x in y %}", 400) + repeated("{{ a }}", 60000)), Error);
   EXPECT_THROW(parse("{{ [" + repeated("1,", 2'000'000) + "] }}"), Error);
 }
 

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -140,6 +142,38 @@ TEST(ChatTemplate, BoundsHostileTemplates) {
   for (int i = 0; i < 5000; ++i) nested += "{% if 1 %}", sum += " + 1";
   EXPECT_EQ(failure(nested).code(), ErrorCode::kUnsupported);
   EXPECT_EQ(failure(sum + " }}").code(), ErrorCode::kUnsupported);
+}
+
+// `n` turns of a user and a model, each of `size` bytes.
+Json long_conversation(std::size_t n, std::size_t size) {
+  Json messages = Json::array();
+  std::string content;
+  while (content.size() < size) content += "Grüße an alle, 你好. ";
+  for (std::size_t i = 0; i < n; ++i) {
+    messages.push_back({{"role", i % 2 ? "assistant" : "user"}, {"content", content}});
+  }
+  return {{"messages", std::move(messages)},
+          {"add_generation_prompt", n % 2 == 1},
+          {"bos_token", "<s>"},
+          {"eos_token", "</s>"}};
+}
+
+TEST(ChatTemplate, RendersLongConversationsInAFractionOfTheSteps) {
+  const Json conversations[] = {long_conversation(2001, 2000), long_conversation(10001, 60),
+                                long_conversation(1, 600'000)};
+  std::size_t templates = 0;
+  for (const auto& file : std::filesystem::directory_iterator(kData)) {
+    if (file.path().extension() != ".jinja") continue;
+    SCOPED_TRACE(file.path());
+    ++templates;
+    const ChatTemplate chat(read_text(file.path()));
+    for (const Json& conversation : conversations) {
+      const std::clock_t began = std::clock();
+      EXPECT_NO_THROW(chat.render(conversation, moment(), nullptr, jinja::kMaxSteps / 2));
+      EXPECT_LT(std::clock() - began, CLOCKS_PER_SEC);
+    }
+  }
+  EXPECT_GT(templates, 8u);
 }
 
 TEST(ChatTemplate, KeepsIntegersBeyond64Bits) {
