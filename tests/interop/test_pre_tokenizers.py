@@ -65,6 +65,7 @@ def test_ids(name, trained, strings, scratch, tmp_path):
         assert_same(strings, pajamas.tokenize_many(model, strings, scratch), want)
     pajamas.run("tokenize", path, "--export", tmp_path / "out")
     written = Tokenizer.from_file(str(tmp_path / "out/tokenizer.json"))
+    written.encode_special_tokens = True  # the vocabulary has learnt some of their texts
     assert_same(strings, [e.ids for e in written.encode_batch(strings, add_special_tokens=False)], want)
 
 
