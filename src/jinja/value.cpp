@@ -81,6 +81,7 @@ Value make_seq(Kind kind, Vector<Value> items) {
 constexpr std::size_t kIndexStride = 32;  // code points
 constexpr std::size_t kIndexedFrom = 9;   // items of a dict
 constexpr std::size_t kSharedFrom = 512;  // bytes of a text
+constexpr std::size_t kLookUp = 10;       // steps: a large table is somewhere in memory
 }  // namespace
 
 void Str::make_index() const {
@@ -144,15 +145,17 @@ const Vector<Value>& Value::items() const noexcept { return get<Seq>().v; }
 const Dict& Value::dict() const noexcept { return get<Dict>(); }
 
 std::size_t ValueHash::operator()(std::string_view text) const {
+  charge(kLookUp);
   charge_bytes(text.size(), kBytesSearched);
   return std::hash<std::string_view>{}(text);
 }
 
 std::size_t ValueHash::operator()(const Value& value) const {
-  charge(1);
+  charge(kLookUp);
   switch (value.kind()) {
     case Kind::kString:
-      return (*this)(value.text());
+      charge_bytes(value.text().size(), kBytesSearched);
+      return std::hash<std::string_view>{}(value.text());
     case Kind::kBool:
     case Kind::kInt:
     case Kind::kFloat:
