@@ -74,7 +74,8 @@ def test_zsh_completes_values(words, offered, tmp_path):
     (tmp_path / "script").write_text(run("completion", "zsh").stdout)
     terminal = Terminal(tmp_path, [shutil.which("zsh"), "-f"], width=120, height=50)
     try:
-        terminal.type("PS1='ready> '; autoload -Uz compinit && compinit -u; source script; clear")
+        terminal.type("PS1='ready> '; autoload -Uz compinit && compinit -u; "
+                      "source ~/script; clear")
         terminal.wait(r"^ready> *\Z")
         line = shlex.join(["llama-pajamas", *words])
         terminal.type(line, enter=False)
