@@ -45,9 +45,10 @@ function(pajamas_use_precompiled target name)
 endfunction()
 
 # pajamas_library(FOLDER DEPENDS ... [PRECOMPILED NAME] [HOT]): the static library of src/FOLDER,
-# made of every .cpp in it. HOT: optimized in debug builds too.
+# made of every .cpp in it. HOT: optimized in debug builds too. COLD: little even in release builds,
+# for what waits for people and files, and takes the compiler longest.
 function(pajamas_library folder)
-  cmake_parse_arguments(ARG "HOT" "PRECOMPILED" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "HOT;COLD" "PRECOMPILED" "DEPENDS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp)
   if(NOT sources)  # headers only
     add_library(pajamas_${folder} INTERFACE)
@@ -56,9 +57,12 @@ function(pajamas_library folder)
   endif()
   add_library(pajamas_${folder} STATIC ${sources})
   target_link_libraries(pajamas_${folder} PUBLIC pajamas_flags ${ARG_DEPENDS})
+  if(ARG_COLD AND CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(pajamas_${folder} PRIVATE -O1)
+  endif()
   if(ARG_HOT AND CMAKE_BUILD_TYPE STREQUAL "Debug")
     target_compile_options(pajamas_${folder} PRIVATE -O2)  # unoptimized they take minutes to test
-  else()
+  elseif(NOT (ARG_COLD AND CMAKE_BUILD_TYPE STREQUAL "Release"))  # flags have to be the same
     pajamas_use_precompiled(pajamas_${folder} "${ARG_PRECOMPILED}")
   endif()
 endfunction()

@@ -93,7 +93,7 @@ SpecialTokens read_special(const text::TokenizerSpec& spec, const json& tokenize
     }
     const auto ids =
         id_list(config, "config.json", fmt::format("{}_token_id", name.name), vocab, notes);
-    if (!special.*name.id && !ids.empty()) special.*name.id = ids.front();
+    if (!(special.*name.id) && !ids.empty()) special.*name.id = ids.front();
   }
   return special;
 }
