@@ -99,9 +99,9 @@ PYTHON
 if [ "$status" = 0 ]; then
   cat <<END
 
-SmolLM2-135M-Instruct is a model that was trained for real, as the registry has it: in 4 bits already
-(Q4_1). Its weights lie on that grid, so what is lost above is less than a model in BF16 would lose. Its
-rows of 576 are no multiple of 256, so most tensors of Q4_K_M fall back to a larger type.
+SmolLM2-135M-Instruct was trained for real, but the registry has it in 4 bits already (Q4_1). Its weights
+lie on that grid, which flatters types with the same one, so the figures say little of models in BF16.
+Its rows of 576 are no multiple of 256, so most tensors of Q4_K_M fall back to another type.
 
 Talk to it:
 

@@ -1,8 +1,8 @@
 """SmolLM2-135M-Instruct, a model that was trained for real: answers, templates, what quantizing does.
 
-What is special about it: the registry has it in Q4_1, so its weights lie on a 4-bit grid and lose less
-than those of a model in BF16 would; and its rows of 576 are no multiple of 256, so that most tensors
-of a K-quant fall back. Its chat template knows no tools.
+What is special about it: the registry has it in Q4_1, so its weights lie on a 4-bit grid (groups of 32),
+and who quantizes them on the same grid loses nearly nothing; its rows of 576 are no multiple of 256, so
+that most tensors of a K-quant fall back; and its chat template knows no tools.
 """
 
 import json
@@ -35,22 +35,28 @@ def ask(model, question, tokens):
                        timeout=300)
 
 
-@pytest.mark.parametrize("form", ["original", "gguf", "mlx"])
-def test_it_answers_and_ends(forms, form):
-    done = ask(forms[form], QUESTION, 40)
-    assert "Paris" in done.stdout and "<|" not in done.stdout
-    assert "end of text" in done.stderr
-    if form == "original":
-        assert done.stdout.strip() == ANSWER
+def test_it_answers_and_ends(smollm):
+    done = ask(smollm, QUESTION, 40)
+    assert done.stdout == ANSWER + "\n" and "end of text" in done.stderr
 
 
-def test_the_stock_reader_gives_the_same(forms):
+@pytest.mark.parametrize("form", ["gguf", "mlx"])
+def test_what_is_made_of_it_answers(forms, form):
+    """So small a model knows no capitals any more, but what it is asked about."""
+    done = ask(forms[form], "What color is the sky?", 16)
+    assert done.stdout.startswith("The sky is") and "<|" not in done.stdout
+
+
+def test_the_stock_reader_sees_the_same(forms, tmp_path):
+    text = "The capital of France is Paris, and 1,234 people know it. " * 8
+    path = tmp_path / "text"
+    path.write_text(text)
     for form in ("original", "gguf"):
-        with peers.llama_model(forms[form], n_ctx=128) as model:
-            reply = model.create_chat_completion([{"role": "user", "content": QUESTION}],
-                                                 temperature=0, max_tokens=40)
-        assert reply["choices"][0]["message"]["content"] == ask(forms[form], QUESTION,
-                                                                40).stdout.strip(), form
+        with peers.llama_model(forms[form], vocab_only=True) as model:
+            ids = peers.llama_tokenize(model, text, False)[:64]
+        ours = pajamas.logits(forms[form], path, 64, 49152, tmp_path)[:64]
+        theirs = peers.llama_logits(forms[form], [ids])
+        assert peers.mean_kl(ours, theirs) < 0.02, form  # it rounds activations to 8 bits
 
 
 def test_its_template_and_tokens(smollm, tmp_path):
@@ -107,13 +113,19 @@ def test_rows_that_fit_no_k_quant_fall_back_as_in_llama_cpp(forms, tmp_path):
 
 def test_a_second_loss_is_asked_for(smollm, tmp_path):
     done = pajamas.quantize(smollm, "gguf", "Q4_K_M", tmp_path / "out", check=False)
-    assert done.returncode == 5 and "--allow-requantize" in done.stderr
+    assert done.returncode == 2 and "--allow-requantize" in done.stderr
 
 
-def test_quality(forms):
-    """On a 4-bit grid four bits lose little: less than a tenth of the perplexity, in both formats."""
-    for form in ("gguf", "mlx"):
-        score = pajamas.run_json("validate", forms[form], "--metrics", "perplexity,kl", "--reference",
-                                 forms["original"], "--text", pajamas.HELDOUT, "--ctx", 128,
-                                 "--chunks", 2, "--json", "--quiet", timeout=300)
-        assert 5 < score["perplexity"] < 100 and abs(score["loss_percent"]) < 10, (form, score)
+def test_quality(forms, smollm, tmp_path):
+    """The grid is groups of 32 in 4 bits: who has the same one loses nearly nothing."""
+    pajamas.quantize(smollm, "mlx", "4bit", tmp_path / "same", "--group-size", 32,
+                     "--embedding-bits", 8, "--allow-requantize", timeout=300)
+
+    def loss(path):
+        score = pajamas.run_json("validate", path, "--metrics", "perplexity,kl", "--reference", smollm,
+                                 "--text", pajamas.HELDOUT, "--ctx", 128, "--chunks", 2, "--json",
+                                 "--quiet", timeout=300)
+        return abs(score["loss_percent"])
+
+    assert loss(forms["gguf"]) < 10
+    assert loss(tmp_path / "same") < 3 < loss(forms["mlx"]) < 30
