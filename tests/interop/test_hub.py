@@ -195,7 +195,7 @@ def test_choosing_one_of_several_gguf_files(hub, tmp_path):
                                 "p/m-F16-00001-of-00002.gguf": b"d",
                                 "p/m-F16-00002-of-00002.gguf": b"e"})
     env = hub.env(tmp_path)
-    done = refused("run", "x/many", "--prompt", "x", status=4, env=env, says="m-Q4_K_M.gguf")
+    done = refused("run", "x/many", "--prompt", "x", status=5, env=env, says="m-Q4_K_M.gguf")
     assert "of 3 GGUF models m-Q4_K_M.gguf is taken" in done.stderr
     hub.repos["x/unusual"] = Repo({"m-Q5_K_M.gguf": b"a", "m-Q8_0.gguf": b"b", "m-F16.gguf": b"c"})
     refused("run", "x/unusual", "--prompt", "x", status=2, env=env,
