@@ -109,7 +109,8 @@ void finish(TextAssets& assets) {
 
 [[noreturn]] void unknown_pre_tokenizer(std::string_view name, std::string_view place) {
   const std::vector<std::string_view> names = text::pre_tokenizer_names();
-  throw Error(ErrorCode::kUnsupported,
+  const bool option = place.starts_with("--");
+  throw Error(option ? ErrorCode::kUsage : ErrorCode::kUnsupported,
               fmt::format("there is no pre-tokenizer \"{}\"", printable(name, 40)),
               did_you_mean(name, names) +
                   fmt::format("give --pre-tokenizer one of {}", fmt::join(names, ", ")))
