@@ -46,7 +46,7 @@ void count_bytes(CachedRepository& repository) {
 fs::path snapshot_of(const fs::path& cache, const ModelId& id, const fs::path& folder) {
   std::error_code code;
   if (const auto commit = Cache(cache, id).commit_of(id.revision)) {
-    const fs::path main = folder / "snapshots" / *commit;
+    fs::path main = folder / "snapshots" / *commit;
     if (fs::is_directory(main, code)) return main;
   }
   fs::path newest;
