@@ -9,7 +9,8 @@
 
 namespace {
 
-constexpr std::size_t kSteps = 2'000'000;  // sanitizers are slow; fuzz_rendering looks at the limits
+constexpr std::size_t kSteps =
+    2'000'000;  // sanitizers are slow; fuzz_rendering looks at the limits
 
 // A conversation with everything that templates look for.
 const pajamas::text::Json& context() {

@@ -96,17 +96,20 @@ template <class T>
 struct Counted {
   using value_type = T;
 
+  // Of a pointer too, where a container asks for an array of them.
+  static constexpr std::size_t kSize = sizeof(T);  // NOLINT(bugprone-sizeof-expression)
+
   Counted() = default;
   template <class U>
   Counted(const Counted<U>&) noexcept {}
 
   T* allocate(std::size_t n) {
-    if (n > std::numeric_limits<std::size_t>::max() / 2 / sizeof(T)) Budget::fail_memory();
-    if (Budget* budget = Budget::current()) budget->take(n * sizeof(T));
-    return static_cast<T*>(::operator new(n * sizeof(T)));
+    if (n > std::numeric_limits<std::size_t>::max() / 2 / kSize) Budget::fail_memory();
+    if (Budget* budget = Budget::current()) budget->take(n * kSize);
+    return static_cast<T*>(::operator new(n* kSize));
   }
   void deallocate(T* memory, std::size_t n) noexcept {
-    if (Budget* budget = Budget::current()) budget->give(n * sizeof(T));
+    if (Budget* budget = Budget::current()) budget->give(n * kSize);
     ::operator delete(memory);
   }
   template <class U>

@@ -60,8 +60,8 @@ ChatTemplate::~ChatTemplate() = default;
 ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
-std::string ChatTemplate::render(const Json& context, const std::tm& now,
-                                 const StopFlag* stop, std::size_t max_steps) const {
+std::string ChatTemplate::render(const Json& context, const std::tm& now, const StopFlag* stop,
+                                 std::size_t max_steps) const {
   if (!context.is_object()) {
     throw Error(ErrorCode::kUsage, "the context of a chat template must be a JSON object", "");
   }
