@@ -98,8 +98,11 @@ def command(source, path, *flags):
 
 
 def start(source, path, *flags):
+    """With the signals of a terminal, whatever the tests were started by (nohup ignores one)."""
     return subprocess.Popen(command(source, path, *flags), stdout=subprocess.DEVNULL,
-                            stderr=subprocess.PIPE)
+                            stderr=subprocess.PIPE, preexec_fn=lambda: [
+                                signal.signal(s, signal.SIG_DFL)
+                                for s in (signal.SIGINT, signal.SIGHUP)])
 
 
 @pytest.fixture(scope="session")
