@@ -133,6 +133,8 @@ def test_kill_at_any_moment(middle, whole, tmp_path):
         process.kill()
         process.communicate()
         interrupted += process.returncode == -signal.SIGKILL
+        if process.returncode == 0:  # what ran beside the measured run made that slower
+            seconds *= 0.8
         if path.exists():
             got = contents(path)
             assert all(want[name] == value for name, value in got.items()), attempt
@@ -166,7 +168,8 @@ def test_kill_while_replacing_keeps_a_whole_output(middle, whole, tmp_path):
 def test_an_interruption_cleans_up(middle, whole, tmp_path, number):
     before = digest(middle)
     process = start(middle, tmp_path / "out")
-    time.sleep(whole[1] / 2)
+    while process.poll() is None and not any(PARTIAL.match(p.name) for p in tmp_path.rglob("*")):
+        time.sleep(0.01)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=20)
     assert process.returncode == 128 + number, stderr
