@@ -110,6 +110,10 @@ constexpr std::string_view kDeepseekLlm[] = {R"([\r\n])", kDeepseekLetters, kDee
 constexpr std::string_view kDeepseekCoder[] = {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)",
                                                kDeepseekAsian, kDigit};
 constexpr std::string_view kDeepseek3[] = {R"(\p{N}{1,3})", kDeepseek3Asian, kDeepseek3Words};
+constexpr std::string_view kMinicpm5[] = {
+    R"(\p{N}{1,3})",
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
+    R"(\s*[\r\n]+|\s+(?!\S)|\s+)"};
 constexpr std::string_view kYoutu[] = {kYoutuAsian, kYoutuWords};
 constexpr std::string_view kSuperBpe[] = {R"(\p{N}+)", R"((?=(\d{3})+(?!\d)))"};
 constexpr std::string_view kFalcon[] = {R"([\p{P}$+<=>^`|~]+)", kGpt2, R"(\p{N}+)",
@@ -144,6 +148,7 @@ constexpr Known kKnown[] = {
     {.name = "codeshell", .patterns = kDigitsGpt2},
     {.name = "exaone", .patterns = kDigitsGpt2},
     {.name = "minerva-7b", .patterns = kDigitsGpt2},
+    {.name = "mellum2", .patterns = kDigitsGpt2},
     {.name = "command-r", .patterns = kDigitsGpt2, .nfc = true},
     {.name = "qwen2", .patterns = kJustQwen2, .nfc = true},
     {.name = "deepseek-r1-qwen", .patterns = kJustQwen2, .nfc = true},
@@ -168,6 +173,7 @@ constexpr Known kKnown[] = {
     {.name = "pixtral", .patterns = kJustLlama3, .ignore_merges = true, .adds_bos = true},
     {.name = "midm-2.0", .patterns = kJustLlama3, .ignore_merges = true, .adds_bos = true},
     {.name = "lfm2", .patterns = kJustLlama3, .ignore_merges = true, .adds_bos = true},
+    {.name = "minicpm5", .patterns = kMinicpm5, .ignore_merges = true},
     {.name = "smaug-bpe", .patterns = kJustLlama3},
     {.name = "dbrx", .patterns = kJustLlama3},
     {.name = "glm4", .patterns = kJustLlama3},

@@ -85,7 +85,7 @@ TEST(PreTokenizers, WhatANameImplies) {
         "refact",    "falcon",     "olmo",       "mpt",          "command-r",   "stablelm2",
         "jais",      "exaone",     "bailingmoe", "seed-coder",   "poro-chat",   "viking",
         "codeshell", "minerva-7b", "megrez",     "trillion",     "hunyuan",     "hunyuan-dense",
-        "kimi-k2"}) {
+        "kimi-k2",   "mellum2"}) {
     const auto known = pre_tokenizer(name);
     ASSERT_TRUE(known) << name;
     EXPECT_FALSE(known->adds_bos || known->ignore_merges) << name;

@@ -117,6 +117,7 @@ PUBLISHED = {
     "qwen35": {"pre": splits(QWEN35)} | NFC,
     "gpt-4o": {"pre": splits(GPT4O)},
     "llama-bpe": {"pre": splits(LLAMA3)} | IGNORE,
+    "minicpm5": {"pre": splits(r"\p{N}{1,3}", QWEN2.replace(r"|\p{N}|", r"|\p{N}+|"))} | IGNORE,
     "smaug-bpe": {"pre": splits(LLAMA3)},
     "tekken": {"pre": splits(TEKKEN)} | IGNORE,
     "deepseek-llm": {
