@@ -206,15 +206,20 @@ bool is_standard_input(const std::filesystem::path& path) {
 
 // To the end of a stream. Between its pieces, and every now and then, the flag is looked at: a
 // signal that comes just before a call that waits would not end that call.
-std::string read_stream(int fd, const std::string& place, const StopFlag& stop,
-                        std::uint64_t limit) {
+std::string read_stream(int fd, const std::string& place, const StopFlag& stop, std::uint64_t limit,
+                        const std::function<void()>& on_silence) {
   constexpr std::size_t kPiece = 64 << 10;
-  constexpr int kPatience = 200;  // milliseconds
+  constexpr int kPatience = 200, kSilence = 3000;  // milliseconds
   std::string text;
+  int waited = 0;
   for (;;) {
     stop.check();
     pollfd ready{fd, POLLIN, 0};
-    if (::poll(&ready, 1, kPatience) <= 0) continue;
+    if (::poll(&ready, 1, kPatience) <= 0) {
+      waited += kPatience;
+      if (waited == kSilence && text.empty() && on_silence) on_silence();
+      continue;
+    }
     const std::size_t done = text.size();
     text.resize(done + kPiece);
     const ssize_t got = ::read(fd, text.data() + done, kPiece);
@@ -246,15 +251,15 @@ std::string text_input_name(const std::filesystem::path& path) {
 }
 
 std::string read_text_input(const std::filesystem::path& path, const StopFlag& stop,
-                            std::uint64_t limit) {
+                            std::uint64_t limit, const std::function<void()>& on_silence) {
   const std::string place = text_input_name(path);
-  if (is_standard_input(path)) return read_stream(STDIN_FILENO, place, stop, limit);
+  if (is_standard_input(path)) return read_stream(STDIN_FILENO, place, stop, limit, on_silence);
   if (!is_stream(path)) return read_text_file(path, limit);
   // Non-blocking, so that waiting for whoever writes is waiting in `poll`.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) throw_open_error(path, errno);
   try {
-    std::string text = read_stream(fd, place, stop, limit);
+    std::string text = read_stream(fd, place, stop, limit, on_silence);
     ::close(fd);
     return text;
   } catch (...) {

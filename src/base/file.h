@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -82,9 +83,11 @@ std::string read_text_file(const std::filesystem::path& path, std::uint64_t limi
 
 // The whole of a text that a user names: a file as above, standard input as `-`, or what has no
 // size before its end, as a pipe, a FIFO and a terminal have none. Throws as read_text_file does,
-// and Error{kInterrupted} once `stop` is requested while it waits.
+// and Error{kInterrupted} once `stop` is requested while it waits. `on_silence` is called once
+// where a stream brings nothing for three seconds.
 std::string read_text_input(const std::filesystem::path& path, const StopFlag& stop,
-                            std::uint64_t limit = kMaxTextBytes);
+                            std::uint64_t limit = kMaxTextBytes,
+                            const std::function<void()>& on_silence = {});
 // Whether it is one of those without a size, `-` included.
 bool is_stream(const std::filesystem::path& path);
 // Its name in messages.

@@ -1,11 +1,7 @@
 #include "cli/prompt_input.h"
 
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -15,8 +11,6 @@ namespace pajamas::cli {
 namespace {
 
 constexpr std::string_view kStandardInput = "-";
-constexpr int kPatienceMilliseconds = 3000;  // with a pipe that says nothing
-constexpr int kTickMilliseconds = 100;       // between looks at the stop flag
 constexpr std::string_view kBetween = "\n\n";
 
 void drop_line_end(std::string& text) {
@@ -36,42 +30,13 @@ bool may_bring_text() {
   return S_ISFIFO(status.st_mode) || S_ISREG(status.st_mode) || S_ISSOCK(status.st_mode);
 }
 
-// To its end. `wanted`: nothing else is asked for, so that waiting needs no words.
-std::string read_standard_input(bool wanted, Progress& progress, const StopFlag& stop) {
-  std::string text;
-  int waited = 0;
-  for (;;) {
-    stop.check();
-    pollfd input{STDIN_FILENO, POLLIN, 0};
-    const int ready = ::poll(&input, 1, kTickMilliseconds);
-    if (ready == 0) {
-      waited += kTickMilliseconds;
-      if (waited == kPatienceMilliseconds && !wanted && text.empty()) {
-        progress.note(
-            "waiting for standard input, which is added to the prompt; </dev/null says that there "
-            "is none");
-      }
-      continue;
-    }
-    char bytes[65536];
-    const ssize_t got = ready < 0 ? -1 : ::read(STDIN_FILENO, bytes, sizeof(bytes));
-    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (got < 0) {
-      throw Error(ErrorCode::kIo, std::strerror(errno)).at("standard input");
-    }
-    if (got == 0) return text;
-    text.append(bytes, static_cast<std::size_t>(got));
-  }
-}
-
 }  // namespace
 
 bool has_prompt(const PromptOptions& options) noexcept {
   return options.text || options.positional || !options.file.empty();
 }
 
-std::optional<std::string> given_prompt(const PromptOptions& options, Progress& progress,
-                                        const StopFlag& stop) {
+std::optional<std::string> given_prompt(const PromptOptions& options, const StopFlag& stop) {
   if (options.text && options.positional) {
     throw Error(ErrorCode::kUsage, "two prompts are given",
                 "give one, as --prompt or behind MODEL; a text of several words is quoted")
@@ -80,8 +45,7 @@ std::optional<std::string> given_prompt(const PromptOptions& options, Progress& 
   if (!has_prompt(options)) return std::nullopt;
   std::string prompt = options.text.value_or(options.positional.value_or(""));
   if (!options.file.empty()) {
-    std::string text = options.file == kStandardInput ? read_standard_input(true, progress, stop)
-                                                      : read_text_input(options.file, stop);
+    std::string text = read_text_input(options.file, stop);
     drop_line_end(text);
     text::require_utf8(text, printable(options.file, 200));
     append(prompt, text);
@@ -90,10 +54,17 @@ std::optional<std::string> given_prompt(const PromptOptions& options, Progress& 
 }
 
 std::string whole_prompt(const PromptOptions& options, Progress& progress, const StopFlag& stop) {
-  const std::optional<std::string> given = given_prompt(options, progress, stop);
+  const std::optional<std::string> given = given_prompt(options, stop);
   std::string prompt = given.value_or("");
   if (options.file != kStandardInput && (!given || may_bring_text())) {
-    std::string text = read_standard_input(!given, progress, stop);
+    const auto tell = [&] {
+      // Where nothing else is asked for, waiting needs no words.
+      if (!given) return;
+      progress.note(
+          "waiting for standard input, which is added to the prompt; </dev/null says that there is "
+          "none");
+    };
+    std::string text = read_text_input(kStandardInput, stop, kMaxTextBytes, tell);
     drop_line_end(text);
     append(prompt, text);
   }

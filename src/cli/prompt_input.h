@@ -20,8 +20,7 @@ bool has_prompt(const PromptOptions& options) noexcept;
 
 // What was given by options: --prompt or the argument, then the file's text. Nothing where none
 // was. Throws Error{kUsage} where both are given or the file is no text, and what reading throws.
-std::optional<std::string> given_prompt(const PromptOptions& options, Progress& progress,
-                                        const StopFlag& stop);
+std::optional<std::string> given_prompt(const PromptOptions& options, const StopFlag& stop);
 
 // The same and, behind it, what standard input has where that is no terminal: texts are joined by
 // an empty line, and lose the line end that a shell or an editor put there. A pipe that stays

@@ -61,7 +61,7 @@ void answer_once(RunModel& model, Context& context) {
 void run_model(const RunOptions& options, Context& context) {
   RunModel model(options, context);
   if (options.interactive || (!has_prompt(options.prompt) && ::isatty(STDIN_FILENO) != 0)) {
-    chat(model, given_prompt(options.prompt, *context.progress, context.stop), context);
+    chat(model, given_prompt(options.prompt, context.stop), context);
   } else {
     answer_once(model, context);
   }
