@@ -11,7 +11,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(pajamas_flags INTERFACE -Wno-restrict)
 endif()
 if(PAJAMAS_PRECOMPILED AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-  # The compiler's cache serves every checkout: precompiled headers hold no times.
+  # A header made again is the same header: it holds no times.
   target_compile_options(pajamas_flags INTERFACE "SHELL:-Xclang -fno-pch-timestamp")
 endif()
 if(PAJAMAS_SANITIZE)
