@@ -10,9 +10,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "base/cached_ranges.h"
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/suggest.h"
@@ -51,6 +54,11 @@ bool same_file(int fd, const struct stat& expected) noexcept {
 
 }  // namespace
 
+struct File::Cached {
+  std::once_flag once;
+  std::optional<CachedRanges> ranges;
+};
+
 File::File(std::filesystem::path path, int fd, std::uint64_t size)
     : path_(std::move(path)), fd_(fd), size_(size) {}
 
@@ -73,6 +81,7 @@ File File::open(const std::filesystem::path& path) {
   if (file.direct_fd_ >= 0 && !same_file(file.direct_fd_, status)) {
     ::close(std::exchange(file.direct_fd_, -1));  // replaced meanwhile
   }
+  if (file.direct_fd_ >= 0) file.cached_ = std::make_unique<Cached>();
 #endif
   return file;
 }
@@ -81,13 +90,15 @@ File::File(File&& other) noexcept
     : path_(std::move(other.path_)),
       fd_(std::exchange(other.fd_, -1)),
       direct_fd_(std::exchange(other.direct_fd_, -1)),
-      size_(other.size_) {}
+      size_(other.size_),
+      cached_(std::move(other.cached_)) {}
 
 File& File::operator=(File&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(fd_, other.fd_);
   std::swap(direct_fd_, other.direct_fd_);
   std::swap(size_, other.size_);
+  std::swap(cached_, other.cached_);
   return *this;
 }
 
@@ -115,18 +126,10 @@ void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
   }
 }
 
-// Whether the page cache has all of it. The mapping is never touched, so a file that shrinks does
-// no harm; preadv2 with RWF_NOWAIT would start reading.
-bool File::is_cached(std::uint64_t offset, std::uint64_t size) const {
-  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  const std::uint64_t first = offset / page * page, length = offset + size - first;
-  void* const address =
-      ::mmap(nullptr, length, PROT_NONE, MAP_SHARED, fd_, static_cast<off_t>(first));
-  if (address == MAP_FAILED) return false;
-  std::vector<unsigned char> pages((length + page - 1) / page);
-  const bool known = ::mincore(address, length, pages.data()) == 0;
-  ::munmap(address, length);
-  return known && std::all_of(pages.begin(), pages.end(), [](auto p) { return (p & 1) != 0; });
+// Looked up once: to ask for every piece would have all threads flush their page tables each time.
+bool File::was_cached(std::uint64_t offset, std::uint64_t size) const {
+  std::call_once(cached_->once, [&] { cached_->ranges = CachedRanges::of(fd_, size_); });
+  return cached_->ranges->has(offset, size);
 }
 
 // The whole blocks around `out`, as BlockBuffer::place lays it; returns how many of its first bytes
@@ -153,7 +156,7 @@ std::span<const std::byte> File::read_once(std::uint64_t offset, std::uint64_t s
   if (offset > size_ || size > size_ - offset) throw_truncated(path_, size_, offset, size);
   const std::span<std::byte> out = buffer.place(offset, size);
   std::uint64_t done = 0;
-  if (direct_fd_ >= 0 && !is_cached(offset, size)) done = read_directly(offset, out);
+  if (direct_fd_ >= 0 && !was_cached(offset, size)) done = read_directly(offset, out);
   if (done < size) read_at(offset + done, out.subspan(done));
   return out;
 }

@@ -32,9 +32,9 @@ class File {
   // before (it may have been cut after it was opened), kIo where the system refuses.
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
 
-  // The same for large pieces that are read once: what the page cache has not is read past it where
-  // the file system allows that, so that nothing is copied and nothing else is pushed out. The
-  // bytes lie in `buffer` until it is used again.
+  // The same for large pieces that are read once: what the page cache did not have when the first
+  // was read is read past it where the file system allows that, so that nothing is copied and
+  // nothing else is pushed out. The bytes lie in `buffer` until it is used again.
   std::span<const std::byte> read_once(std::uint64_t offset, std::uint64_t size,
                                        BlockBuffer& buffer) const;
   // Whether read_once passes the page cache by, so that `prefetch` is in its way.
@@ -46,14 +46,16 @@ class File {
 
  private:
   friend class MappedFile;
+  struct Cached;  // what the page cache had
   File(std::filesystem::path path, int fd, std::uint64_t size);
-  bool is_cached(std::uint64_t offset, std::uint64_t size) const;
+  bool was_cached(std::uint64_t offset, std::uint64_t size) const;
   std::uint64_t read_directly(std::uint64_t offset, std::span<std::byte> out) const noexcept;
 
   std::filesystem::path path_;
   int fd_ = -1;
   int direct_fd_ = -1;  // the same file with O_DIRECT; -1 where that is refused
   std::uint64_t size_ = 0;
+  std::unique_ptr<Cached> cached_;  // of a file with a `direct_fd_`
 };
 
 // The whole of a file as read-only memory. For running a model; a file that shrinks while it is

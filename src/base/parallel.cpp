@@ -7,6 +7,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -39,7 +40,7 @@ void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) noex
   value.wait(old, std::memory_order_acquire);
 }
 
-// A loop that is begun inside a piece stays on its thread.
+// Whether this thread is inside a piece of some pool: it must not wait for a pool then.
 thread_local bool inside_piece = false;
 
 }  // namespace
@@ -98,10 +99,23 @@ struct TaskPool::Impl {
     }
   }
 
+  // One caller has the threads at a time. Inside a piece nobody waits for them: whoever does holds
+  // a pool, this one or another, and that one's pieces may be waiting for what this one holds.
+  bool take() noexcept {
+    while (busy.exchange(true, std::memory_order_acquire)) {
+      if (inside_piece) return false;
+      busy.wait(true, std::memory_order_relaxed);
+    }
+    return true;
+  }
+  void give_back() noexcept {
+    busy.store(false, std::memory_order_release);
+    busy.notify_one();
+  }
+
+  // Of whoever took the threads.
   void run(const Piece& each, std::uint64_t pieces) {
-    const std::lock_guard lock(callers);
     piece = &each;
-    failure = nullptr;
     failed.store(false, std::memory_order_relaxed);
     const std::uint64_t count = spans.size();
     const std::uint64_t share = pieces / count, more = pieces % count;
@@ -120,12 +134,14 @@ struct TaskPool::Impl {
       if (still == 0) break;
       wait_while(active, still);
     }
-    if (failure) std::rethrow_exception(failure);
+    const std::exception_ptr thrown = std::exchange(failure, nullptr);
+    give_back();
+    if (thrown) std::rethrow_exception(thrown);
   }
 
   // Takes pieces, this thread's own first, until there are none.
   void work(std::size_t own) noexcept {
-    inside_piece = true;
+    const bool outer = std::exchange(inside_piece, true);
     for (std::size_t i = 0; i < spans.size(); ++i) {
       Span& span = spans[(own + i) % spans.size()];
       while (!failed.load(std::memory_order_relaxed)) {
@@ -142,12 +158,12 @@ struct TaskPool::Impl {
         }
       }
     }
-    inside_piece = false;
+    inside_piece = outer;
   }
 
   std::vector<Span> spans;  // one a thread; the caller's is the first
   std::vector<std::thread> workers;
-  std::mutex callers;  // one loop at a time
+  std::atomic<bool> busy{false};  // a caller has the threads
   const Piece* piece = nullptr;
   alignas(64) std::atomic<std::uint32_t> epoch{0};   // odd while a loop is open
   alignas(64) std::atomic<std::uint32_t> active{0};  // workers inside the loop
@@ -181,7 +197,7 @@ void TaskPool::for_ranges(std::uint64_t count, std::uint64_t grain,
     const std::uint64_t first = i * grain;
     fn(first, first + std::min(grain, count - first));
   };
-  if (pieces == 1 || threads() == 1 || inside_piece) {
+  if (pieces == 1 || threads() == 1 || !impl_->take()) {
     for (std::uint64_t i = 0; i < pieces; ++i) piece(i);
     return;
   }

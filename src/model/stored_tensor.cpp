@@ -53,23 +53,77 @@ void read_shared(const Request& r, std::uint64_t sharing, std::span<std::byte> o
   }
 }
 
-// Single elements, rows or columns apart: whichever lie closer together are read at once.
-void read_scattered(const Request& r, std::uint64_t element, std::span<std::byte> out) {
-  const std::uint64_t cols = r.row_bytes / element;
-  const bool by_column = r.at.row_step < r.at.col_step;
-  const std::uint64_t outer = by_column ? cols : r.count;
-  const std::uint64_t inner = by_column ? r.count : cols;
-  const std::uint64_t inner_step = by_column ? r.at.row_step : r.at.col_step;
-  const auto scratch = scratch_of((inner - 1) * inner_step + element);
-  for (std::uint64_t o = 0; o < outer; ++o) {
-    const std::uint64_t row = by_column ? r.first : r.first + o;
-    const std::uint64_t col = by_column ? o : 0;
-    r.file.read_at(r.at.offset + row * r.at.row_step + col * r.at.col_step, scratch);
-    for (std::uint64_t i = 0; i < inner; ++i) {
-      const std::uint64_t to =
-          by_column ? i * r.row_bytes + o * element : o * r.row_bytes + i * element;
-      std::memcpy(out.data() + to, scratch.data() + i * inner_step, element);
+// Elements of Size bytes, `step` apart in each of some lines, into rows: element i of line k
+// becomes column k of row i. In tiles, so that what a line of the cache brings is used before it
+// goes.
+template <std::uint64_t Size>
+void transpose(const std::byte* from, std::uint64_t line_step, std::uint64_t lines,
+               std::uint64_t step, std::uint64_t count, std::byte* to, std::uint64_t row_bytes) {
+  constexpr std::uint64_t kTile = 32;
+  for (std::uint64_t first = 0; first < count; first += kTile) {
+    const std::uint64_t end = std::min(count, first + kTile);
+    for (std::uint64_t k = 0; k < lines; ++k) {
+      const std::byte* line = from + k * line_step;
+      for (std::uint64_t i = first; i < end; ++i) {
+        std::memcpy(to + i * row_bytes + k * Size, line + i * step, Size);
+      }
     }
+  }
+}
+
+// Elements `step` apart in each of some lines, which are rows.
+template <std::uint64_t Size>
+void gather(const std::byte* from, std::uint64_t line_step, std::uint64_t lines, std::uint64_t step,
+            std::uint64_t count, std::byte* to, std::uint64_t row_bytes) {
+  for (std::uint64_t k = 0; k < lines; ++k) {
+    for (std::uint64_t i = 0; i < count; ++i) {
+      std::memcpy(to + k * row_bytes + i * Size, from + k * line_step + i * step, Size);
+    }
+  }
+}
+
+// Single elements, rows or columns apart. A line is a row or a column, whichever has its elements
+// closer together; lines with little between them are read in bands, others one by one.
+template <std::uint64_t Size>
+void read_scattered(const Request& r, std::span<std::byte> out) {
+  constexpr std::uint64_t kScratchBytes = 1 << 20;
+  constexpr std::uint64_t kGapBytes = 4096;  // to read so much costs less than another call
+  const std::uint64_t cols = r.row_bytes / Size;
+  const bool by_column = r.at.row_step < r.at.col_step;
+  const std::uint64_t lines = by_column ? cols : r.count;
+  const std::uint64_t count = by_column ? r.count : cols;
+  const std::uint64_t line_step = by_column ? r.at.col_step : r.at.row_step;
+  const std::uint64_t step = by_column ? r.at.row_step : r.at.col_step;
+  const std::uint64_t line_bytes = (count - 1) * step + Size;
+  const bool close = line_step <= line_bytes + std::max(line_bytes, kGapBytes);
+  const std::uint64_t band = close ? std::max<std::uint64_t>(1, kScratchBytes / line_step) : 1;
+  const std::uint64_t begin = r.at.offset + r.first * r.at.row_step;
+  for (std::uint64_t first = 0; first < lines; first += band) {
+    const std::uint64_t now = std::min(band, lines - first);
+    const auto scratch = scratch_of((now - 1) * line_step + line_bytes);
+    r.file.read_at(begin + first * line_step, scratch);
+    if (by_column) {
+      transpose<Size>(scratch.data(), line_step, now, step, count, out.data() + first * Size,
+                      r.row_bytes);
+    } else {
+      gather<Size>(scratch.data(), line_step, now, step, count, out.data() + first * r.row_bytes,
+                   r.row_bytes);
+    }
+  }
+}
+
+void read_scattered(const Request& r, DType dtype, std::span<std::byte> out) {
+  switch (info(dtype).block_bytes) {
+    case 1:
+      return read_scattered<1>(r, out);
+    case 2:
+      return read_scattered<2>(r, out);
+    case 4:
+      return read_scattered<4>(r, out);
+    case 8:
+      return read_scattered<8>(r, out);
+    default:
+      PJ_CHECK(false);  // blocks are never apart
   }
 }
 
@@ -93,6 +147,10 @@ std::uint64_t StoredTensor::bytes() const noexcept {
     for (const PlaneLocation& plane : part) bytes += plane.bytes;
   }
   return bytes;
+}
+
+bool StoredTensor::is_transposed() const noexcept {
+  return parts[0][0].col_step > parts[0][0].row_step;
 }
 
 std::pair<std::string, std::uint64_t> StoredTensor::stored_row(std::uint64_t row) const {
@@ -124,7 +182,7 @@ void read_plane(std::span<const File> files, const StoredTensor& tensor, std::si
               const Request request{files[at.file], at, row_bytes, begin, rows};
               const auto to = out.subspan(done * row_bytes, rows * row_bytes);
               if (at.col_step != 0) {
-                read_scattered(request, info(tensor.encoding.dtype).block_bytes, to);
+                read_scattered(request, tensor.encoding.dtype, to);
               } else if (sharing > 1) {
                 read_shared(request, sharing, to);
               } else if (at.row_step == row_bytes) {
@@ -178,8 +236,7 @@ void prefetch_stored_rows(std::span<const File> files, const StoredTensor& tenso
               [&](const Part& part, std::uint64_t begin, std::uint64_t rows, std::uint64_t) {
                 const PlaneLocation& at = part[p];
                 if (is_contiguous(tensor, p, at) && files[at.file].reads_directly()) return;
-                if (at.row_step < at.col_step) {
-                  // Transposed: any rows touch all of it.
+                if (tensor.is_transposed()) {
                   const std::uint64_t cols = tensor.shape.cols();
                   if (begin == 0) files[at.file].prefetch(at.offset, cols * at.col_step);
                   return;

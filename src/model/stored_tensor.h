@@ -37,6 +37,9 @@ struct StoredTensor {
 
   std::uint64_t rows_per_part() const noexcept { return shape.rows() / parts.size(); }
   std::uint64_t bytes() const noexcept;
+  // Whether its columns lie one after the other, so that any rows of a part are spread over all of
+  // it: to read few rows at a time is slow.
+  bool is_transposed() const noexcept;
   // The name under which a row is stored, and its number there.
   std::pair<std::string, std::uint64_t> stored_row(std::uint64_t row) const;
 };

@@ -10,7 +10,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <tuple>
 #include <vector>
 
 #include "base/bytes.h"
@@ -18,14 +17,13 @@
 #include "base/system.h"
 #include "codec/room.h"
 #include "quantize/importance.h"
+#include "quantize/pieces.h"
 #include "quantize/row_reader.h"
 #include "quantize/weight_check.h"
 
 namespace pajamas::quantize {
 namespace {
 
-// Weights of a piece: enough that the disk reads and writes in large runs.
-constexpr std::uint64_t kPieceWeights = 512 * 1024;
 // Weights that are decoded and encoded at a time: as floats they stay in a second-level cache.
 constexpr std::uint64_t kChunkWeights = 64 * 1024;
 // Workers beyond the threads that compute: they read ahead and write behind.
@@ -36,13 +34,7 @@ constexpr std::uint64_t kBytesPerWeight = 4;
 // What reading needs where rows or columns do not lie side by side.
 constexpr std::uint64_t kSpacedBytes = 2 << 20;
 
-std::uint64_t rows_of(std::uint64_t weights, std::uint64_t cols) noexcept {
-  return std::max<std::uint64_t>(1, weights / std::max<std::uint64_t>(1, cols));
-}
-
-// How far ahead of the workers the page cache is filled where they read through it, and how much is
-// written to one file before the disk is told to begin.
-constexpr std::uint64_t kReadAheadBytes = 32 << 20;
+// How much is written to one file before the disk is told to begin.
 constexpr std::uint64_t kWritebackBytes = 32 << 20;
 
 using PlaneBuffers = model::PlaneBuffers;
@@ -155,76 +147,6 @@ class Writer {
   std::vector<std::atomic<std::uint64_t>> written_;  // bytes of each file
 };
 
-// A range of rows of one tensor: the unit of work. No two pieces share a byte of any output.
-struct Piece {
-  const model::StoredTensor* tensor;
-  std::uint64_t first;
-  std::uint64_t rows;
-};
-
-// All pieces, layer by layer: tensors outside the layers first, each group in the order of its
-// bytes in the files.
-std::vector<Piece> pieces_of(const model::Checkpoint& checkpoint) {
-  std::vector<const model::StoredTensor*> tensors;
-  for (const model::StoredTensor& tensor : checkpoint.tensors()) tensors.push_back(&tensor);
-  const auto place = [](const model::StoredTensor* t) {
-    return std::tuple(t->key.layer, t->parts[0][0].file, t->parts[0][0].offset);
-  };
-  std::stable_sort(tensors.begin(), tensors.end(),
-                   [&](const auto* a, const auto* b) { return place(a) < place(b); });
-  std::vector<Piece> pieces;
-  for (const model::StoredTensor* tensor : tensors) {
-    const std::uint64_t rows = tensor->shape.rows();
-    const std::uint64_t step = rows_of(kPieceWeights, tensor->shape.cols());
-    for (std::uint64_t first = 0; first < rows; first += step) {
-      pieces.push_back({tensor, first, std::min(step, rows - first)});
-    }
-  }
-  return pieces;
-}
-
-std::uint64_t bytes_of(const Piece& piece) noexcept {
-  return piece.rows * piece.tensor->encoding.row_bytes(piece.tensor->shape.cols());
-}
-
-// Hands pieces out in their order, so that the files are read from front to back whatever the
-// number of workers, no worker waits at the end of a layer, and what comes next is asked of the
-// disk in time.
-class PieceQueue {
- public:
-  PieceQueue(const model::Checkpoint& checkpoint, std::vector<Piece> pieces)
-      : checkpoint_(checkpoint), pieces_(std::move(pieces)) {}
-
-  // Null where none is left.
-  const Piece* next() {
-    const std::lock_guard lock(mutex_);
-    if (next_ == pieces_.size()) return nullptr;
-    const Piece& piece = pieces_[next_++];
-    ahead_bytes_ -= std::min(ahead_bytes_, bytes_of(piece));
-    for (; ahead_ < pieces_.size() && ahead_bytes_ < kReadAheadBytes; ++ahead_) {
-      const Piece& coming = pieces_[ahead_];
-      if (ahead_ < next_) continue;  // is being read now
-      checkpoint_.prefetch_rows(*coming.tensor, coming.first, coming.rows);
-      ahead_bytes_ += bytes_of(coming);
-    }
-    return &piece;
-  }
-
-  // Leaves nothing to hand out: somebody failed.
-  void close() {
-    const std::lock_guard lock(mutex_);
-    next_ = pieces_.size();
-  }
-
- private:
-  const model::Checkpoint& checkpoint_;
-  const std::vector<Piece> pieces_;
-  std::mutex mutex_;
-  std::size_t next_ = 0;
-  std::size_t ahead_ = 0;          // the first piece that the disk was not asked for
-  std::uint64_t ahead_bytes_ = 0;  // asked for and not yet handed out
-};
-
 class Execution {
  public:
   Execution(const Plan& plan, const model::Checkpoint& checkpoint,
@@ -328,7 +250,7 @@ class Execution {
   // A chunk after the other, each decoded once for all outputs.
   void encode(const Piece& piece, const std::vector<Target>& targets, Worker& worker) {
     const std::uint64_t cols = piece.tensor->shape.cols();
-    const std::uint64_t step = rows_of(kChunkWeights, cols);
+    const std::uint64_t step = rows_with(kChunkWeights, cols);
     float room = std::numeric_limits<float>::max();
     for (const Target& target : targets) {
       if (target.tensor->repacked) continue;
@@ -392,9 +314,11 @@ class Execution {
 
 }  // namespace
 
-std::uint64_t workers_bytes(std::uint64_t cols, int threads, std::size_t outputs) noexcept {
-  const std::uint64_t piece = rows_of(kPieceWeights, cols) * cols * kBytesPerWeight * (1 + outputs);
-  const std::uint64_t chunk = rows_of(kChunkWeights, cols) * cols * sizeof(float);
+std::uint64_t workers_bytes(std::uint64_t cols, std::uint64_t transposed, int threads,
+                            std::size_t outputs) noexcept {
+  const std::uint64_t piece =
+      std::max(piece_weights(cols), transposed) * kBytesPerWeight * (1 + outputs);
+  const std::uint64_t chunk = rows_with(kChunkWeights, cols) * cols * sizeof(float);
   const auto workers = static_cast<std::uint64_t>(threads) + kMoreWorkers;
   return workers * (piece + chunk + kSpacedBytes);
 }
@@ -434,7 +358,10 @@ void quantize_all(Execution& execution, const model::Checkpoint& checkpoint, con
   std::uint64_t total = 0;
   for (const model::StoredTensor& tensor : checkpoint.tensors()) total += tensor.bytes();
   progress.begin("quantizing", total, "B");
-  PieceQueue queue(checkpoint, pieces_of(checkpoint));
+  const std::vector<Piece> pieces = pieces_of(checkpoint);
+  PieceQueue queue(pieces, [&](const Piece& piece) {
+    checkpoint.prefetch_rows(*piece.tensor, piece.first, piece.rows);
+  });
   const TaskPool workers(std::min(pool.threads() + kMoreWorkers, TaskPool::kMaxThreads));
   workers.for_ranges(static_cast<std::uint64_t>(workers.threads()), 1, [&](auto, auto) {
     try {
@@ -442,7 +369,7 @@ void quantize_all(Execution& execution, const model::Checkpoint& checkpoint, con
       while (const Piece* piece = queue.next()) {
         stop.check();
         execution.process(*piece, worker);
-        progress.advance(bytes_of(*piece));
+        progress.advance(piece->bytes());
       }
       execution.finish(worker);
     } catch (...) {

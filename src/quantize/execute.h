@@ -37,7 +37,9 @@ struct ExecuteStats {
 ExecuteStats execute(const Plan& plan, const model::Checkpoint& checkpoint, const TaskPool& pool,
                      Progress& progress, const StopFlag& stop, const ExecuteOptions& options);
 
-// Memory that the workers need, at most, for their pieces of a tensor with rows of `cols` weights.
-std::uint64_t workers_bytes(std::uint64_t cols, int threads, std::size_t outputs) noexcept;
+// Memory that the workers need, at most, for their pieces of a tensor with rows of `cols` weights,
+// or of one of whose transposed parts `transposed` weights are a piece.
+std::uint64_t workers_bytes(std::uint64_t cols, std::uint64_t transposed, int threads,
+                            std::size_t outputs) noexcept;
 
 }  // namespace pajamas::quantize

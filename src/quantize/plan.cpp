@@ -260,7 +260,8 @@ Plan make_plan(const PlanInput& input, const std::vector<Recipe>& recipes, int t
   for (const model::TensorSpec& tensor : model::tensors_of(input.config)) {
     widest = std::max(widest, tensor.shape.cols());
   }
-  plan.peak_memory_bytes = kBaseMemory + workers_bytes(widest, threads, recipes.size());
+  plan.peak_memory_bytes =
+      kBaseMemory + workers_bytes(widest, input.transposed, threads, recipes.size());
   for (const SmallFile& file : input.companions) plan.peak_memory_bytes += 4 * file.content.size();
   for (const PlannedOutput& output : plan.outputs) {
     for (const PlannedFile& file : output.files) plan.peak_memory_bytes += 4 * file.header.size();

@@ -9,6 +9,7 @@
 #include "model/hparams.h"
 #include "model/json_file.h"
 #include "model/shards.h"
+#include "quantize/pieces.h"
 #include "quantize/plan.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
@@ -112,10 +113,13 @@ void load_companions(const fs::path& folder, PlanInput& input) {
   if (fs::exists(generation)) input.generation_json = model::read_config_file(generation);
 }
 
-// What the weights are stored as: of an opened model every tensor that is not plain numbers.
+// What the weights are stored as: of an opened model every tensor that is not plain numbers, and
+// how much of one that is transposed is read at a time.
 void note_stored(const model::Checkpoint& checkpoint, PlanInput& input) {
   for (const model::StoredTensor& tensor : checkpoint.tensors()) {
     if (!tensor.encoding.is_plain()) input.stored.emplace(tensor.key, tensor.encoding);
+    if (tensor.is_transposed())
+      input.transposed = std::max(input.transposed, piece_weights(tensor));
   }
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/cached_ranges.h"
 #include "base/parallel.h"
 #include "io/temp.h"
 #include "paths.h"
@@ -84,7 +85,6 @@ TEST(File, ReadsOncePastThePageCache) {
     const auto path = std::filesystem::path(where) / fmt::format("read-once-{}", ::getpid());
     const std::string text = numbered_bytes();
     std::ofstream(path, std::ios::binary) << text;
-    const File file = File::open(path);
     BlockBuffer buffer;
     for (const bool cached : {true, false}) {
       for (const auto& [offset, size] :
@@ -98,10 +98,12 @@ TEST(File, ReadsOncePastThePageCache) {
                                                                 {text.size() - 1, 1},
                                                                 {text.size(), 0}}) {
         if (!cached) uncache(path);
+        const File file = File::open(path);  // which looks for cached pages once
         const auto got = file.read_once(offset, size, buffer);
         EXPECT_EQ(as_text(got) == text.substr(offset, size), true) << offset << " " << size;
       }
     }
+    const File file = File::open(path);
     expect_error(ErrorCode::kCorruptFile, "truncated",
                  [&] { file.read_once(text.size() - 1, 2, buffer); });
     std::filesystem::resize_file(path, 1 << 20);  // after it was opened
@@ -111,6 +113,59 @@ TEST(File, ReadsOncePastThePageCache) {
     }
     std::filesystem::remove(path);
   }
+}
+
+CachedRanges cached_ranges_of(const std::filesystem::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY);
+  const auto found = CachedRanges::of(fd, std::filesystem::file_size(path));
+  ::close(fd);
+  return found;
+}
+
+// What was cached when the first piece was read counts for all of them: pages that went since come
+// back into the cache, where a look at each piece would read past it.
+TEST(File, LooksForCachedPagesOnce) {
+  const auto path = std::filesystem::path(binary_dir()) / fmt::format("once-{}", ::getpid());
+  const std::string text = numbered_bytes();
+  std::ofstream(path, std::ios::binary) << text;
+  if (!cached_ranges_of(path).has(0, text.size())) GTEST_SKIP() << "files are not cached here";
+  const File file = File::open(path);
+  BlockBuffer buffer;
+  EXPECT_EQ(as_text(file.read_once(0, 10, buffer)), text.substr(0, 10));
+  uncache(path);
+  EXPECT_TRUE(as_text(file.read_once(0, text.size(), buffer)) == text);
+  EXPECT_TRUE(cached_ranges_of(path).has(0, text.size()));
+  std::filesystem::remove(path);
+}
+
+// The second MiB of three is read after the cache was emptied.
+TEST(CachedRanges, TellWhatThePageCacheHas) {
+  const auto path = std::filesystem::path(binary_dir()) / fmt::format("ranges-{}", ::getpid());
+  const std::string text = numbered_bytes();
+  std::ofstream(path, std::ios::binary) << text;
+  constexpr std::uint64_t kMiB = 1 << 20;
+  const int fd = ::open(path.c_str(), O_RDONLY);
+  ASSERT_EQ(::posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM), 0);  // no reading ahead
+  const auto by_pages = [&] { return CachedRanges::by_pages(fd, text.size()); };
+  const auto by_samples = [&] { return CachedRanges::by_samples(fd, text.size()); };
+  if (!by_pages().has(0, text.size())) GTEST_SKIP() << "files are not cached here";
+  EXPECT_TRUE(by_samples().has(0, text.size()));
+  EXPECT_FALSE(by_pages().has(text.size() / kMiB * kMiB, 2 * kMiB));  // beyond its end
+  uncache(path);
+  if (by_pages().has(0, 1)) GTEST_SKIP() << "the system keeps its cache";
+  EXPECT_FALSE(by_samples().has(0, 1));
+  std::string read(kMiB, ' ');
+  ASSERT_EQ(::pread(fd, read.data(), kMiB, kMiB), static_cast<ssize_t>(kMiB));
+  const CachedRanges second = by_pages();
+  EXPECT_FALSE(second.has(kMiB - 1, 2));
+  EXPECT_TRUE(second.has(kMiB, kMiB));
+  EXPECT_TRUE(second.has(kMiB + 100, 1000));
+  EXPECT_FALSE(second.has(kMiB + 100, kMiB));
+  EXPECT_FALSE(second.has(2 * kMiB, 1));
+  EXPECT_TRUE(second.has(0, 0));
+  EXPECT_FALSE(by_samples().has(kMiB, kMiB));
+  ::close(fd);
+  std::filesystem::remove(path);
 }
 
 TEST(MappedFile, HoldsTheWholeFile) {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <mutex>
 #include <numeric>
 #include <set>
@@ -80,6 +81,94 @@ TEST(TaskPool, NestedLoopsDoNotEnterOtherPieces) {
   });
   EXPECT_FALSE(entered);
   EXPECT_EQ(sum, 1024u * 1023 / 2);
+}
+
+// Waits until `count` threads are here at once; false where they do not come.
+class Meeting {
+ public:
+  explicit Meeting(int count) : missing_(count) {}
+  bool join() {
+    std::unique_lock lock(mutex_);
+    if (--missing_ == 0) complete_.notify_all();
+    return complete_.wait_for(lock, std::chrono::seconds(20), [&] { return missing_ <= 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable complete_;
+  int missing_;
+};
+
+// A loop inside a piece of another pool has its own pool's threads.
+TEST(TaskPool, LoopsInsidePiecesOfAnotherPoolRunInParallel) {
+  const TaskPool outer(2), inner(3);
+  outer.for_ranges(2, 1, [&](std::uint64_t first, std::uint64_t) {
+    if (first != 0) return;
+    Meeting together(3);
+    inner.for_ranges(3, 1, [&](std::uint64_t, std::uint64_t) { EXPECT_TRUE(together.join()); });
+    // Afterwards the thread is still inside its own pool's piece.
+    const auto self = std::this_thread::get_id();
+    outer.for_ranges(
+        8, 1, [&](std::uint64_t, std::uint64_t) { EXPECT_EQ(std::this_thread::get_id(), self); });
+  });
+}
+
+// Two callers: the loops follow each other, and each has all of its pieces.
+TEST(TaskPool, LoopsOfTwoCallersDoNotMix) {
+  const TaskPool pool(3);
+  std::atomic<int> inside{0};  // +1 a piece of one caller, +1000 a piece of the other
+  std::atomic<bool> mixed{false};
+  std::atomic<std::uint64_t> sums[2] = {};
+  const auto call = [&](int who) {
+    for (int loop = 0; loop < 200; ++loop) {
+      pool.for_ranges(40, 1, [&](std::uint64_t first, std::uint64_t) {
+        const int now = inside += who == 0 ? 1 : 1000;
+        if (now % 1000 != 0 && now >= 1000) mixed = true;
+        sums[who] += first;
+        std::this_thread::yield();
+        inside -= who == 0 ? 1 : 1000;
+      });
+    }
+  };
+  std::thread other(call, 1);
+  call(0);
+  other.join();
+  EXPECT_FALSE(mixed);
+  EXPECT_EQ(sums[0], 200u * 780);
+  EXPECT_EQ(sums[1], 200u * 780);
+}
+
+// Each holds one pool and wants the other's threads: neither waits for them.
+TEST(TaskPool, PoolsThatUseEachOtherDoNotLock) {
+  const TaskPool a(2), b(2);
+  std::atomic<std::uint64_t> done{0};
+  const auto call = [&](const TaskPool& outer, const TaskPool& inner) {
+    for (int loop = 0; loop < 200; ++loop) {
+      outer.for_ranges(4, 1, [&](std::uint64_t, std::uint64_t) {
+        inner.for_ranges(4, 1, [&](std::uint64_t, std::uint64_t) {
+          outer.for_ranges(2, 1, [&](std::uint64_t, std::uint64_t) { ++done; });
+        });
+      });
+    }
+  };
+  std::thread other([&] { call(b, a); });
+  call(a, b);
+  other.join();
+  EXPECT_EQ(done, 2u * 200 * 4 * 4 * 2);
+}
+
+// A failed loop gives the threads back, from inside another pool's piece too.
+TEST(TaskPool, AFailureInsideAnotherPoolReachesTheOuterCaller) {
+  const TaskPool outer(2), inner(2);
+  const auto fail = [&] {
+    outer.for_ranges(2, 1, [&](std::uint64_t, std::uint64_t) {
+      inner.for_ranges(
+          2, 1, [](std::uint64_t, std::uint64_t) { throw Error(ErrorCode::kNoSpace, "full"); });
+    });
+  };
+  EXPECT_THROW(fail(), Error);
+  Meeting together(2);
+  inner.for_ranges(2, 1, [&](std::uint64_t, std::uint64_t) { EXPECT_TRUE(together.join()); });
 }
 
 TEST(TaskPool, RefusesImpossibleNumbers) {
