@@ -21,11 +21,11 @@ class StopFlag {
   std::atomic<bool> stop_{false};
 };
 
-// A fixed number of threads that share loops. Owns them; move-only. Any thread may begin a loop, and
-// one loop runs at a time: callers wait for each other's, so that whoever serves many requests lets
-// one thread compute for all of them. A loop that is begun inside a piece of another pool has this
-// pool's threads too, unless they are busy; then, and inside a piece of the same pool, it stays on
-// its thread. So nested loops never wait for each other, whichever pools they are of.
+// A fixed number of threads that share loops. Owns them; move-only. Any thread may begin a loop,
+// and one loop runs at a time: callers wait for each other's, so that whoever serves many requests
+// lets one thread compute for all of them. A loop that is begun inside a piece of another pool has
+// this pool's threads too, unless they are busy; then, and inside a piece of the same pool, it
+// stays on its thread. So nested loops never wait for each other, whichever pools they are of.
 class TaskPool {
  public:
   // Throws Error{kUsage} for fewer than 1 or more than kMaxThreads.

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "model/hparams.h"
 #include "model/shards.h"
+#include "model/tensor_names.h"
 
 namespace pajamas::model {
 namespace {
@@ -275,7 +276,7 @@ StoredTensor Shards::fp8_tensor(TensorKey key, const std::string& name, const Fo
 // group. Bits and group size follow from the shapes and the logical one; config.json must agree.
 StoredTensor Shards::mlx_tensor(const TensorSpec& spec, const std::string& name,
                                 const Found& weight) {
-  const std::string module = name.substr(0, name.rfind('.'));
+  const std::string module(module_of(name));
   const Found scales = require_entry(module + ".scales", name);
   const auto biases = take_entry(module + ".biases");
   const std::uint64_t cols = spec.shape.cols();

@@ -61,6 +61,12 @@ PlainName plain_name(std::string_view stored) {
   return plain;
 }
 
+std::string_view module_of(std::string_view weight) noexcept {
+  constexpr std::string_view kWeight = ".weight";
+  if (weight.ends_with(kWeight)) weight.remove_suffix(kWeight.size());
+  return weight;
+}
+
 bool is_unmerged_adapter(std::string_view stored) noexcept {
   return std::ranges::any_of(
       kUnmerged, [&](auto part) { return stored.find(part) != std::string_view::npos; });

@@ -18,6 +18,10 @@ struct PlainName {
 // model that was saved without its output matrix lacks ("model.").
 PlainName plain_name(std::string_view stored);
 
+// The module that a weight is of: "model.norm" of "model.norm.weight", and after which MLX names
+// the other planes of the weight (kMlxPlaneSuffixes). What is no ".weight" is a module of its own.
+std::string_view module_of(std::string_view weight) noexcept;
+
 // Whether the name is of an adapter that was saved with the model it sits in and not merged.
 bool is_unmerged_adapter(std::string_view stored) noexcept;
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "model/shards.h"
+#include "model/tensor_names.h"
 #include "tensor/convert.h"
 
 namespace pajamas::model {
@@ -77,8 +78,6 @@ Likeness compare(std::span<const File> files, const StoredTensor& a, const Store
   }
   return zeros ? Likeness::kUnknown : Likeness::kEqual;
 }
-
-std::string_view module_of(std::string_view name) { return name.substr(0, name.rfind('.')); }
 
 }  // namespace
 

@@ -6,20 +6,20 @@
 #include <atomic>
 #include <condition_variable>
 #include <limits>
-#include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <utility>
 #include <vector>
 
-#include "base/bytes.h"
 #include "base/error.h"
 #include "base/system.h"
 #include "codec/room.h"
 #include "quantize/importance.h"
+#include "quantize/output_writer.h"
 #include "quantize/pieces.h"
 #include "quantize/row_reader.h"
 #include "quantize/weight_check.h"
+#include "tensor/rows.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -34,10 +34,19 @@ constexpr std::uint64_t kBytesPerWeight = 4;
 // What reading needs where rows or columns do not lie side by side.
 constexpr std::uint64_t kSpacedBytes = 2 << 20;
 
-// How much is written to one file before the disk is told to begin.
-constexpr std::uint64_t kWritebackBytes = 32 << 20;
-
 using PlaneBuffers = model::PlaneBuffers;
+
+// Seconds from lap to lap.
+class Stopwatch {
+ public:
+  double lap() noexcept {
+    const double now = seconds_now();
+    return now - std::exchange(began_, now);
+  }
+
+ private:
+  double began_ = seconds_now();
+};
 
 // What one worker keeps from piece to piece.
 struct Worker {
@@ -88,76 +97,31 @@ class ComputeSlots {
   int free_;
 };
 
-// Otherwise it is a folder of named files.
-bool is_single_file(const PlannedOutput& plan) noexcept {
-  return plan.files.size() == 1 && plan.files[0].name.empty();
-}
-
-// The files of one output while it is written.
-class Writer {
- public:
-  Writer(const PlannedOutput& plan, OutputOptions options)
-      : plan_(plan), written_(plan.files.size()) {
-    for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
-      if (plan.tensors[i].content.empty()) index_.emplace(plan.tensors[i].spec.key, i);
-    }
-    const bool single = is_single_file(plan);
-    if (!single) folder_.emplace(plan.path, options);
-    for (const PlannedFile& file : plan.files) {
-      files_.push_back(
-          single ? std::make_unique<OutputFile>(plan.path, file.bytes, options)
-                 : std::make_unique<OutputFile>(folder_->create_file(file.name, file.bytes)));
-      files_.back()->write_at(0, as_byte_span(file.header));
-    }
-    for (const PlannedTensor& tensor : plan.tensors) {
-      if (!tensor.content.empty()) write(tensor.planes[0], 0, as_byte_span(tensor.content));
-    }
-  }
-
-  const PlannedOutput& plan() const noexcept { return plan_; }
-
-  const PlannedTensor* find(model::TensorKey key) const noexcept {
-    const auto found = index_.find(key);
-    return found == index_.end() ? nullptr : &plan_.tensors[found->second];
-  }
-
-  void write(const PlannedPlane& where, std::uint64_t offset, std::span<const std::byte> bytes) {
-    files_[where.file]->write_at(where.offset + offset, bytes);
-    const std::uint64_t before = written_[where.file].fetch_add(bytes.size());
-    if (before / kWritebackBytes != (before + bytes.size()) / kWritebackBytes) {
-      files_[where.file]->start_writeback();
-    }
-  }
-
-  void commit() {
-    for (const SmallFile& small : plan_.small_files) {
-      OutputFile file = folder_->create_file(small.name, small.content.size());
-      file.write_at(0, as_byte_span(small.content));
-      file.commit();
-    }
-    for (auto& file : files_) file->commit();
-    if (folder_) folder_->commit();
-  }
-
- private:
-  const PlannedOutput& plan_;
-  std::map<model::TensorKey, std::size_t> index_;
-  std::optional<OutputDirectory> folder_;
-  std::vector<std::unique_ptr<OutputFile>> files_;
-  std::vector<std::atomic<std::uint64_t>> written_;  // bytes of each file
+// The encoders of one matrix, an output each, made when the first of its pieces comes and let go
+// with the last.
+struct MatrixEncoders {
+  std::once_flag made;
+  std::vector<std::unique_ptr<const RowEncoder>> of;  // null where an output takes rows over
+  std::atomic<std::size_t> pieces{0};                 // that are not encoded yet
 };
 
 class Execution {
  public:
   Execution(const Plan& plan, const model::Checkpoint& checkpoint,
-            const kernels::KernelTable& kernels, OutputOptions options, int threads)
+            const kernels::KernelTable& kernels, EncoderSource& source, OutputOptions options,
+            int threads)
       : checkpoint_(checkpoint),
         kernels_(kernels),
-        importance_(checkpoint, kernels),
+        source_(source),
+        work_(cut(plan, checkpoint)),
+        encoders_(work_.matrices.size()),
         check_(plan, checkpoint),
         slots_(threads) {
+    for (std::size_t i = 0; i < encoders_.size(); ++i) {
+      encoders_[i].pieces = work_.matrices[i].pieces;
+    }
     for (const PlannedOutput& output : plan.outputs) {
-      writers_.push_back(std::make_unique<Writer>(output, options));
+      writers_.push_back(std::make_unique<OutputWriter>(output, options));
     }
     total_.encode.resize(writers_.size());
     total_.write.resize(writers_.size());
@@ -178,6 +142,8 @@ class Execution {
     return worker;
   }
 
+  const Work& work() const noexcept { return work_; }
+
   // Read, decode, encode, write: from the disk to the disk. Only the middle holds a slot.
   void process(const Piece& piece, Worker& worker) {
     const ConstPlanes& stored = worker.reader.fetch(*piece.tensor, piece.first, piece.rows);
@@ -189,28 +155,28 @@ class Execution {
       targets.push_back({tensor, output, place(piece, *tensor, worker.encoded[output])});
       decoded |= !tensor->repacked;
     }
+    MatrixEncoders& encoders = encoders_[piece.matrix];
+    std::call_once(encoders.made, [&] { make(encoders, work_.matrices[piece.matrix], targets); });
     {
       const ComputeSlots::Held slot(slots_);
       for (const Target& target : targets) {
         if (!target.tensor->repacked) continue;
-        const double began = seconds_now();
+        Stopwatch watch;
         require_finite_scales(checkpoint_, *piece.tensor, piece.first, stored);
         codec::repack_rows(piece.tensor->encoding, stored, target.tensor->encoding, target.planes);
-        worker.stats.encode[target.output] += seconds_now() - began;
+        worker.stats.encode[target.output] += watch.lap();
       }
-      if (decoded) encode(piece, targets, worker);
+      if (decoded) encode(piece, targets, encoders, worker);
     }
+    if (encoders.pieces.fetch_sub(1) == 1) encoders.of.clear();
     for (const Target& target : targets) {
-      const double began = seconds_now();
+      Stopwatch watch;
       write(piece, target);
-      worker.stats.write[target.output] += seconds_now() - began;
+      worker.stats.write[target.output] += watch.lap();
     }
   }
 
-  void finish(const Worker& worker) {
-    const std::lock_guard lock(mutex_);
-    worker.add_to(total_);
-  }
+  void finish(const Worker& worker) { worker.add_to(total_); }
 
   void commit() {
     for (auto& writer : writers_) writer->commit();
@@ -219,7 +185,7 @@ class Execution {
   // What became of the weights that the user should know.
   std::vector<std::string> notes() const { return check_.vanished(); }
 
-  // Of all workers that have finished.
+  // Of all workers that finished.
   const ExecuteStats& stats() const noexcept { return total_; }
 
  private:
@@ -230,97 +196,102 @@ class Execution {
     Planes planes;
   };
 
-  static ConstPlanes as_const(const Planes& planes) noexcept {
-    ConstPlanes out;
-    std::ranges::copy(planes.plane, out.plane.begin());
-    return out;
-  }
-
   // Memory for a piece that lies as its place in the file does, so that it can go there as it is.
   static Planes place(const Piece& piece, const PlannedTensor& target, PlaneBuffers& buffers) {
+    const Encoding& encoding = target.encoding;
+    PJ_CHECK(piece.first % rows_sharing(encoding) == 0);
     Planes planes;
-    for (std::size_t plane = 0; plane < target.encoding.planes(); ++plane) {
-      const std::uint64_t row = target.encoding.plane_row_bytes(plane, piece.tensor->shape.cols());
-      planes.plane[plane] =
-          buffers[plane].place(target.planes[plane].offset + piece.first * row, piece.rows * row);
+    for (std::size_t plane = 0; plane < encoding.planes(); ++plane) {
+      const std::uint64_t row = encoding.plane_row_bytes(plane, piece.tensor->shape.cols());
+      planes.plane[plane] = buffers[plane].place(
+          target.planes[plane].offset + stored_rows(encoding, plane, piece.first) * row,
+          stored_rows(encoding, plane, piece.rows) * row);
     }
     return planes;
   }
 
+  void make(MatrixEncoders& encoders, const Matrix& matrix, const std::vector<Target>& targets) {
+    encoders.of.resize(writers_.size());
+    for (const Target& target : targets) {
+      if (target.tensor->repacked) continue;
+      encoders.of[target.output] = source_.encoder(*target.tensor, matrix.expert);
+    }
+  }
+
   // A chunk after the other, each decoded once for all outputs.
-  void encode(const Piece& piece, const std::vector<Target>& targets, Worker& worker) {
+  void encode(const Piece& piece, const std::vector<Target>& targets,
+              const MatrixEncoders& encoders, Worker& worker) {
     const std::uint64_t cols = piece.tensor->shape.cols();
-    const std::uint64_t step = rows_with(kChunkWeights, cols);
+    std::uint64_t sharing = 1;
     float room = std::numeric_limits<float>::max();
     for (const Target& target : targets) {
       if (target.tensor->repacked) continue;
+      sharing = std::max(sharing, rows_sharing(target.tensor->encoding));
       room = std::min(room, codec::always_room(target.tensor->encoding));
     }
+    const std::uint64_t before = piece.first - work_.matrices[piece.matrix].first;
+    const std::uint64_t step = rows_with(kChunkWeights, cols, sharing);
     for (std::uint64_t first = 0; first < piece.rows; first += step) {
       const std::uint64_t rows = std::min(step, piece.rows - first);
       worker.weights.resize(rows * cols);
       worker.reader.decode(*piece.tensor, first, rows, worker.weights);
-      double began = seconds_now();
+      Stopwatch watch;
       const bool large = check_.look(*piece.tensor, piece.first + first, worker.weights, room);
-      double now = seconds_now();
-      worker.stats.decode += now - began;
+      worker.stats.decode += watch.lap();
       for (const Target& target : targets) {
         if (target.tensor->repacked) continue;
-        const Encoding& encoding = target.tensor->encoding;
-        Planes planes;
-        for (std::size_t plane = 0; plane < encoding.planes(); ++plane) {
-          const std::uint64_t row = encoding.plane_row_bytes(plane, cols);
-          planes.plane[plane] = target.planes.plane[plane].subspan(first * row, rows * row);
-        }
-        began = now;
-        const std::span<const float> importance = importance_.of(*piece.tensor, encoding);
-        kernels_.encode_rows(encoding, worker.weights, importance, cols, planes);
+        const RowEncoder& encoder = *encoders.of[target.output];
+        const Planes planes =
+            stored_rows_of(target.planes, target.tensor->encoding, cols, first, rows);
+        encoder.encode(before + first, worker.weights, planes);
         if (large) {
-          check_.require_room(*piece.tensor, piece.first + first, worker.weights, importance,
-                              writers_[target.output]->plan(), *target.tensor, as_const(planes));
+          check_.require_room(*piece.tensor, piece.first + first, worker.weights,
+                              encoder.importance(), writers_[target.output]->plan(), *target.tensor,
+                              as_const(planes));
         }
-        now = seconds_now();
-        worker.stats.encode[target.output] += now - began;
+        worker.stats.encode[target.output] += watch.lap();
       }
     }
   }
 
   void write(const Piece& piece, const Target& target) {
     const PlannedTensor& tensor = *target.tensor;
+    OutputWriter& writer = *writers_[target.output];
+    PJ_CHECK(tensor.row_order == RowOrder::kSame || rows_sharing(tensor.encoding) == 1);
     for (std::size_t plane = 0; plane < tensor.encoding.planes(); ++plane) {
       const std::uint64_t row = tensor.encoding.plane_row_bytes(plane, piece.tensor->shape.cols());
       const std::span<const std::byte> bytes = target.planes.plane[plane];
       if (tensor.row_order == RowOrder::kSame) {
-        writers_[target.output]->write(tensor.planes[plane], piece.first * row, bytes);
+        writer.write(tensor.planes[plane], stored_rows(tensor.encoding, plane, piece.first) * row,
+                     bytes);
         continue;
       }
       for (std::uint64_t i = 0; i < piece.rows; ++i) {
-        writers_[target.output]->write(tensor.planes[plane],
-                                       tensor.target_row(piece.first + i) * row,
-                                       bytes.subspan(i * row, row));
+        writer.write(tensor.planes[plane], tensor.target_row(piece.first + i) * row,
+                     bytes.subspan(i * row, row));
       }
     }
   }
 
   const model::Checkpoint& checkpoint_;
   const kernels::KernelTable& kernels_;
-  ColumnImportance importance_;
+  EncoderSource& source_;
+  const Work work_;
+  std::vector<MatrixEncoders> encoders_;  // as Work::matrices
   WeightCheck check_;
   ComputeSlots slots_;
-  std::vector<std::unique_ptr<Writer>> writers_;
-  std::mutex mutex_;
+  std::vector<std::unique_ptr<OutputWriter>> writers_;
   ExecuteStats total_;
 };
 
 }  // namespace
 
-std::uint64_t workers_bytes(std::uint64_t cols, std::uint64_t transposed, int threads,
+std::uint64_t workers_bytes(std::uint64_t cols, std::uint64_t piece, int threads,
                             std::size_t outputs) noexcept {
-  const std::uint64_t piece =
-      std::max(piece_weights(cols), transposed) * kBytesPerWeight * (1 + outputs);
-  const std::uint64_t chunk = rows_with(kChunkWeights, cols) * cols * sizeof(float);
+  const std::uint64_t stored = piece * kBytesPerWeight * (1 + outputs);
+  const std::uint64_t chunk = rows_with(kChunkWeights, cols, 1) * cols * sizeof(float);
   const auto workers = static_cast<std::uint64_t>(threads) + kMoreWorkers;
-  return workers * (piece + chunk + kSpacedBytes);
+  return workers * (stored + chunk + kSpacedBytes);
 }
 
 void check_outputs(const Plan& plan, OutputOptions options) {
@@ -353,30 +324,63 @@ void refuse_to_replace_input(const Plan& plan, const model::Checkpoint& checkpoi
   }
 }
 
-void quantize_all(Execution& execution, const model::Checkpoint& checkpoint, const TaskPool& pool,
-                  Progress& progress, const StopFlag& stop) {
+// The workers of an execution, each with its buffers.
+class Crew {
+ public:
+  Crew(Execution& execution, const model::Checkpoint& checkpoint, int threads)
+      : execution_(execution),
+        checkpoint_(checkpoint),
+        pool_(std::min(threads + kMoreWorkers, TaskPool::kMaxThreads)) {
+    for (int i = 0; i < pool_.threads(); ++i) workers_.push_back(execution.make_worker());
+  }
+
+  // Returns when the last of the pieces is written.
+  void run(std::span<const Piece> pieces, Progress& progress, const StopFlag& stop) {
+    PieceQueue queue(pieces, [&](const Piece& piece) {
+      checkpoint_.prefetch_rows(*piece.tensor, piece.first, piece.rows);
+    });
+    pool_.for_ranges(workers_.size(), 1, [&](std::uint64_t number, std::uint64_t) {
+      try {
+        while (const Piece* piece = queue.next()) {
+          stop.check();
+          execution_.process(*piece, workers_[number]);
+          progress.advance(piece->bytes());
+        }
+      } catch (...) {
+        queue.close();
+        throw;
+      }
+    });
+  }
+
+  void finish() {
+    for (const Worker& worker : workers_) execution_.finish(worker);
+  }
+
+ private:
+  Execution& execution_;
+  const model::Checkpoint& checkpoint_;
+  const TaskPool pool_;
+  std::vector<Worker> workers_;
+};
+
+void quantize_all(Execution& execution, const model::Checkpoint& checkpoint, EncoderSource& source,
+                  int threads, Progress& progress, const StopFlag& stop) {
   std::uint64_t total = 0;
   for (const model::StoredTensor& tensor : checkpoint.tensors()) total += tensor.bytes();
   progress.begin("quantizing", total, "B");
-  const std::vector<Piece> pieces = pieces_of(checkpoint);
-  PieceQueue queue(pieces, [&](const Piece& piece) {
-    checkpoint.prefetch_rows(*piece.tensor, piece.first, piece.rows);
-  });
-  const TaskPool workers(std::min(pool.threads() + kMoreWorkers, TaskPool::kMaxThreads));
-  workers.for_ranges(static_cast<std::uint64_t>(workers.threads()), 1, [&](auto, auto) {
-    try {
-      Worker worker = execution.make_worker();
-      while (const Piece* piece = queue.next()) {
-        stop.check();
-        execution.process(*piece, worker);
-        progress.advance(piece->bytes());
-      }
-      execution.finish(worker);
-    } catch (...) {
-      queue.close();
-      throw;
+  Crew crew(execution, checkpoint, threads);
+  const Work& work = execution.work();
+  if (!source.layer_by_layer()) {
+    crew.run(work.pieces, progress, stop);
+  } else {
+    for (const Work::Layer& layer : work.layers) {
+      source.begin_layer(layer.number);
+      crew.run(work.of(layer), progress, stop);
+      source.end_layer(layer.number);
     }
-  });
+  }
+  crew.finish();
   progress.end();
 }
 
@@ -386,11 +390,13 @@ ExecuteStats execute(const Plan& plan, const model::Checkpoint& checkpoint, cons
                      Progress& progress, const StopFlag& stop, const ExecuteOptions& options) {
   refuse_to_replace_input(plan, checkpoint);
   check_outputs(plan, options.output);
-  Execution execution(plan, checkpoint,
-                      options.kernels != nullptr ? *options.kernels : kernels::best_kernels(),
-                      options.output, pool.threads());
+  const kernels::KernelTable& kernels =
+      options.kernels != nullptr ? *options.kernels : kernels::best_kernels();
+  NormGainEncoders usual(checkpoint, kernels);
+  EncoderSource& source = options.encoders != nullptr ? *options.encoders : usual;
+  Execution execution(plan, checkpoint, kernels, source, options.output, pool.threads());
   const double began = seconds_now();
-  quantize_all(execution, checkpoint, pool, progress, stop);
+  quantize_all(execution, checkpoint, source, pool.threads(), progress, stop);
   for (const std::string& note : execution.notes()) progress.note(note);
   const double written = seconds_now();
   progress.begin("syncing", 0, "");

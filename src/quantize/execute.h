@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "kernels/table.h"
 #include "model/checkpoint.h"
+#include "quantize/encoder.h"
 #include "quantize/plan.h"
 
 namespace pajamas::quantize {
@@ -16,6 +17,7 @@ namespace pajamas::quantize {
 struct ExecuteOptions {
   OutputOptions output;
   const kernels::KernelTable* kernels = nullptr;  // null: the best of this machine
+  EncoderSource* encoders = nullptr;              // null: NormGainEncoders
 };
 
 // Checks that outputs may be written and fit the disk. Throws Error{kExists, kNoSpace}.
@@ -32,14 +34,14 @@ struct ExecuteStats {
   double wall = 0;
 };
 
-// Reads every weight once and writes every output. On any Error (a weight that is not finite, a
+// Reads every weight once and writes every output: the embedding, the layers in their order, the
+// output matrix. On any Error (a weight that is not finite, a
 // full disk, a stop) nothing is left under the outputs' names or beside them.
 ExecuteStats execute(const Plan& plan, const model::Checkpoint& checkpoint, const TaskPool& pool,
                      Progress& progress, const StopFlag& stop, const ExecuteOptions& options);
 
-// Memory that the workers need, at most, for their pieces of a tensor with rows of `cols` weights,
-// or of one of whose transposed parts `transposed` weights are a piece.
-std::uint64_t workers_bytes(std::uint64_t cols, std::uint64_t transposed, int threads,
+// Memory that the workers need, at most, for pieces of `piece` weights in rows of `cols`.
+std::uint64_t workers_bytes(std::uint64_t cols, std::uint64_t piece, int threads,
                             std::size_t outputs) noexcept;
 
 }  // namespace pajamas::quantize

@@ -62,6 +62,24 @@ double plain_error(const kernels::KernelTable& kernels, const Encoding& encoding
   return sum;
 }
 
+class ImportanceEncoder : public RowEncoder {
+ public:
+  ImportanceEncoder(const kernels::KernelTable& kernels, const Encoding& encoding,
+                    std::uint64_t cols, std::span<const float> importance)
+      : kernels_(kernels), encoding_(encoding), cols_(cols), importance_(importance) {}
+
+  void encode(std::uint64_t, std::span<const float> rows, const Planes& out) const override {
+    kernels_.encode_rows(encoding_, rows, importance_, cols_, out);
+  }
+  std::span<const float> importance() const noexcept override { return importance_; }
+
+ private:
+  const kernels::KernelTable& kernels_;
+  const Encoding encoding_;
+  const std::uint64_t cols_;
+  const std::span<const float> importance_;
+};
+
 }  // namespace
 
 std::optional<model::TensorKey> norm_before(model::TensorKey matrix) noexcept {
@@ -147,6 +165,12 @@ std::vector<float> ColumnImportance::make(const model::StoredTensor& tensor,
     if (plain_error(*kernels_, encoding, rows, cols, columns) <= limit) return columns;
   }
   return {};
+}
+
+std::unique_ptr<const RowEncoder> NormGainEncoders::encoder(const PlannedTensor& tensor, int) {
+  const model::StoredTensor& stored = checkpoint_->get(tensor.spec.key);
+  return std::make_unique<ImportanceEncoder>(*kernels_, tensor.encoding, stored.shape.cols(),
+                                             importance_.of(stored, tensor.encoding));
 }
 
 }  // namespace pajamas::quantize

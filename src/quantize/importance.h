@@ -11,6 +11,7 @@
 
 #include "kernels/table.h"
 #include "model/checkpoint.h"
+#include "quantize/encoder.h"
 
 namespace pajamas::quantize {
 
@@ -53,6 +54,22 @@ class ColumnImportance {
   const kernels::KernelTable* kernels_;
   std::mutex mutex_;
   std::map<Key, std::unique_ptr<Entry>> entries_;
+};
+
+// Encoders that know the weights alone: codec::encode_rows with ColumnImportance, the same for all
+// experts of a stack. What `execute` takes by default.
+class NormGainEncoders : public EncoderSource {
+ public:
+  NormGainEncoders(const model::Checkpoint& checkpoint, const kernels::KernelTable& kernels)
+      : checkpoint_(&checkpoint), kernels_(&kernels), importance_(checkpoint, kernels) {}
+
+  // Throws what ColumnImportance::of throws. Valid as long as this object.
+  std::unique_ptr<const RowEncoder> encoder(const PlannedTensor& tensor, int expert) override;
+
+ private:
+  const model::Checkpoint* checkpoint_;
+  const kernels::KernelTable* kernels_;
+  ColumnImportance importance_;
 };
 
 }  // namespace pajamas::quantize

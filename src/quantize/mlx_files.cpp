@@ -4,6 +4,7 @@
 #include "base/json_numbers.h"
 #include "model/architecture.h"
 #include "model/rope_config.h"
+#include "model/tensor_names.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -53,7 +54,7 @@ std::string make_mlx_config(const json& source, const Recipe& recipe,
         tensor.encoding.group_size == usual.group_size) {
       continue;
     }
-    quantization[tensor.name.substr(0, tensor.name.rfind('.'))] = settings(tensor.encoding);
+    quantization[std::string(model::module_of(tensor.name))] = settings(tensor.encoding);
   }
   if (any) {
     config["quantization"] = quantization;
@@ -68,7 +69,7 @@ std::string make_mlx_index(const std::vector<MlxTensor>& tensors, std::uint64_t 
   for (const MlxTensor& tensor : tensors) {
     map[tensor.name] = tensor.shard;
     if (tensor.encoding.is_plain()) continue;
-    const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
+    const std::string module(model::module_of(tensor.name));
     for (std::size_t plane = 1; plane < tensor.encoding.planes(); ++plane) {
       map[module + "." + std::string(kMlxPlaneSuffixes[plane])] = tensor.shard;
     }

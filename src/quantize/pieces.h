@@ -8,31 +8,59 @@
 #include <vector>
 
 #include "model/checkpoint.h"
+#include "quantize/plan.h"
 
 namespace pajamas::quantize {
 
-// A range of rows of one tensor: the unit of work. No two pieces share a byte of any output.
+// What one encoder encodes: the rows of a tensor, or of one expert of a stack.
+struct Matrix {
+  const model::StoredTensor* tensor;
+  int expert;           // -1: the whole tensor
+  std::uint64_t first;  // row of the tensor
+  std::uint64_t rows;
+  std::size_t pieces;  // that it is cut into
+};
+
+// A range of rows of one matrix: the unit of work. No two pieces share a byte of any output.
 struct Piece {
   const model::StoredTensor* tensor;
-  std::uint64_t first;
+  std::uint64_t first;  // row of the tensor
   std::uint64_t rows;
+  std::size_t matrix;  // index into Work::matrices
 
   std::uint64_t bytes() const noexcept;  // that are read for it
 };
 
-// Rows of about `weights` weights, at least one.
-std::uint64_t rows_with(std::uint64_t weights, std::uint64_t cols) noexcept;
+// Pieces in their order. Layer -1 is the embedding, and the number of layers stands for the last
+// norm and the output matrix.
+struct Work {
+  struct Layer {
+    int number;
+    std::size_t first;  // of its pieces
+    std::size_t count;
+  };
+  std::vector<Matrix> matrices;
+  std::vector<Piece> pieces;
+  std::vector<Layer> layers;
 
-// Weights of a piece of a tensor: enough that the disk reads and writes in large runs. Of
-// transposed experts a piece is a whole one where that is not too large, so that it is read but
-// once.
-std::uint64_t piece_weights(const model::StoredTensor& tensor) noexcept;
-// The same of tensors with `cols` columns that are not transposed.
-std::uint64_t piece_weights(std::uint64_t cols) noexcept;
+  std::span<const Piece> of(const Layer& layer) const {
+    return std::span(pieces).subspan(layer.first, layer.count);
+  }
+};
 
-// All pieces, layer by layer: tensors outside the layers first, each group in the order of its
-// bytes in the files.
-std::vector<Piece> pieces_of(const model::Checkpoint& checkpoint);
+// Rows of about `weights` weights, a multiple of `sharing`, which is the least.
+std::uint64_t rows_with(std::uint64_t weights, std::uint64_t cols, std::uint64_t sharing) noexcept;
+
+// Rows of a piece of rows with `cols` columns: enough that the disk reads and writes in large runs.
+std::uint64_t piece_rows(std::uint64_t cols, std::uint64_t sharing) noexcept;
+// The same of a tensor. Of transposed experts a piece is a whole one where that is not too large,
+// so that it is read but once.
+std::uint64_t piece_rows(const model::StoredTensor& tensor, std::uint64_t sharing) noexcept;
+
+// All of a checkpoint, cut for an execution of `plan`: layer after layer, each in the order of its
+// bytes in the files. Experts, and rows that share a scale where they are read or written, are not
+// cut in two.
+Work cut(const Plan& plan, const model::Checkpoint& checkpoint);
 
 // Hands pieces out in their order, so that the files are read from front to back whatever the
 // number of workers, no worker waits at the end of a layer, and what comes next is asked of the

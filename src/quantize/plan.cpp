@@ -10,10 +10,12 @@
 #include "io/gguf.h"
 #include "io/safetensors.h"
 #include "model/rope.h"
+#include "model/tensor_names.h"
 #include "model/text_files.h"
 #include "quantize/execute.h"
 #include "quantize/gguf_metadata.h"
 #include "quantize/mlx_files.h"
+#include "quantize/pieces.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -133,13 +135,12 @@ PlannedOutput plan_gguf(const PlanInput& input, const Recipe& recipe,
 io::SafetensorsSpec stored_plane(const PlannedTensor& tensor, std::size_t plane) {
   const Encoding& encoding = tensor.encoding;
   if (encoding.is_plain()) return {tensor.name, encoding.dtype, tensor.spec.shape};
-  const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
   const std::uint64_t cols = tensor.spec.shape.cols();
   std::vector<std::uint64_t> dims(tensor.spec.shape.dims().begin(), tensor.spec.shape.dims().end());
   dims.back() = plane == 0 ? cols * encoding.bits / 32 : cols / encoding.group_size;
   const DType scales = encoding.is_affine() ? encoding.dtype : DType::kU8;
-  return {fmt::format("{}.{}", module, kMlxPlaneSuffixes[plane]), plane == 0 ? DType::kU32 : scales,
-          Shape(dims)};
+  return {fmt::format("{}.{}", model::module_of(tensor.name), kMlxPlaneSuffixes[plane]),
+          plane == 0 ? DType::kU32 : scales, Shape(dims)};
 }
 
 std::string shard_name(std::size_t index, std::size_t count) {
@@ -260,8 +261,8 @@ Plan make_plan(const PlanInput& input, const std::vector<Recipe>& recipes, int t
   for (const model::TensorSpec& tensor : model::tensors_of(input.config)) {
     widest = std::max(widest, tensor.shape.cols());
   }
-  plan.peak_memory_bytes =
-      kBaseMemory + workers_bytes(widest, input.transposed, threads, recipes.size());
+  const std::uint64_t piece = std::max(input.piece, piece_rows(widest, 1) * widest);
+  plan.peak_memory_bytes = kBaseMemory + workers_bytes(widest, piece, threads, recipes.size());
   for (const SmallFile& file : input.companions) plan.peak_memory_bytes += 4 * file.content.size();
   for (const PlannedOutput& output : plan.outputs) {
     for (const PlannedFile& file : output.files) plan.peak_memory_bytes += 4 * file.header.size();

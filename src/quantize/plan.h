@@ -82,7 +82,7 @@ struct PlanInput {
   std::vector<SmallFile> companions;  // tokenizer and generation files, as they go to MLX
   DType plain = DType::kBF16;         // what MLX keeps unquantized values in
   StoredEncodings stored;             // of the source, where they are not plain numbers
-  std::uint64_t transposed = 0;       // weights of the largest piece of transposed tensors
+  std::uint64_t piece = 0;            // weights of the largest piece that has more rows than usual
   std::shared_ptr<const io::GgufMetadata> gguf;  // of a source that is a GGUF file
   std::vector<std::string> notes;
 };

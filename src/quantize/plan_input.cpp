@@ -11,6 +11,7 @@
 #include "model/shards.h"
 #include "quantize/pieces.h"
 #include "quantize/plan.h"
+#include "tensor/rows.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
@@ -114,12 +115,13 @@ void load_companions(const fs::path& folder, PlanInput& input) {
 }
 
 // What the weights are stored as: of an opened model every tensor that is not plain numbers, and
-// how much of one that is transposed is read at a time.
+// how much is read at a time where that is more than usual.
 void note_stored(const model::Checkpoint& checkpoint, PlanInput& input) {
   for (const model::StoredTensor& tensor : checkpoint.tensors()) {
     if (!tensor.encoding.is_plain()) input.stored.emplace(tensor.key, tensor.encoding);
-    if (tensor.is_transposed())
-      input.transposed = std::max(input.transposed, piece_weights(tensor));
+    const std::uint64_t rows = piece_rows(tensor, rows_sharing(tensor.encoding));
+    const std::uint64_t cols = tensor.shape.cols();
+    if (rows > piece_rows(cols, 1)) input.piece = std::max(input.piece, rows * cols);
   }
 }
 

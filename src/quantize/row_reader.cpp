@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "tensor/rows.h"
 
 namespace pajamas::quantize {
 
@@ -30,12 +31,8 @@ void RowReader::decode(const model::StoredTensor& tensor, std::uint64_t first, s
   }
   const double began = seconds_now();
   const std::uint64_t cols = tensor.shape.cols();
-  ConstPlanes rows;
-  for (std::size_t plane = 0; plane < tensor.encoding.planes(); ++plane) {
-    const std::uint64_t bytes = tensor.encoding.plane_row_bytes(plane, cols);
-    rows.plane[plane] = stored_.plane[plane].subspan(first * bytes, count * bytes);
-  }
-  kernels_->decode_rows(tensor.encoding, rows, cols, out);
+  kernels_->decode_rows(tensor.encoding, rows_of(stored_, tensor.encoding, cols, first, count),
+                        cols, out);
   decode_seconds_ += seconds_now() - began;
 }
 

@@ -2,9 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <future>
+#include <map>
 #include <set>
+#include <utility>
 #include <vector>
+
+#include "paths.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -17,7 +23,7 @@ model::StoredTensor bf16_tensor(std::uint64_t rows, std::uint64_t cols) {
 std::vector<Piece> pieces_in_turn(const model::StoredTensor& tensor, std::uint64_t rows) {
   std::vector<Piece> pieces;
   for (std::uint64_t first = 0; first < tensor.shape.rows(); first += rows) {
-    pieces.push_back({&tensor, first, rows});
+    pieces.push_back({&tensor, first, rows, 0});
   }
   return pieces;
 }
@@ -68,19 +74,92 @@ TEST(PieceQueue, HandsOutNothingOnceClosed) {
   EXPECT_EQ(queue.next(), nullptr);
 }
 
-// One read of an expert that is stored by columns, where its usual pieces would be 12.
+// One read of an expert that is stored by columns, where its usual pieces would be 16.
 TEST(Pieces, AreWholeTransposedExperts) {
   model::StoredTensor tensor = bf16_tensor(4 * 2880, 2880);
-  EXPECT_EQ(piece_weights(tensor), 182u * 2880);
-  EXPECT_EQ(piece_weights(tensor), piece_weights(2880));
+  EXPECT_EQ(piece_rows(tensor, 1), 182u);
+  EXPECT_EQ(piece_rows(2880, 1), 182u);
   for (model::PlaneLocation& plane : tensor.parts[0]) {
     plane.row_step = 2;
     plane.col_step = std::uint64_t{2880} * 2;
   }
   tensor.parts.resize(4, tensor.parts[0]);
-  EXPECT_EQ(piece_weights(tensor), 2880u * 2880);
+  EXPECT_EQ(piece_rows(tensor, 1), 2880u);
   tensor.parts.resize(1);
-  EXPECT_EQ(piece_weights(tensor), (16u << 20) / 2880 * 2880);  // too large as a whole
+  EXPECT_EQ(piece_rows(tensor, 1), (16u << 20) / 2880);  // too large as a whole
+}
+
+TEST(Pieces, HaveWholeGroupsOfRowsThatShareAScale) {
+  EXPECT_EQ(piece_rows(1024, 1), 512u);
+  EXPECT_EQ(piece_rows(1000, 128), 512u);
+  EXPECT_EQ(piece_rows(7168, 128), 128u);  // 73 without
+  EXPECT_EQ(piece_rows(std::uint64_t{1} << 40, 1), 1u);
+}
+
+class Cut : public testing::Test {
+ protected:
+  // What is cut of a model that `plan`, without outputs, reads.
+  static Work work_of(const model::Checkpoint& checkpoint, const Plan& plan = {}) {
+    return cut(plan, checkpoint);
+  }
+  static model::Checkpoint open(const char* name) {
+    return model::Checkpoint::open(std::filesystem::path(source_dir()) / "models" / name);
+  }
+};
+
+// Every row once, in pieces that lie inside their matrix; experts apart.
+TEST_F(Cut, CoversEveryRowOnce) {
+  for (const char* name : {"tiny-qwen2", "tiny-qwen3-moe", "tiny-gpt-oss"}) {
+    const model::Checkpoint checkpoint = open(name);
+    const Work work = work_of(checkpoint);
+    std::map<const model::StoredTensor*, std::vector<int>> covered;
+    std::vector<std::size_t> pieces(work.matrices.size());
+    for (const Piece& piece : work.pieces) {
+      const Matrix& matrix = work.matrices[piece.matrix];
+      ASSERT_EQ(matrix.tensor, piece.tensor);
+      EXPECT_GE(piece.first, matrix.first);
+      EXPECT_LE(piece.first + piece.rows, matrix.first + matrix.rows);
+      EXPECT_EQ(matrix.expert >= 0, piece.tensor->shape.rank() == 3);
+      if (matrix.expert >= 0) {
+        EXPECT_EQ(matrix.first, static_cast<std::uint64_t>(matrix.expert) * matrix.rows);
+      }
+      ++pieces[piece.matrix];
+      auto& rows = covered[piece.tensor];
+      rows.resize(piece.tensor->shape.rows());
+      for (std::uint64_t r = 0; r < piece.rows; ++r) ++rows[piece.first + r];
+    }
+    EXPECT_EQ(covered.size(), checkpoint.tensors().size());
+    for (const auto& [tensor, rows] : covered) {
+      EXPECT_TRUE(std::ranges::all_of(rows, [](int n) { return n == 1; })) << tensor->name;
+    }
+    for (std::size_t i = 0; i < pieces.size(); ++i) EXPECT_EQ(pieces[i], work.matrices[i].pieces);
+  }
+}
+
+TEST_F(Cut, GoesFromTheEmbeddingThroughTheLayersToTheOutput) {
+  const model::Checkpoint checkpoint = open("tiny-gpt-oss");
+  const Work work = work_of(checkpoint);
+  const int layers = static_cast<int>(checkpoint.config().layers);
+  ASSERT_EQ(work.layers.size(), checkpoint.config().layers + 2);
+  std::size_t next = 0;
+  for (int i = 0; i < layers + 2; ++i) {
+    const Work::Layer& layer = work.layers[static_cast<std::size_t>(i)];
+    EXPECT_EQ(layer.number, i - 1);
+    EXPECT_EQ(layer.first, next);
+    next += layer.count;
+    for (const Piece& piece : work.of(layer)) {
+      const model::TensorKey key = piece.tensor->key;
+      using model::Role;
+      if (i == 0) {
+        EXPECT_EQ(key.role, Role::kTokenEmbedding);
+      } else if (i == layers + 1) {
+        EXPECT_TRUE(key.role == Role::kOutput || key.role == Role::kOutputNorm);
+      } else {
+        EXPECT_EQ(key.layer, i - 1);
+      }
+    }
+  }
+  EXPECT_EQ(next, work.pieces.size());
 }
 
 }  // namespace
