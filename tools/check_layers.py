@@ -24,6 +24,10 @@ HEADER_RULES = [
     ("x86 intrinsics", re.compile(r"\w*intrin\.h"), {"kernels/x86"}),
     ("ARM intrinsics", re.compile(r"arm_\w+\.h"), {"kernels/arm"}),
 ]
+# (folder, what of another folder it may not know although the layers would let it, why)
+HIDDEN = [
+    ("cli", "runtime/native/", "ask the registry of runtime/backend.h"),
+]
 # Printing, exiting, the environment.
 OUTSIDE_CALL = re.compile(
     r"std::(cout|cerr|clog)\b|\b(fmt|std)::print\b|(?<![\w:.>])(std::)?(printf|puts|exit|_exit|quick_exit|getenv)\s*\(")
@@ -65,6 +69,9 @@ def check_file(path, table):
             yield number, f'"{header}": write the folder too'
         elif include[1] == '"' and target not in table[folder]:
             yield number, f'{folder}/ may not use {target}/ ("{header}")'
+        for who, hidden, instead in HIDDEN:
+            if folder == who and header.startswith(hidden):
+                yield number, f'{who}/ may not use {hidden} ("{header}"): {instead}'
         for what, pattern, allowed in HEADER_RULES:
             if pattern.fullmatch(header) and not any(str(place).startswith((f + "/", f + ".")) for f in allowed):
                 yield number, f"{what} <{header}> belongs in {', '.join(sorted(allowed))}"

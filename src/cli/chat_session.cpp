@@ -9,9 +9,9 @@
 #include "base/file.h"
 #include "base/output.h"
 #include "base/system.h"
-#include "cli/kv_option.h"
+#include "cli/engine_options.h"
 #include "cli/terminal.h"
-#include "runtime/native/kv_cache.h"
+#include "runtime/backend.h"
 #include "text/utf8.h"
 
 namespace pajamas::cli {
@@ -190,11 +190,12 @@ std::string ChatSession::stats() const {
                         with_thousands(conversation_.dropped()));
   }
   text += fmt::format("\nlast answer: {}\nall answers: {}\n", figures(last_), figures(all_));
-  text += fmt::format("KV cache:    {} in use; full: {}\nload:        {:.2f} s\npeak memory: {}\n",
-                      readable_bytes(runtime::KvCache::bytes_for(config, session_.tokens().size(),
-                                                                 model_.kv_type())),
-                      kv_cache_text(config, model_.positions(), model_.kv_type()),
-                      model_.load_seconds(), readable_bytes(peak_resident_bytes()));
+  text += fmt::format(
+      "KV cache:    {} in use; full: {}\nload:        {:.2f} s\npeak memory: {}\n",
+      readable_bytes(
+          runtime::memory_needs(config, model_.how(), session_.tokens().size()).keys_values),
+      kv_cache_text(config, model_.how()), model_.load_seconds(),
+      readable_bytes(peak_resident_bytes()));
   return text;
 }
 

@@ -10,9 +10,6 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "cli/settings.h"
-#include "kernels/table.h"
-#include "model/text_assets.h"
-#include "text/tokenizer.h"
 
 namespace pajamas::cli {
 
@@ -40,19 +37,5 @@ void add_chat(CLI::App& app, Context& context);
 void add_models(CLI::App& app, Context& context);
 void add_help(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);
-
-// The options that several commands have, spelt the same everywhere.
-void add_threads_option(CLI::App& command, int& threads);
-// `--kernels NAME`, else the setting `kernels`, else the best of this machine.
-void add_kernels_option(CLI::App& command, std::string& name);
-const kernels::KernelTable& chosen_kernels(const std::string& name);
-
-// `--reasoning LEVEL`, checked against model::kReasoningLevels.
-void add_reasoning_option(CLI::App& command, std::string& level);
-// `--chat-template NAME`, for model::choose_chat_template; empty: as the conversation takes it.
-void add_chat_template_option(CLI::App& command, std::string& name);
-
-// Builds a tokenizer; errors name the file it is from.
-text::Tokenizer make_tokenizer(const model::TextAssets& assets);
 
 }  // namespace pajamas::cli

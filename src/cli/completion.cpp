@@ -7,7 +7,7 @@
 #include "kernels/table.h"
 #include "model/chat.h"
 #include "quantize/method.h"
-#include "runtime/native/kv_type.h"
+#include "runtime/backend.h"
 
 namespace pajamas::cli {
 namespace {
@@ -28,6 +28,12 @@ std::vector<std::string> methods() {
 std::vector<std::string> cache_types() {
   std::vector<std::string> names;
   for (const auto& type : runtime::kKvTypes) names.emplace_back(type.name);
+  return names;
+}
+
+std::vector<std::string> backends() {
+  std::vector<std::string> names;
+  for (const auto* backend : runtime::backends()) names.emplace_back(backend->name());
   return names;
 }
 
@@ -56,7 +62,7 @@ Values values_of(const CLI::App& app, const CLI::Option& option) {
     return words({model::kReasoningLevels.begin(), model::kReasoningLevels.end()});
   }
   if (is("activations")) return words({"int8", "float"});
-  if (is("backend")) return words({"cpu"});
+  if (is("backend")) return words(backends());
   if (is("metrics")) return words({"perplexity", "kl"}, true);
   if (is("group-size")) return words({"32", "64", "128"});
   if (is("embedding-bits") || is("output-bits")) return words({"2", "3", "4", "5", "6", "8"});

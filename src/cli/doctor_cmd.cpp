@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/doctor_report.h"
-#include "cli/kv_option.h"
+#include "cli/engine_options.h"
 
 namespace pajamas::cli {
 namespace {
@@ -14,25 +14,17 @@ namespace {
 struct Options {
   bool no_measure = false;
   std::int64_t context = 4096;
-  std::string kv_cache = "f32";
-  int threads = 0;
-  std::string kernels;
+  EngineFlags engine;
   bool json = false;
 };
 
 void run_doctor(const Options& options, Context& context) {
-  constexpr std::int64_t kMaxContext = std::int64_t{1} << 31;
-  if (options.context < 1 || options.context > kMaxContext) {
-    throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", options.context),
-                "give the number of tokens that a cache is to hold")
-        .at("--ctx");
-  }
-  const DoctorQuestion question{!options.no_measure, static_cast<std::uint64_t>(options.context),
-                                kv_type_of(options.kv_cache)};
-  const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
-  const TaskPool pool(options.threads);
+  const std::uint64_t positions =
+      checked_context(options.context, 1, "give the number of tokens that a cache is to hold");
+  DoctorQuestion question{!options.no_measure, engine_options(options.engine)};
+  question.engine.context = positions;
   const nlohmann::ordered_json report =
-      examine(question, context.settings, pool, kernels, *context.progress, context.stop);
+      examine(question, context.settings, *context.progress, context.stop);
   if (options.json) {
     fmt::print("{}\n", report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   } else {
@@ -53,9 +45,9 @@ void add_doctor(CLI::App& app, Context& context) {
   command->add_option("--ctx", options->context, "Tokens that models are to have room for")
       ->capture_default_str()
       ->type_name("N");
-  add_kv_cache_option(*command, options->kv_cache, "the setting kv_cache, else f32");
-  add_threads_option(*command, options->threads);
-  add_kernels_option(*command, options->kernels);
+  add_kv_cache_option(*command, options->engine.kv_cache, "the setting kv_cache, else f32");
+  add_threads_option(*command, options->engine.threads);
+  add_kernels_option(*command, options->engine.kernels);
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(
       "Disks are measured with a file of 256 MiB in the current folder, which is gone afterwards.\n"

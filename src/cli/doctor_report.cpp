@@ -58,8 +58,7 @@ std::vector<std::string> feature_names() {
   return names;
 }
 
-ordered_json processor_json(const Processor& cpu, const TaskPool& pool,
-                            const kernels::KernelTable& kernels) {
+ordered_json processor_json(const Processor& cpu, const runtime::EngineOptions& engine) {
   std::vector<std::string> tables;
   for (const kernels::KernelTable* table : kernels::all_kernels()) {
     if (table->supported(cpu_features())) tables.emplace_back(table->name);
@@ -70,9 +69,9 @@ ordered_json processor_json(const Processor& cpu, const TaskPool& pool,
           {"usable_processors", usable_cpus()},
           {"last_level_cache_bytes", known(cpu.last_level_cache)},
           {"features", feature_names()},
-          {"kernels", kernels.name},
+          {"kernels", engine.kernels->name},
           {"supported_kernels", tables},
-          {"threads", pool.threads()},
+          {"threads", engine.pool->threads()},
           {"load_average", load_average() < 0 ? ordered_json() : ordered_json(load_average())}};
 }
 
@@ -83,12 +82,13 @@ std::uint64_t buffer_bytes(const Processor& cpu, std::uint64_t available) {
   return available == 0 || wanted <= available / 2 ? wanted : 0;
 }
 
-ordered_json memory_json(const DoctorQuestion& question, const Processor& cpu, const TaskPool& pool,
+ordered_json memory_json(const DoctorQuestion& question, const Processor& cpu,
                          const StopFlag& stop) {
   const std::uint64_t available = available_memory_bytes();
   const std::uint64_t buffer = buffer_bytes(cpu, available);
   const bool measure = question.measure && buffer > 0;
-  const double rate = measure ? memory_bandwidth(pool, buffer, kMemorySeconds, stop) : 0;
+  const double rate =
+      measure ? memory_bandwidth(*question.engine.pool, buffer, kMemorySeconds, stop) : 0;
   return {{"total_bytes", known(memory_limit_bytes())},
           {"available_bytes", known(available)},
           {"read_bytes_per_second", known(rate)},
@@ -203,14 +203,13 @@ ordered_json settings_json(const Settings& settings) {
 
 }  // namespace
 
-ordered_json expect_of_models(const DoctorQuestion& question, std::uint64_t available,
+ordered_json expect_of_models(const runtime::EngineOptions& engine, std::uint64_t available,
                               double bytes_per_second) {
   ordered_json models = ordered_json::array();
   for (const KnownModel& model : known_models()) {
     const quantize::PlanInput input = quantize::plan_input_of_config(
         nlohmann::json::parse(model.config), std::string(model.name));
-    const std::vector<MethodNeeds> needs =
-        needs_by_method(input, question.context, question.kv_type);
+    const std::vector<MethodNeeds> needs = needs_by_method(input, engine);
     const auto best = best_that_fits(needs, available);
     // Where nothing fits, what the least would take.
     const MethodNeeds& shown = best ? *best : needs.back();
@@ -227,8 +226,7 @@ ordered_json expect_of_models(const DoctorQuestion& question, std::uint64_t avai
   return models;
 }
 
-ordered_json examine(const DoctorQuestion& question, const Settings& settings, const TaskPool& pool,
-                     const kernels::KernelTable& kernels, Progress& progress,
+ordered_json examine(const DoctorQuestion& question, const Settings& settings, Progress& progress,
                      const StopFlag& stop) {
   const auto step = [&](const char* name, auto&& make) {
     stop.check();
@@ -239,9 +237,8 @@ ordered_json examine(const DoctorQuestion& question, const Settings& settings, c
   };
   const Processor cpu = processor();
   ordered_json report = {{"version", PAJAMAS_VERSION},
-                         {"processor", processor_json(cpu, pool, kernels)}};
-  report["memory"] =
-      step("measuring memory", [&] { return memory_json(question, cpu, pool, stop); });
+                         {"processor", processor_json(cpu, question.engine)}};
+  report["memory"] = step("measuring memory", [&] { return memory_json(question, cpu, stop); });
   report["disks"] = step("measuring disks", [&] { return disks_json(question, settings, stop); });
   report["gpus"] = gpus_json();
 #if defined(__APPLE__) && defined(__aarch64__)
@@ -251,14 +248,14 @@ ordered_json examine(const DoctorQuestion& question, const Settings& settings, c
 #endif
   report["cache"] = step("counting the hub cache", [&] { return cache_json(settings, stop); });
   report["settings"] = settings_json(settings);
-  report["context"] = question.context;
-  report["kv_cache"] = runtime::info(question.kv_type).name;
+  report["context"] = question.engine.context;
+  report["kv_cache"] = runtime::info(question.engine.kv_type).name;
   const auto number = [&](const char* key) {
     const ordered_json& value = report["memory"][key];
     return value.is_null() ? 0.0 : value.get<double>();
   };
   report["models"] =
-      expect_of_models(question, static_cast<std::uint64_t>(number("available_bytes")),
+      expect_of_models(question.engine, static_cast<std::uint64_t>(number("available_bytes")),
                        number("read_bytes_per_second"));
   return report;
 }

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "cli/terminal.h"
-#include "runtime/native/cpu_engine.h"
+#include "runtime/backend.h"
 
 namespace pajamas::cli {
 namespace {
@@ -18,8 +18,6 @@ constexpr std::array<std::string_view, 6> kGgufLadder{"Q8_0",   "Q6_K",   "Q5_K_
                                                       "Q4_K_M", "Q3_K_M", "Q2_K"};
 constexpr std::array<std::string_view, 6> kMlxLadder{"8bit", "6bit", "5bit",
                                                      "4bit", "3bit", "2bit"};
-constexpr std::uint64_t kContextStep = 256;
-constexpr std::uint64_t kLongestContext = std::uint64_t{1} << 31;
 constexpr std::size_t kOffered = 2;  // ways out that a hint names
 
 MethodNeeds needs_of(const quantize::PlanInput& input, std::string_view method,
@@ -48,9 +46,9 @@ std::uint64_t bytes_per_token(const model::ModelConfig& config, model::Role role
   return bytes;
 }
 
-std::vector<MethodNeeds> needs_by_method(const quantize::PlanInput& input, std::uint64_t positions,
-                                         runtime::KvType kv_type) {
-  const std::uint64_t run_bytes = runtime::CpuEngine::memory_for(input.config, positions, kv_type);
+std::vector<MethodNeeds> needs_by_method(const quantize::PlanInput& input,
+                                         const runtime::EngineOptions& options) {
+  const std::uint64_t run_bytes = runtime::memory_needs(input.config, options).total();
   std::vector<MethodNeeds> all;
   if (!input.stored.empty()) all.push_back(needs_of(input, "MXFP4_MOE", run_bytes));
   for (const std::string_view method : kGgufLadder) {
@@ -70,41 +68,6 @@ std::optional<MethodNeeds> best_that_fits(std::span<const MethodNeeds> needs,
 
 double predicted_rate(double bytes_per_second, std::uint64_t bytes_per_token) {
   return bytes_per_second / static_cast<double>(std::max<std::uint64_t>(1, bytes_per_token));
-}
-
-std::uint64_t longest_context(const model::ModelConfig& config, runtime::KvType kv_type,
-                              std::uint64_t limit) {
-  const auto fits = [&](std::uint64_t steps) {
-    return runtime::CpuEngine::memory_for(config, steps * kContextStep, kv_type) <= limit;
-  };
-  std::uint64_t good = 0, bad = kLongestContext / kContextStep + 1;
-  while (bad - good > 1) {
-    const std::uint64_t middle = good + (bad - good) / 2;
-    (fits(middle) ? good : bad) = middle;
-  }
-  return good * kContextStep;
-}
-
-std::string ways_to_fit_context(const model::ModelConfig& config, std::uint64_t positions,
-                                runtime::KvType kv_type, std::uint64_t limit) {
-  std::vector<std::string> ways;
-  const auto bytes = [&](std::uint64_t context, runtime::KvType type) {
-    return runtime::CpuEngine::memory_for(config, context, type);
-  };
-  for (const runtime::KvTypeInfo& type : runtime::kKvTypes) {
-    const std::uint64_t needed = bytes(positions, type.id);
-    if (needed > limit || needed >= bytes(positions, kv_type)) continue;
-    ways.push_back(fmt::format("--kv-cache {} ({})", type.name, readable_bytes(needed)));
-    break;
-  }
-  // No more than the model was made for, even where there is room for more.
-  const std::uint64_t longest =
-      std::min(longest_context(config, kv_type, limit), config.context_length);
-  if (longest > 0 && longest < positions) {
-    ways.push_back(fmt::format("--ctx {} ({})", longest, readable_bytes(bytes(longest, kv_type))));
-  }
-  if (ways.empty()) return "close other programs, or use a smaller model";
-  return fmt::format("try {}", ways.size() == 1 ? ways[0] : ways[0] + " or " + ways[1]);
 }
 
 std::string methods_that_fit(const quantize::PlanInput& input,

@@ -10,7 +10,7 @@
 
 #include "model/checkpoint.h"
 #include "quantize/plan.h"
-#include "runtime/native/kv_type.h"
+#include "runtime/engine_options.h"
 
 namespace pajamas::cli {
 
@@ -34,10 +34,10 @@ struct MethodNeeds {
   std::uint64_t memory_bytes = 0;     // file, keys and values of the context, and the work
 };
 
-// The GGUF methods worth a choice, largest file first; memory is for one session of `positions`.
-// Experts that are stored as MXFP4 stay so, as the only form without loss.
-std::vector<MethodNeeds> needs_by_method(const quantize::PlanInput& input, std::uint64_t positions,
-                                         runtime::KvType kv_type);
+// The GGUF methods worth a choice, largest file first; memory is for one session that is opened
+// with these options. Experts that are stored as MXFP4 stay so, as the only form without loss.
+std::vector<MethodNeeds> needs_by_method(const quantize::PlanInput& input,
+                                         const runtime::EngineOptions& options);
 
 // The first, which is the most precise, whose memory is at most `available`.
 std::optional<MethodNeeds> best_that_fits(std::span<const MethodNeeds> needs,
@@ -45,15 +45,6 @@ std::optional<MethodNeeds> best_that_fits(std::span<const MethodNeeds> needs,
 
 // Tokens a second where reading weights is all that takes time: no more are possible.
 double predicted_rate(double bytes_per_second, std::uint64_t bytes_per_token);
-
-// The longest context, in whole 256s, of which a session takes at most `limit`; 0: none.
-std::uint64_t longest_context(const model::ModelConfig& config, runtime::KvType kv_type,
-                              std::uint64_t limit);
-
-// "try --kv-cache q8_0 (1.20 GB) or --ctx 2048 (1.10 GB)": what makes a session of `positions` fit.
-// A hint that says so where nothing does.
-std::string ways_to_fit_context(const model::ModelConfig& config, std::uint64_t positions,
-                                runtime::KvType kv_type, std::uint64_t limit);
 
 // "--method Q4_K_M (4.68 GB) or Q3_K_M (3.81 GB)": methods whose outputs, written as the
 // recipes say otherwise, take at most `limit` together. Empty where none does.

@@ -14,6 +14,7 @@
 #include "base/output.h"
 #include "base/suggest.h"
 #include "cli/command.h"
+#include "cli/engine_options.h"
 #include "cli/expectation.h"
 #include "cli/gguf_print.h"
 #include "cli/model_argument.h"

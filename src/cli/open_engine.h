@@ -1,31 +1,20 @@
 // A model ready to run, for the commands that run one.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
-#include "base/parallel.h"
-#include "kernels/table.h"
 #include "model/checkpoint.h"
 #include "runtime/engine.h"
-#include "runtime/native/kv_type.h"
-#include "runtime/native/linear.h"
+#include "runtime/engine_options.h"
 
 namespace pajamas::cli {
 
-// Throws Error{kUsage} where this program has no backend of that name.
-void require_backend(const std::string& name);
-void add_backend_option(CLI::App& command, std::string& name);
-
-// Maps the checkpoint's files. Throws Error{kOutOfMemory}, with both figures, where sessions of
-// `positions` would not fit into the memory of this machine.
-std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint, const TaskPool& pool,
-                                             const kernels::KernelTable& kernels,
-                                             std::uint64_t positions, runtime::KvType kv_type,
-                                             runtime::Activations activations);
+// runtime::open_engine; tells of the files, and of how well the model fits this machine.
+std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint,
+                                             const runtime::EngineOptions& options);
 
 // For --verbose: the files that were opened.
 void log_opened(const model::Checkpoint& checkpoint);
@@ -35,18 +24,18 @@ void tell_notes(const model::Checkpoint& checkpoint);
 
 // Looks through the weights of models that computed something that is not finite and throws the
 // Error that names the one at fault, if there is one.
-void throw_bad_weight(const std::vector<std::string>& models, const TaskPool& pool,
-                      const kernels::KernelTable& kernels);
+void throw_bad_weight(const std::vector<std::string>& models,
+                      const runtime::EngineOptions& options);
 
 // Runs `fn`. Where it finds a model corrupt, the weights are searched for the reason.
 template <class Fn>
-decltype(auto) naming_bad_weights(const std::vector<std::string>& models, const TaskPool& pool,
-                                  const kernels::KernelTable& kernels, Fn&& fn) {
+decltype(auto) naming_bad_weights(const std::vector<std::string>& models,
+                                  const runtime::EngineOptions& options, Fn&& fn) {
   try {
     return fn();
   } catch (Error& error) {
     if (error.code() != ErrorCode::kCorruptFile) throw;
-    throw_bad_weight(models, pool, kernels);
+    throw_bad_weight(models, options);
     error.at(printable(models.front(), 300));
     throw;
   }

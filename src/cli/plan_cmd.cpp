@@ -9,14 +9,14 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "cli/kv_option.h"
+#include "cli/engine_options.h"
 #include "cli/log.h"
 #include "cli/model_argument.h"
 #include "cli/plan_print.h"
 #include "cli/quantize_options.h"
 #include "cli/terminal.h"
 #include "quantize/plan.h"
-#include "runtime/native/kv_cache.h"
+#include "runtime/backend.h"
 
 namespace pajamas::cli {
 namespace {
@@ -43,42 +43,42 @@ quantize::PlanInput load(const Options& options, const StopFlag& stop) {
   });
 }
 
-std::uint64_t context_of(const Options& options, const model::ModelConfig& config) {
-  constexpr std::int64_t kMaxContext = std::int64_t{1} << 31;
-  if (options.context < 0 || options.context > kMaxContext) {
-    throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", options.context),
-                "give the number of tokens that a cache is to hold")
-        .at("--ctx");
-  }
-  return options.context == 0 ? default_context(config)
-                              : static_cast<std::uint64_t>(options.context);
+// How a plan takes its model to be run.
+runtime::EngineOptions engine_of(const Options& options, const model::ModelConfig& config) {
+  runtime::EngineOptions engine;
+  engine.context =
+      checked_context(options.context, 0, "give the number of tokens that a cache is to hold");
+  if (engine.context == 0) engine.context = runtime::default_context(config);
+  return engine;
 }
 
 // What running the model takes beside its weights, by type of cache.
-nlohmann::ordered_json kv_cache_json(const model::ModelConfig& config, std::uint64_t context) {
+nlohmann::ordered_json kv_cache_json(const model::ModelConfig& config,
+                                     runtime::EngineOptions engine) {
   nlohmann::ordered_json bytes;
   for (const runtime::KvTypeInfo& type : runtime::kKvTypes) {
-    bytes[std::string(type.name)] = runtime::KvCache::bytes_for(config, context, type.id);
+    engine.kv_type = type.id;
+    bytes[std::string(type.name)] = runtime::memory_needs(config, engine).keys_values;
   }
-  return {{"context", context}, {"bytes", bytes}};
+  return {{"context", engine.context}, {"bytes", bytes}};
 }
 
 void run_plan(const Options& options, Context& context) {
   const Recipes recipes = recipes_of(options);
   const TaskPool pool(options.threads);  // refuses what quantize would refuse
   const quantize::PlanInput input = load(options, context.stop);
-  const std::uint64_t positions = context_of(options, input.config);
+  const runtime::EngineOptions engine = engine_of(options, input.config);
   const quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
   for (const std::string& note : recipes.notes) context.progress->note(note);
   if (options.json) {
     nlohmann::ordered_json report = quantize::to_json(plan);
-    report["kv_cache"] = kv_cache_json(input.config, positions);
+    report["kv_cache"] = kv_cache_json(input.config, engine);
     fmt::print("{}\n", report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return;
   }
   for (const std::string& note : plan.notes) context.progress->note(note);
   print_types(plan);
-  print_memory(plan, input.config, positions);
+  print_memory(plan, input.config, engine);
   if (options.all) {
     print_tensors(plan);
   } else {

@@ -8,8 +8,7 @@
 #include <vector>
 
 #include "cli/terminal.h"
-#include "runtime/native/cpu_engine.h"
-#include "runtime/native/kv_cache.h"
+#include "runtime/backend.h"
 
 namespace pajamas::cli {
 namespace {
@@ -63,20 +62,21 @@ void print_types(const quantize::Plan& plan) {
 }
 
 void print_memory(const quantize::Plan& plan, const model::ModelConfig& config,
-                  std::uint64_t context) {
-  const std::uint64_t work = runtime::CpuEngine::memory_for(config, context, runtime::KvType::kF32);
+                  runtime::EngineOptions options) {
+  const std::uint64_t work = runtime::memory_needs(config, options).total();
   for (const quantize::PlannedOutput& output : plan.outputs) {
     fmt::print("memory to run {}: {} ({} of weights and {} for {} tokens)\n", output.method,
                readable_bytes(output.file_bytes + work), readable_bytes(output.file_bytes),
-               readable_bytes(work), with_thousands(context));
+               readable_bytes(work), with_thousands(options.context));
   }
   fmt::print("memory to quantize: at most {}\n", readable_bytes(plan.peak_memory_bytes));
   std::string sizes;
   for (const runtime::KvTypeInfo& type : runtime::kKvTypes) {
+    options.kv_type = type.id;
     sizes += fmt::format("{}{} {}", sizes.empty() ? "" : ", ", type.name,
-                         readable_bytes(runtime::KvCache::bytes_for(config, context, type.id)));
+                         readable_bytes(runtime::memory_needs(config, options).keys_values));
   }
-  fmt::print("KV cache for {} tokens: {}\n", with_thousands(context), sizes);
+  fmt::print("KV cache for {} tokens: {}\n", with_thousands(options.context), sizes);
 }
 
 void print_tensors(const quantize::Plan& plan) {

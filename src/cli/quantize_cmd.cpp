@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/output.h"
 #include "base/system.h"
+#include "cli/engine_options.h"
 #include "cli/expectation.h"
 #include "cli/log.h"
 #include "cli/model_argument.h"

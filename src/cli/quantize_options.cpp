@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "cli/engine_options.h"
 #include "cli/model_argument.h"
 #include "cli/terminal.h"
 #include "cli/text_option.h"

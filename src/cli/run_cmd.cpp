@@ -8,13 +8,11 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/system.h"
-#include "cli/activations_option.h"
 #include "cli/chat.h"
 #include "cli/command.h"
-#include "cli/kv_option.h"
+#include "cli/engine_options.h"
 #include "cli/log.h"
 #include "cli/model_argument.h"
-#include "cli/open_engine.h"
 #include "cli/prompt_input.h"
 #include "cli/run_model.h"
 #include "cli/terminal.h"
@@ -46,14 +44,13 @@ void answer_once(RunModel& model, Context& context) {
       session, sampler, conversation.tokens(),
       static_cast<std::uint64_t>(model.options().max_tokens.value_or(kDefaultMaxTokens)), false);
   const runtime::GenerateResult& result = reply.result;
-  log_info(
-      fmt::format("{}; prompt: {} tokens, {} tokens/s; generation: {} tokens, {} tokens/s; "
-                  "load: {:.2f} s; KV cache: {}; peak memory: {}",
-                  reason_text(result.reason), result.prompt_tokens,
-                  readable_rate(result.prompt_tokens_per_second()), result.generated_tokens,
-                  readable_rate(result.generation_tokens_per_second()), model.load_seconds(),
-                  kv_cache_text(model.engine().config(), model.positions(), model.kv_type()),
-                  readable_bytes(peak_resident_bytes())));
+  log_info(fmt::format(
+      "{}; prompt: {} tokens, {} tokens/s; generation: {} tokens, {} tokens/s; "
+      "load: {:.2f} s; KV cache: {}; peak memory: {}",
+      reason_text(result.reason), result.prompt_tokens,
+      readable_rate(result.prompt_tokens_per_second()), result.generated_tokens,
+      readable_rate(result.generation_tokens_per_second()), model.load_seconds(),
+      kv_cache_text(model.engine().config(), model.how()), readable_bytes(peak_resident_bytes())));
   model.write_stats(result, reply.reasoning_tokens);
   if (result.reason == runtime::StopReason::kInterrupted) context.stop.check();
 }
@@ -109,11 +106,8 @@ void add_run_command(CLI::App* command, Context& context, bool is_chat) {
                    "Tokens of prompt and answer together (default: the setting context, else the "
                    "model's, at most 4096)")
       ->type_name("N");
-  add_threads_option(*command, options->threads);
-  add_backend_option(*command, options->backend);
-  add_kernels_option(*command, options->kernels);
-  add_kv_cache_option(*command, options->kv_cache, "the setting kv_cache, else f32");
-  add_activations_option(*command, options->activations, "int8");
+  add_engine_options(*command, options->engine,
+                     {.kv_cache = "the setting kv_cache, else f32", .activations = "int8"});
   add_pre_tokenizer_option(*command, options->pre_tokenizer);
   add_no_download_option(*command, options->no_download);
   command->add_option("--stats", options->stats, "Write tokens, rates and memory as JSON")

@@ -11,21 +11,17 @@
 #include "base/output.h"
 #include "base/readable.h"
 #include "base/system.h"
-#include "cli/activations_option.h"
 #include "cli/answer_printer.h"
-#include "cli/kv_option.h"
 #include "cli/model_argument.h"
 #include "cli/model_summary.h"
 #include "cli/open_engine.h"
 #include "cli/text_option.h"
 #include "model/chat.h"
-#include "runtime/native/kv_cache.h"
+#include "runtime/backend.h"
 #include "text/utf8.h"
 
 namespace pajamas::cli {
 namespace {
-
-constexpr std::uint64_t kMaxContext = std::uint64_t{1} << 31;
 
 const RunOptions& checked(const RunOptions& options) {
   if (options.max_tokens && *options.max_tokens < 1) {
@@ -33,13 +29,9 @@ const RunOptions& checked(const RunOptions& options) {
                 "give 1 or more")
         .at("--max-tokens");
   }
-  if (options.context < 0 || static_cast<std::uint64_t>(options.context) > kMaxContext) {
-    throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", options.context),
-                "give the number of tokens that prompt and answer may take together")
-        .at("--ctx");
-  }
-  require_backend(options.backend);
-  activations_of(options.activations);
+  checked_context(options.context, 0,
+                  "give the number of tokens that prompt and answer may take together");
+  check_engine_flags(options.engine);
   text::require_utf8(options.system, "the text of --system");
   if (!options.stats.empty()) require_absent(options.stats, {.replace = options.force});
   return options;
@@ -53,7 +45,7 @@ bool was_asked(const Context& context, SettingKey key, std::string_view flag) {
 
 std::uint64_t context_of(const RunOptions& options, const model::ModelConfig& config,
                          const Context& all) {
-  if (options.context == 0) return default_context(config);
+  if (options.context == 0) return runtime::default_context(config);
   const auto context = static_cast<std::uint64_t>(options.context);
   if (context > config.context_length) {
     if (!was_asked(all, SettingKey::kContext, "--ctx")) return config.context_length;
@@ -83,9 +75,7 @@ std::string_view finish_reason(const Reply& reply) {
 RunModel::RunModel(const RunOptions& options, Context& context)
     : options_(checked(options)),
       context_(context),
-      kv_type_(kv_type_of(options.kv_cache)),
-      kernels_(chosen_kernels(options.kernels)),
-      pool_(options.threads),
+      how_(engine_options(options.engine)),
       path_(local_model(options.model, hub::Need::kAll, options.no_download, context)) {
   const double start = seconds_now();
   model::Checkpoint checkpoint = model::Checkpoint::open(path_);
@@ -102,9 +92,8 @@ RunModel::RunModel(const RunOptions& options, Context& context)
   tokens.resize(std::max<std::size_t>(tokens.size(), checkpoint.config().vocab));
   sampling_ = sampler_options(options_.sampling, checkpoint);
   tokenizer_ = make_tokenizer(assets_);
-  positions_ = context_of(options_, checkpoint.config(), context_);
-  engine_ = open_engine(std::move(checkpoint), pool_, kernels_, positions_, kv_type_,
-                        activations_of(options.activations));
+  how_.context = context_of(options_, checkpoint.config(), context_);
+  engine_ = open_engine(std::move(checkpoint), how_);
   load_seconds_ = seconds_now() - start;
 }
 
@@ -152,7 +141,7 @@ Reply RunModel::answer(runtime::TextSession& session, runtime::Sampler& sampler,
   const auto on_text = [&](text::AnswerPart part, std::string_view bytes) {
     if (!options_.json) printer.print(part, bytes, splitter.answer());
   };
-  const runtime::GenerateOptions generate{max_tokens, positions_, assets_.stop, keep_prompt};
+  const runtime::GenerateOptions generate{max_tokens, how_.context, assets_.stop, keep_prompt};
   // Shorter prompts are over before a bar could tell anything.
   Progress& progress = *context_.progress;
   bool shown = false;
@@ -172,7 +161,7 @@ Reply RunModel::answer(runtime::TextSession& session, runtime::Sampler& sampler,
   };
   Reply reply;
   try {
-    reply.result = naming_bad_weights({path_}, pool_, kernels_, [&] {
+    reply.result = naming_bad_weights({path_}, how_, [&] {
       return session.generate(sampler, prompt, generate, context_.stop, on_prompt, on_token);
     });
   } catch (...) {
@@ -207,8 +196,8 @@ void RunModel::print_json(const Reply& reply) const {
       {"prompt_tokens_per_second", result.prompt_tokens_per_second()},
       {"generation_tokens_per_second", result.generation_tokens_per_second()},
       {"load_seconds", load_seconds_},
-      {"context", positions_},
-      {"kv_cache", runtime::info(kv_type_).name},
+      {"context", how_.context},
+      {"kv_cache", runtime::info(how_.kv_type).name},
       {"peak_memory_bytes", peak_resident_bytes()}};
   print_text(report.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
 }
@@ -216,8 +205,7 @@ void RunModel::print_json(const Reply& reply) const {
 void RunModel::write_stats(const runtime::GenerateResult& result,
                            std::uint64_t reasoning_tokens) const {
   if (options_.stats.empty()) return;
-  const std::uint64_t cache_bytes =
-      runtime::KvCache::bytes_for(engine_->config(), positions_, kv_type_);
+  const std::uint64_t cache_bytes = runtime::memory_needs(engine_->config(), how_).keys_values;
   const nlohmann::ordered_json stats = {
       {"reused_tokens", result.reused_tokens},
       {"prompt_tokens", result.prompt_tokens},
@@ -226,7 +214,7 @@ void RunModel::write_stats(const runtime::GenerateResult& result,
       {"reasoning_tokens", reasoning_tokens},
       {"generation_tokens_per_second", result.generation_tokens_per_second()},
       {"load_seconds", load_seconds_},
-      {"kv_cache", runtime::info(kv_type_).name},
+      {"kv_cache", runtime::info(how_.kv_type).name},
       {"kv_cache_bytes", cache_bytes},
       {"peak_memory_bytes", peak_resident_bytes()}};
   const std::string text = stats.dump(2) + "\n";

@@ -7,11 +7,12 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/engine_options.h"
 #include "cli/prompt_input.h"
 #include "cli/sampling_defaults.h"
 #include "model/conversation.h"
+#include "runtime/engine_options.h"
 #include "runtime/generate.h"
-#include "runtime/native/kv_type.h"
 #include "text/answer.h"
 
 namespace pajamas::cli {
@@ -32,11 +33,7 @@ struct RunOptions {
   std::optional<std::int64_t> max_tokens;
   SamplingFlags sampling;
   std::int64_t context = 0;
-  int threads = 0;
-  std::string backend = "cpu";
-  std::string kernels;
-  std::string kv_cache = "f32";
-  std::string activations;
+  EngineFlags engine;
   std::string stats;
   bool force = false;
   bool json = false;  // answers as JSON objects
@@ -56,8 +53,9 @@ class RunModel {
 
   const RunOptions& options() const noexcept { return options_; }
   runtime::Engine& engine() noexcept { return *engine_; }
-  std::uint64_t positions() const noexcept { return positions_; }
-  runtime::KvType kv_type() const noexcept { return kv_type_; }
+  // How the engine was opened.
+  const runtime::EngineOptions& how() const noexcept { return how_; }
+  std::uint64_t positions() const noexcept { return how_.context; }
   const runtime::SamplerOptions& sampling() const noexcept { return sampling_; }
   double load_seconds() const noexcept { return load_seconds_; }
   // "tiny-qwen2: BF16, 8.4 MB"
@@ -81,15 +79,12 @@ class RunModel {
 
   const RunOptions& options_;
   Context& context_;
-  const runtime::KvType kv_type_;
-  const kernels::KernelTable& kernels_;
-  const TaskPool pool_;
+  runtime::EngineOptions how_;
   const std::string path_;  // of the model's files, wherever they came from
   std::string about_;
   model::TextAssets assets_;
   runtime::SamplerOptions sampling_;
   std::optional<text::Tokenizer> tokenizer_;
-  std::uint64_t positions_ = 0;
   std::unique_ptr<runtime::Engine> engine_;
   double load_seconds_ = 0;
 };

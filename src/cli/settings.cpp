@@ -17,7 +17,7 @@
 #include "base/suggest.h"
 #include "base/system.h"
 #include "kernels/table.h"
-#include "runtime/native/kv_type.h"
+#include "runtime/engine_options.h"
 #include "text/utf8.h"
 
 namespace pajamas::cli {
@@ -84,11 +84,12 @@ void check_temperature(const std::string& text) {
 }
 
 void check_context(const std::string& text) {
-  constexpr std::int64_t kMost = std::int64_t{1} << 31;
-  std::int64_t number = 0;
+  std::uint64_t number = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (code == std::errc() && end == text.data() + text.size() && number >= 1 && number <= kMost)
+  if (code == std::errc() && end == text.data() + text.size() && number >= 1 &&
+      number <= runtime::kMaxContext) {
     return;
+  }
   throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no context", printable(text, 40)),
               "give the number of tokens that prompt and answer may take together, as 8192");
 }

@@ -1,5 +1,10 @@
 #include "cli/text_option.h"
 
+#include <vector>
+
+#include "base/error.h"
+#include "model/chat.h"
+
 namespace pajamas::cli {
 
 void add_pre_tokenizer_option(CLI::App& command, std::string& name) {
@@ -10,11 +15,32 @@ void add_pre_tokenizer_option(CLI::App& command, std::string& name) {
       ->type_name("NAME");
 }
 
+void add_reasoning_option(CLI::App& command, std::string& level) {
+  command
+      .add_option("--reasoning", level,
+                  "How hard to think, as far as the chat template has a setting for it")
+      ->check(CLI::IsMember(
+          std::vector<std::string>(model::kReasoningLevels.begin(), model::kReasoningLevels.end())))
+      ->type_name("LEVEL");
+}
+
+void add_chat_template_option(CLI::App& command, std::string& name) {
+  command
+      .add_option("--chat-template", name,
+                  "Which of the model's chat templates to use (default: tool_use where there are "
+                  "tools, else default)")
+      ->type_name("NAME");
+}
+
 model::TextAssets load_text(const std::string& path, const std::string& pre_tokenizer,
                             Progress& progress) {
   model::TextAssets assets = model::load_text_assets(path, {.pre_tokenizer = pre_tokenizer});
   for (const std::string& note : assets.notes) progress.note(note);
   return assets;
+}
+
+text::Tokenizer make_tokenizer(const model::TextAssets& assets) {
+  return with_context(assets.origin, [&] { return text::Tokenizer(assets.tokenizer); });
 }
 
 }  // namespace pajamas::cli

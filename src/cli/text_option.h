@@ -1,4 +1,4 @@
-// `--pre-tokenizer`, and what a model says of text with it.
+// The options of whatever turns text into tokens, and what a model says of text with them.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -6,13 +6,21 @@
 
 #include "base/progress.h"
 #include "model/text_assets.h"
+#include "text/tokenizer.h"
 
 namespace pajamas::cli {
 
 void add_pre_tokenizer_option(CLI::App& command, std::string& name);
+// `--reasoning LEVEL`, checked against model::kReasoningLevels.
+void add_reasoning_option(CLI::App& command, std::string& level);
+// `--chat-template NAME`, for model::choose_chat_template; empty: as the conversation takes it.
+void add_chat_template_option(CLI::App& command, std::string& name);
 
 // As model::load_text_assets; what had to be guessed becomes notes.
 model::TextAssets load_text(const std::string& path, const std::string& pre_tokenizer,
                             Progress& progress);
+
+// Builds a tokenizer; errors name the file it is from.
+text::Tokenizer make_tokenizer(const model::TextAssets& assets);
 
 }  // namespace pajamas::cli

@@ -14,16 +14,15 @@
 #include "base/file.h"
 #include "base/output.h"
 #include "base/suggest.h"
-#include "cli/activations_option.h"
 #include "cli/command.h"
-#include "cli/kv_option.h"
+#include "cli/engine_options.h"
 #include "cli/model_argument.h"
 #include "cli/open_engine.h"
 #include "cli/terminal.h"
 #include "cli/text_option.h"
 #include "eval/perplexity.h"
 #include "model/text_assets.h"
-#include "runtime/native/kv_cache.h"
+#include "runtime/backend.h"
 #include "text/tokenizer.h"
 
 namespace pajamas::cli {
@@ -47,11 +46,7 @@ struct Options {
   bool force = false;
   std::int64_t context = 512;
   std::int64_t chunks = 0;
-  int threads = 0;
-  std::string backend = "cpu";
-  std::string kernels;
-  std::string kv_cache = "f32";
-  std::string activations;
+  EngineFlags engine;
   bool json = false;
 };
 
@@ -77,7 +72,7 @@ void check_options(const Options& options) {
                 "give 1 or more, or 0 for the whole text")
         .at("--chunks");
   }
-  require_backend(options.backend);
+  check_engine_flags(options.engine);
   if (!options.dump_logits.empty()) {
     require_absent(options.dump_logits, {.replace = options.force});
   }
@@ -91,17 +86,16 @@ struct Subject {
 };
 
 Subject open_subject(const std::string& path, std::string_view text, const std::string& place,
-                     const Options& options, runtime::KvType kv_type, const TaskPool& pool,
-                     const kernels::KernelTable& kernels, Progress& progress) {
+                     const Options& options, const runtime::EngineOptions& engine,
+                     Progress& progress) {
   Subject subject;
   model::Checkpoint checkpoint = model::Checkpoint::open(path);
-  const auto context = static_cast<std::uint64_t>(options.context);
-  if (context > checkpoint.config().context_length) {
-    progress.note(fmt::format("--ctx {} is more than the {} positions {} was made for", context,
-                              checkpoint.config().context_length, printable(path, 200)));
+  if (engine.context > checkpoint.config().context_length) {
+    progress.note(fmt::format("--ctx {} is more than the {} positions {} was made for",
+                              engine.context, checkpoint.config().context_length,
+                              printable(path, 200)));
   }
-  subject.engine = open_engine(std::move(checkpoint), pool, kernels, context, kv_type,
-                               activations_of(options.activations));
+  subject.engine = open_engine(std::move(checkpoint), engine);
   const model::TextAssets assets = load_text(path, options.pre_tokenizer, progress);
   if (assets.add_bos) subject.bos = assets.special.bos;
   const text::Tokenizer tokenizer = make_tokenizer(assets);
@@ -155,14 +149,9 @@ struct CacheReport {
   std::optional<eval::Comparison> loss;  // none for float32 itself
 };
 
-CacheReport cache_report(const model::ModelConfig& config, const Options& options,
-                         runtime::KvType type) {
-  const auto context = static_cast<std::uint64_t>(options.context);
-  return {type,
-          runtime::KvCache::bytes_for(config, context, type),
-          runtime::KvCache::bytes_per_position(config, type),
-          kv_cache_text(config, context, type),
-          {}};
+CacheReport cache_report(const model::ModelConfig& config, const runtime::EngineOptions& engine) {
+  const runtime::MemoryNeeds needs = runtime::memory_needs(config, engine);
+  return {engine.kv_type, needs.keys_values, needs.per_position, kv_cache_text(config, engine), {}};
 }
 
 void print_json(const Options& options, const eval::Score& score, const CacheReport& cache) {
@@ -217,20 +206,21 @@ void print_table(const eval::Score& score, const CacheReport& cache, std::int64_
 
 void validate(const Options& options, Context& context) {
   check_options(options);
-  const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
-  const TaskPool pool(options.threads);
+  runtime::EngineOptions engine = engine_options(options.engine);
+  engine.context = static_cast<std::uint64_t>(options.context);
+  runtime::EngineOptions exact_engine = engine;
+  exact_engine.kv_type = runtime::KvType::kF32;
   const std::string given =
       options.text.empty() ? std::string() : read_text_input(options.text, context.stop);
   const std::string_view text = options.text.empty() ? eval::heldout_text() : given;
   const std::string place = options.text.empty() ? "embedded text" : text_input_name(options.text);
-  const runtime::KvType kv_type = kv_type_of(options.kv_cache);
-  const auto open = [&](const std::string& path, runtime::KvType type) {
-    return open_subject(path, text, place, options, type, pool, kernels, *context.progress);
+  const auto open = [&](const std::string& path, const runtime::EngineOptions& how) {
+    return open_subject(path, text, place, options, how, *context.progress);
   };
-  const Subject model = open(options.model, kv_type);
+  const Subject model = open(options.model, engine);
   std::optional<Subject> reference;
   if (!options.reference.empty()) {
-    reference = open(options.reference, runtime::KvType::kF32);
+    reference = open(options.reference, exact_engine);
     require_same_vocabulary(options, model, *reference);
   }
   std::optional<LogitsFile> dump;
@@ -246,21 +236,21 @@ void validate(const Options& options, Context& context) {
   const std::vector<std::string> models =
       reference ? std::vector{options.model, options.reference} : std::vector{options.model};
   const auto score_against = [&](const Subject* other, const eval::LogitsSink& to) {
-    return naming_bad_weights(models, pool, kernels, [&] {
+    return naming_bad_weights(models, engine, [&] {
       return with_context(place, [&] {
         return eval::score_text(*model.engine, other != nullptr ? other->engine.get() : nullptr,
-                                model.tokens, score_options, pool, to, *context.progress,
+                                model.tokens, score_options, *engine.pool, to, *context.progress,
                                 context.stop);
       });
     });
   };
-  CacheReport cache = cache_report(model.engine->config(), options, kv_type);
+  CacheReport cache = cache_report(model.engine->config(), engine);
   eval::Score score;
-  if (kv_type == runtime::KvType::kF32) {
+  if (engine.kv_type == runtime::KvType::kF32) {
     score = score_against(reference ? &*reference : nullptr, sink);
   } else {
     // Without a reference, one pass is enough; the second engine maps the same file.
-    const Subject exact = open(options.model, runtime::KvType::kF32);
+    const Subject exact = open(options.model, exact_engine);
     score = score_against(&exact, sink);
     cache.loss = std::exchange(score.comparison, std::nullopt);
     if (reference) score = score_against(&*reference, {});
@@ -294,11 +284,7 @@ void add_validate(CLI::App& app, Context& context) {
       ->type_name("N");
   command->add_option("--chunks", options->chunks, "Stop after so many chunks (default: all)")
       ->type_name("N");
-  add_threads_option(*command, options->threads);
-  add_backend_option(*command, options->backend);
-  add_kernels_option(*command, options->kernels);
-  add_kv_cache_option(*command, options->kv_cache, "f32");
-  add_activations_option(*command, options->activations, "float");
+  add_engine_options(*command, options->engine, {.kv_cache = "f32", .activations = "float"});
   command->add_flag("--json", options->json, "Print JSON");
   command
       ->add_option("--dump-logits", options->dump_logits,

@@ -6,13 +6,10 @@
 
 #include "base/error.h"
 #include "cli/doctor_report.h"
-#include "runtime/native/cpu_engine.h"
+#include "runtime/backend.h"
 
 namespace pajamas::cli {
 namespace {
-
-using runtime::CpuEngine;
-using runtime::KvType;
 
 quantize::PlanInput known(std::string_view name) {
   for (const KnownModel& model : known_models()) {
@@ -21,6 +18,12 @@ quantize::PlanInput known(std::string_view name) {
   }
   ADD_FAILURE() << name;
   return {};
+}
+
+runtime::EngineOptions of_4096() {
+  runtime::EngineOptions options;
+  options.context = 4096;
+  return options;
 }
 
 const MethodNeeds& find(const std::vector<MethodNeeds>& all, std::string_view method) {
@@ -40,7 +43,7 @@ TEST(KnownModels, AreTheThree) {
 
 TEST(Needs, OfADenseModelAreItsMatrices) {
   const auto input = known("Qwen2.5-7B-Instruct");
-  const auto needs = needs_by_method(input, 4096, KvType::kF32);
+  const auto needs = needs_by_method(input, of_4096());
   // Matrices of a layer and the output at 34 bytes for 32 weights; norms and biases as float32.
   constexpr std::uint64_t kHidden = 3584, kKv = 512, kFfn = 18944, kVocab = 152064;
   constexpr std::uint64_t kLayer = 2 * kHidden * kHidden + 2 * kKv * kHidden + 3 * kFfn * kHidden;
@@ -52,7 +55,7 @@ TEST(Needs, OfADenseModelAreItsMatrices) {
   EXPECT_NEAR(static_cast<double>(q8.file_bytes), static_cast<double>(kRead + (kVocab - 1) * kRow),
               1e5);  // the header
   EXPECT_EQ(q8.memory_bytes,
-            q8.file_bytes + CpuEngine::memory_for(input.config, 4096, KvType::kF32));
+            q8.file_bytes + runtime::memory_needs(input.config, of_4096()).total());
   for (std::size_t i = 1; i < needs.size(); ++i) {
     EXPECT_LT(needs[i].file_bytes, needs[i - 1].file_bytes) << needs[i].method;
   }
@@ -60,7 +63,7 @@ TEST(Needs, OfADenseModelAreItsMatrices) {
 
 TEST(Needs, OfExpertsAreThoseThatAreUsed) {
   const auto input = known("Qwen3-30B-A3B");
-  const auto needs = needs_by_method(input, 4096, KvType::kF32);
+  const auto needs = needs_by_method(input, of_4096());
   const MethodNeeds& q8 = find(needs, "Q8_0");
   // llama-quantize's Q8_0 has 32.478 GB; 8 of 128 experts, 48 layers, three matrices of 768 x 2048.
   EXPECT_NEAR(static_cast<double>(q8.file_bytes) / 1e9, 32.478, 0.01);
@@ -72,7 +75,7 @@ TEST(Needs, OfExpertsAreThoseThatAreUsed) {
 }
 
 TEST(Needs, KeepMxfp4Experts) {
-  const auto needs = needs_by_method(known("gpt-oss-20b"), 4096, KvType::kF32);
+  const auto needs = needs_by_method(known("gpt-oss-20b"), of_4096());
   EXPECT_EQ(needs.front().method, "MXFP4_MOE");
   EXPECT_NEAR(static_cast<double>(needs.front().file_bytes) / 1e9, 12.097, 0.01);
 }
@@ -88,35 +91,6 @@ TEST(BestThatFits, IsTheFirst) {
 
 TEST(PredictedRate, IsBandwidthOverBytes) {
   EXPECT_DOUBLE_EQ(predicted_rate(20e9, 4'000'000'000), 5);
-}
-
-TEST(LongestContext, IsTheLastThatFits) {
-  const model::ModelConfig config = known("Qwen2.5-7B-Instruct").config;
-  for (const std::uint64_t limit : {1'000'000'000ull, 3'900'000'000ull, 50'000'000'000ull}) {
-    for (const KvType type : {KvType::kF32, KvType::kQ4_0}) {
-      const std::uint64_t longest = longest_context(config, type, limit);
-      EXPECT_GT(longest, 0u);
-      EXPECT_EQ(longest % 256, 0u);
-      EXPECT_LE(CpuEngine::memory_for(config, longest, type), limit);
-      EXPECT_GT(CpuEngine::memory_for(config, longest + 256, type), limit);
-    }
-  }
-  EXPECT_EQ(longest_context(config, KvType::kF32, 1000), 0u);
-}
-
-TEST(WaysToFit, NamesWhatFits) {
-  const model::ModelConfig config = known("Qwen2.5-7B-Instruct").config;
-  const std::uint64_t f16 = CpuEngine::memory_for(config, 32768, KvType::kF16);
-  const std::string both = ways_to_fit_context(config, 32768, KvType::kF32, f16);
-  EXPECT_EQ(both.rfind("try --kv-cache f16 (", 0), 0u) << both;
-  EXPECT_NE(both.find(" or --ctx "), std::string::npos) << both;
-  const std::string narrower = ways_to_fit_context(config, 32768, KvType::kF32, f16 - 1);
-  EXPECT_EQ(narrower.rfind("try --kv-cache q8_0 (", 0), 0u) << narrower;
-  // The narrowest already: only the context is left.
-  const std::string shorter = ways_to_fit_context(config, 1u << 24, KvType::kQ3_0, 8'000'000'000);
-  EXPECT_EQ(shorter.rfind("try --ctx ", 0), 0u) << shorter;
-  EXPECT_EQ(ways_to_fit_context(config, 32768, KvType::kF32, 1000),
-            "close other programs, or use a smaller model");
 }
 
 TEST(MethodsThatFit, AreTheLargestTwo) {
@@ -136,18 +110,18 @@ TEST(MethodsThatFit, AreTheLargestTwo) {
 }
 
 TEST(ExpectOfModels, SaysUnknownWhereItIs) {
-  const auto blind = expect_of_models({}, 0, 0);
+  const auto blind = expect_of_models(of_4096(), 0, 0);
   ASSERT_EQ(blind.size(), 3u);
   for (const auto& model : blind) {
     EXPECT_TRUE(model["fits"].is_null());
     EXPECT_TRUE(model["method"].is_null());
     EXPECT_TRUE(model["predicted_tokens_per_second"].is_null());
   }
-  for (const auto& model : expect_of_models({}, 1'000'000, 10e9)) {
+  for (const auto& model : expect_of_models(of_4096(), 1'000'000, 10e9)) {
     EXPECT_FALSE(model["fits"].get<bool>());
     EXPECT_TRUE(model["predicted_tokens_per_second"].is_null());
   }
-  for (const auto& model : expect_of_models({}, 64'000'000'000, 10e9)) {
+  for (const auto& model : expect_of_models(of_4096(), 64'000'000'000, 10e9)) {
     EXPECT_TRUE(model["fits"].get<bool>());
     EXPECT_DOUBLE_EQ(model["predicted_tokens_per_second"].get<double>(),
                      10e9 / model["bytes_per_token"].get<double>());

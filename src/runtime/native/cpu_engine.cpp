@@ -24,16 +24,13 @@ CpuEngine::CpuEngine(std::unique_ptr<const WeightStore> weights, const TaskPool&
       rope_(model::rope_table(weights_->config())),
       kv_type_(kv_type) {}
 
-std::uint64_t CpuEngine::memory_for(const model::ModelConfig& config, std::uint64_t positions,
-                                    KvType kv_type) {
+std::uint64_t CpuEngine::work_bytes(const model::ModelConfig& config) {
   // Per row of a batch: residual, norm, update, queries, attention, keys, values, gate and up.
   const std::uint64_t row =
       3 * config.hidden + 2 * config.q_rows() + 2 * config.kv_rows() + 2 * config.ffn;
   const std::uint64_t work = checked_mul(kMaxBatch * sizeof(float), row);
   const std::uint64_t experts = expert_work_bytes(config, kMaxBatch);
-  return checked_add(
-      KvCache::bytes_for(config, positions, kv_type),
-      checked_add(checked_add(work, experts), checked_mul(config.vocab, sizeof(float))));
+  return checked_add(checked_add(work, experts), checked_mul(config.vocab, sizeof(float)));
 }
 
 KvCache& CpuEngine::session(SessionId id) {

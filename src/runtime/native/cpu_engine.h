@@ -8,6 +8,7 @@
 #include "kernels/table.h"
 #include "model/rope.h"
 #include "runtime/engine.h"
+#include "runtime/engine_options.h"
 #include "runtime/native/buffer.h"
 #include "runtime/native/kv_cache.h"
 #include "runtime/native/linear.h"
@@ -24,9 +25,8 @@ class CpuEngine final : public Engine {
             const kernels::KernelTable& table, KvType kv_type = KvType::kF32,
             Activations activations = Activations::kFloat);
 
-  // Bytes that a session of `positions` and the work on one batch take, beside the weights.
-  static std::uint64_t memory_for(const model::ModelConfig& config, std::uint64_t positions,
-                                  KvType kv_type = KvType::kF32);
+  // Bytes that the work on one batch takes, beside the weights and the sessions.
+  static std::uint64_t work_bytes(const model::ModelConfig& config);
 
   const model::ModelConfig& config() const noexcept override { return weights_->config(); }
   std::string_view backend() const noexcept override { return "cpu"; }

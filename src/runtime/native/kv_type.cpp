@@ -206,13 +206,6 @@ void prepare(const KvRow& row, std::span<const float> values, FloatBuffer& out) 
 
 }  // namespace
 
-std::optional<KvType> kv_type_by_name(std::string_view name) noexcept {
-  for (const KvTypeInfo& type : kKvTypes) {
-    if (type.name == name) return type.id;
-  }
-  return std::nullopt;
-}
-
 void encode_kv(const kernels::KernelTable& kernels, const KvRow& row, std::span<const float> values,
                std::span<std::byte> out) {
   const std::size_t count = values.size() / row.dim;

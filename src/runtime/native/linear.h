@@ -10,12 +10,6 @@
 
 namespace pajamas::runtime {
 
-// How activations enter products with quantized weights.
-enum class Activations : std::uint8_t {
-  kFloat,  // as they are: what comes out is what the weights say
-  kInt8,   // rounded to eight bits, 32 columns to a scale (kernels/int8.h): several times faster
-};
-
 // What native operations run on.
 struct Device {
   const kernels::KernelTable& kernels;

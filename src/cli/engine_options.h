@@ -1,0 +1,53 @@
+// The options of whatever runs or computes: threads, kernels, backend, KV cache, activations and
+// context, spelt and checked the same in every command.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "kernels/table.h"
+#include "runtime/engine_options.h"
+
+namespace pajamas::cli {
+
+// As the command line and the settings have them.
+struct EngineFlags {
+  int threads = 0;
+  std::string backend = "cpu";
+  std::string kernels;  // empty: the best
+  std::string kv_cache = "f32";
+  std::string activations = "float";
+};
+
+// What a command does without these options.
+struct EngineDefaults {
+  std::string_view kv_cache;     // in words, for the help
+  std::string_view activations;  // "int8" or "float"
+};
+
+// --threads, --backend, --kernels, --kv-cache, --activations.
+void add_engine_options(CLI::App& command, EngineFlags& flags, const EngineDefaults& defaults);
+// For commands that have some of them.
+void add_threads_option(CLI::App& command, int& threads);
+void add_kernels_option(CLI::App& command, std::string& name);
+void add_kv_cache_option(CLI::App& command, std::string& name, std::string_view standard);
+
+// Everything but the context. Starts the threads. Throws Error{kUsage}, naming the option, for what
+// is no name or number of it, kUnsupported for what this machine cannot do.
+runtime::EngineOptions engine_options(const EngineFlags& flags);
+// The same errors before a long download, but for those of the number of threads.
+void check_engine_flags(const EngineFlags& flags);
+
+// Parts of it.
+const kernels::KernelTable& chosen_kernels(const std::string& name);
+runtime::KvType kv_type_of(const std::string& name);
+// `context` as positions. Throws Error{kUsage} unless it is from `least` to kMaxContext; `what`
+// says what number is to be given.
+std::uint64_t checked_context(std::int64_t context, std::int64_t least, const std::string& what);
+
+// "q8_0, 3.34 MB for 4,096 tokens": the keys and values of options.context.
+std::string kv_cache_text(const model::ModelConfig& config, const runtime::EngineOptions& options);
+
+}  // namespace pajamas::cli

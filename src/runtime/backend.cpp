@@ -1,0 +1,125 @@
+#include "runtime/backend.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/readable.h"
+#include "base/system.h"
+#include "runtime/native/cpu_backend.h"
+
+namespace pajamas::runtime {
+namespace {
+
+constexpr std::uint64_t kDefaultContext = 4096;
+constexpr std::uint64_t kContextStep = 256;
+
+}  // namespace
+
+std::uint64_t default_context(const model::ModelConfig& config) noexcept {
+  return std::min(config.context_length, kDefaultContext);
+}
+
+std::uint64_t MemoryNeeds::total() const { return checked_add(keys_values, work); }
+
+std::span<const Backend* const> backends() noexcept {
+  static const Backend* const all[] = {&cpu_backend()};
+  return all;
+}
+
+const Backend& default_backend() noexcept { return cpu_backend(); }
+
+std::string backend_names() {
+  std::string names;
+  for (const Backend* backend : backends()) {
+    if (!backend->available()) continue;
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", backend->name());
+  }
+  return names;
+}
+
+const Backend& backend_by_name(std::string_view name) {
+  const std::string built_in = fmt::format("built in: {}", backend_names());
+  for (const Backend* backend : backends()) {
+    if (backend->name() != name) continue;
+    if (backend->available()) return *backend;
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("this machine has nothing that the backend \"{}\" runs on", name),
+                built_in);
+  }
+  throw Error(ErrorCode::kUsage,
+              fmt::format("there is no backend \"{}\" in this program", printable(name, 40)),
+              built_in);
+}
+
+MemoryNeeds memory_needs(const model::ModelConfig& config, const EngineOptions& options) {
+  return options.backend->needs(config, options);
+}
+
+MemoryNeeds memory_needs(const model::ModelConfig& config, EngineOptions options,
+                         std::uint64_t positions) {
+  options.context = positions;
+  return memory_needs(config, options);
+}
+
+std::uint64_t memory_limit(const EngineOptions& options) noexcept {
+  return options.memory_budget > 0 ? options.memory_budget : memory_limit_bytes();
+}
+
+std::uint64_t longest_context(const model::ModelConfig& config, const EngineOptions& options,
+                              std::uint64_t limit) {
+  const auto fits = [&](std::uint64_t steps) {
+    return memory_needs(config, options, steps * kContextStep).total() <= limit;
+  };
+  std::uint64_t good = 0, bad = kMaxContext / kContextStep + 1;
+  while (bad - good > 1) {
+    const std::uint64_t middle = good + (bad - good) / 2;
+    (fits(middle) ? good : bad) = middle;
+  }
+  return good * kContextStep;
+}
+
+std::string ways_to_fit_context(const model::ModelConfig& config, const EngineOptions& options,
+                                std::uint64_t limit) {
+  std::vector<std::string> ways;
+  const std::uint64_t taken = memory_needs(config, options).total();
+  for (const KvTypeInfo& type : kKvTypes) {
+    EngineOptions narrower = options;
+    narrower.kv_type = type.id;
+    const std::uint64_t needed = memory_needs(config, narrower).total();
+    if (needed > limit || needed >= taken) continue;
+    ways.push_back(fmt::format("--kv-cache {} ({})", type.name, readable_bytes(needed)));
+    break;
+  }
+  // No more than the model was made for, even where there is room for more.
+  const std::uint64_t longest =
+      std::min(longest_context(config, options, limit), config.context_length);
+  if (longest > 0 && longest < options.context) {
+    const std::uint64_t needed = memory_needs(config, options, longest).total();
+    ways.push_back(fmt::format("--ctx {} ({})", longest, readable_bytes(needed)));
+  }
+  if (ways.empty()) return "close other programs, or use a smaller model";
+  return fmt::format("try {}", ways.size() == 1 ? ways[0] : ways[0] + " or " + ways[1]);
+}
+
+void require_memory(const model::Checkpoint& checkpoint, const EngineOptions& options) {
+  const std::uint64_t needed = memory_needs(checkpoint.config(), options).total();
+  const std::uint64_t limit = memory_limit(options);
+  if (needed <= limit) return;
+  throw Error(
+      ErrorCode::kOutOfMemory,
+      fmt::format("a context of {} takes {} of memory and there are {}",
+                  with_thousands(options.context), readable_bytes(needed), readable_bytes(limit)),
+      ways_to_fit_context(checkpoint.config(), options, limit))
+      .at(printable(checkpoint.path().native(), 300));
+}
+
+std::unique_ptr<Engine> open_engine(model::Checkpoint checkpoint, const EngineOptions& options) {
+  require_memory(checkpoint, options);
+  return options.backend->open(std::move(checkpoint), options);
+}
+
+}  // namespace pajamas::runtime

@@ -1,0 +1,37 @@
+#include "runtime/native/cpu_backend.h"
+
+#include "base/error.h"
+#include "runtime/native/cpu_engine.h"
+#include "runtime/native/kv_cache.h"
+#include "runtime/weights.h"
+
+namespace pajamas::runtime {
+namespace {
+
+class CpuBackend final : public Backend {
+ public:
+  std::string_view name() const noexcept override { return "cpu"; }
+  bool available() const noexcept override { return true; }
+
+  MemoryNeeds needs(const model::ModelConfig& config, const EngineOptions& options) const override {
+    return {KvCache::bytes_for(config, options.context, options.kv_type),
+            KvCache::bytes_per_position(config, options.kv_type), CpuEngine::work_bytes(config)};
+  }
+
+  std::unique_ptr<Engine> open(model::Checkpoint checkpoint,
+                               const EngineOptions& options) const override {
+    PJ_CHECK(options.pool != nullptr);
+    return std::make_unique<CpuEngine>(std::make_unique<MappedWeights>(std::move(checkpoint)),
+                                       *options.pool, *options.kernels, options.kv_type,
+                                       options.activations);
+  }
+};
+
+}  // namespace
+
+const Backend& cpu_backend() noexcept {
+  static const CpuBackend backend;
+  return backend;
+}
+
+}  // namespace pajamas::runtime
