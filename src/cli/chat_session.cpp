@@ -29,7 +29,7 @@ ChatSession::ChatSession(RunModel& model, Context& context)
     : model_(model),
       context_(context),
       conversation_(model.conversation()),
-      session_(model.engine()),
+      session_(model.loaded().engine()),
       // A model that was taught to answer ends by itself. One that continues a text need not.
       max_tokens_(static_cast<std::uint64_t>(model.options().max_tokens.value_or(
           model.has_template() ? static_cast<std::int64_t>(model.positions())
@@ -43,11 +43,12 @@ void ChatSession::say(std::string message) {
     answered = go_on();
   } catch (...) {
     conversation_.take_back();
-    update_fill();
+    count_fill();
     throw;
   }
-  if (!answered) conversation_.take_back();
-  update_fill();
+  if (answered) return;
+  conversation_.take_back();
+  count_fill();
 }
 
 void ChatSession::regenerate() {
@@ -65,8 +66,9 @@ void ChatSession::regenerate() {
     if (before) conversation_.put_back_answer(*before);
     throw;
   }
-  if (!answered && before) conversation_.put_back_answer(*before);
-  update_fill();
+  if (answered) return;
+  if (before) conversation_.put_back_answer(*before);
+  count_fill();
 }
 
 // Answers the last turn; false where that was stopped before there was an answer.
@@ -100,6 +102,8 @@ bool ChatSession::go_on() {
   }
   ++answers_;
   conversation_.answer(reply.answer);
+  // Not rendered again for what little the template writes behind an answer.
+  fill_ = std::min<std::uint64_t>(session_.tokens().size(), positions);
   if (result.reason == StopReason::kInterrupted) {
     progress.note("stopped");
   } else if (result.reason == StopReason::kMaxTokens) {
@@ -111,7 +115,7 @@ bool ChatSession::go_on() {
   return true;
 }
 
-void ChatSession::update_fill() {
+void ChatSession::count_fill() {
   fill_ = 0;
   if (conversation_.turns().empty()) return;
   try {
@@ -126,7 +130,7 @@ void ChatSession::update_fill() {
 void ChatSession::reset() {
   conversation_.reset();
   session_.clear();
-  update_fill();
+  count_fill();
 }
 
 void ChatSession::set_system(std::string text) {
@@ -135,7 +139,7 @@ void ChatSession::set_system(std::string text) {
   }
   text::require_utf8(text, "the system message");
   conversation_.set_system(text);
-  update_fill();
+  count_fill();
 }
 
 void ChatSession::save(const std::filesystem::path& path, bool replace) const {
@@ -156,7 +160,7 @@ void ChatSession::save(const std::filesystem::path& path, bool replace) const {
 void ChatSession::load(const std::filesystem::path& path) {
   const std::string text = read_text_file(path, kMaxFile);
   with_context(printable(path.native(), 300), [&] { conversation_.load_json(text); });
-  update_fill();
+  count_fill();
   const auto turns = conversation_.turns();
   context_.progress->note(
       counted(turns.size(), "turn") +
@@ -182,7 +186,8 @@ std::string ChatSession::stats() const {
                        with_thousands(result.generated_tokens),
                        readable_rate(result.generation_tokens_per_second()));
   };
-  const model::ModelConfig& config = model_.engine().config();
+  const model::ModelConfig& config = model_.loaded().config();
+  const runtime::EngineOptions& options = model_.loaded().options();
   std::string text = fmt::format("context:     {} ({} tokens), {}", fill(), with_thousands(fill_),
                                  counted(conversation_.turns().size(), "turn"));
   if (conversation_.dropped() > 0) {
@@ -192,10 +197,8 @@ std::string ChatSession::stats() const {
   text += fmt::format("\nlast answer: {}\nall answers: {}\n", figures(last_), figures(all_));
   text += fmt::format(
       "KV cache:    {} in use; full: {}\nload:        {:.2f} s\npeak memory: {}\n",
-      readable_bytes(
-          runtime::memory_needs(config, model_.how(), session_.tokens().size()).keys_values),
-      kv_cache_text(config, model_.how()), model_.load_seconds(),
-      readable_bytes(peak_resident_bytes()));
+      readable_bytes(runtime::memory_needs(config, options, session_.tokens().size()).keys_values),
+      kv_cache_text(config, options), model_.load_seconds(), readable_bytes(peak_resident_bytes()));
   return text;
 }
 

@@ -39,7 +39,8 @@ class ChatSession {
 
  private:
   bool go_on();
-  void update_fill();
+  // Renders the conversation for it, which a turn has no need of.
+  void count_fill();
 
   RunModel& model_;
   Context& context_;

@@ -17,9 +17,9 @@
 #include "cli/engine_options.h"
 #include "cli/expectation.h"
 #include "cli/gguf_print.h"
+#include "cli/load_model.h"
 #include "cli/model_argument.h"
 #include "cli/model_summary.h"
-#include "cli/open_engine.h"
 #include "cli/terminal.h"
 #include "cli/text_option.h"
 #include "model/checkpoint.h"
@@ -96,9 +96,10 @@ std::uint64_t read_for_token(const model::Checkpoint& checkpoint) {
 }
 
 // What an output without tokenizer has to say about it: why there is none.
-ordered_json tokenizer_summary(const Options& options, Progress& progress) {
+ordered_json tokenizer_summary(const model::Checkpoint& checkpoint, const Options& options,
+                               Progress& progress) {
   try {
-    const model::TextAssets assets = load_text(options.model, options.pre_tokenizer, progress);
+    const model::TextAssets assets = load_text(checkpoint, options.pre_tokenizer, progress);
     const auto special =
         std::count_if(assets.tokenizer.added_tokens.begin(), assets.tokenizer.added_tokens.end(),
                       [](const auto& token) { return token.special; });
@@ -178,7 +179,7 @@ ordered_json describe(const model::Checkpoint& checkpoint, const Options& option
           {"hyperparameters", hyperparameters(checkpoint.config())},
           {"attention", attention_kinds(checkpoint.config())},
           {"types", std::move(types)},
-          {"tokenizer", tokenizer_summary(options, progress)},
+          {"tokenizer", tokenizer_summary(checkpoint, options, progress)},
           {"tensors", std::move(tensors)}};
 }
 

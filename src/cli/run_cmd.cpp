@@ -38,19 +38,20 @@ std::string_view reason_text(runtime::StopReason reason) {
 void answer_once(RunModel& model, Context& context) {
   model::Conversation conversation = model.conversation();
   conversation.ask(whole_prompt(model.options().prompt, *context.progress, context.stop));
-  runtime::TextSession session(model.engine());
+  runtime::TextSession session(model.loaded().engine());
   runtime::Sampler sampler(model.sampling());
   const Reply reply = model.answer(
       session, sampler, conversation.tokens(),
       static_cast<std::uint64_t>(model.options().max_tokens.value_or(kDefaultMaxTokens)), false);
   const runtime::GenerateResult& result = reply.result;
-  log_info(fmt::format(
-      "{}; prompt: {} tokens, {} tokens/s; generation: {} tokens, {} tokens/s; "
-      "load: {:.2f} s; KV cache: {}; peak memory: {}",
-      reason_text(result.reason), result.prompt_tokens,
-      readable_rate(result.prompt_tokens_per_second()), result.generated_tokens,
-      readable_rate(result.generation_tokens_per_second()), model.load_seconds(),
-      kv_cache_text(model.engine().config(), model.how()), readable_bytes(peak_resident_bytes())));
+  log_info(
+      fmt::format("{}; prompt: {} tokens, {} tokens/s; generation: {} tokens, {} tokens/s; "
+                  "load: {:.2f} s; KV cache: {}; peak memory: {}",
+                  reason_text(result.reason), result.prompt_tokens,
+                  readable_rate(result.prompt_tokens_per_second()), result.generated_tokens,
+                  readable_rate(result.generation_tokens_per_second()), model.load_seconds(),
+                  kv_cache_text(model.loaded().config(), model.loaded().options()),
+                  readable_bytes(peak_resident_bytes())));
   model.write_stats(result, reply.reasoning_tokens);
   if (result.reason == runtime::StopReason::kInterrupted) context.stop.check();
 }

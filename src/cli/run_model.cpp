@@ -12,12 +12,11 @@
 #include "base/readable.h"
 #include "base/system.h"
 #include "cli/answer_printer.h"
+#include "cli/load_model.h"
 #include "cli/model_argument.h"
 #include "cli/model_summary.h"
-#include "cli/open_engine.h"
 #include "cli/text_option.h"
 #include "model/chat.h"
-#include "runtime/backend.h"
 #include "text/utf8.h"
 
 namespace pajamas::cli {
@@ -73,27 +72,25 @@ std::string_view finish_reason(const Reply& reply) {
 }  // namespace
 
 RunModel::RunModel(const RunOptions& options, Context& context)
-    : options_(checked(options)),
-      context_(context),
-      how_(engine_options(options.engine)),
-      path_(local_model(options.model, hub::Need::kAll, options.no_download, context)) {
+    : options_(checked(options)), context_(context) {
+  runtime::EngineOptions engine = engine_options(options.engine);
+  path_ = local_model(options.model, hub::Need::kAll, options.no_download, context);
   const double start = seconds_now();
   model::Checkpoint checkpoint = model::Checkpoint::open(path_);
   about_ = fmt::format("{}: {}, {}", short_name(options_.model), quantization_name(checkpoint),
                        readable_bytes(file_bytes(checkpoint)));
-  assets_ = load_text(path_, options.pre_tokenizer, *context.progress);
-  if (!options_.raw && !options_.chat_template.empty()) {
-    model::choose_chat_template(assets_.chat_templates, options_.chat_template);
+  model::TextAssets text = load_text(checkpoint, options.pre_tokenizer, *context.progress);
+  if (!options_.raw) {
+    if (!options_.chat_template.empty()) {
+      model::choose_chat_template(text.chat_templates, options_.chat_template);
+    }
+    // Without a default one all would have been loaded for nothing.
+    if (!text.chat_templates.empty()) (void)model::chat_template_for(text.chat_templates, false);
   }
-  // Without a default one all would have been loaded for nothing.
-  if (has_template()) (void)model::chat_template_for(assets_.chat_templates, false);
-  // Models pad their vocabulary; an id of the padding is a token without text.
-  auto& tokens = assets_.tokenizer.tokens;
-  tokens.resize(std::max<std::size_t>(tokens.size(), checkpoint.config().vocab));
-  sampling_ = sampler_options(options_.sampling, checkpoint);
-  tokenizer_ = make_tokenizer(assets_);
-  how_.context = context_of(options_, checkpoint.config(), context_);
-  engine_ = open_engine(std::move(checkpoint), how_);
+  engine.context = context_of(options_, checkpoint.config(), context_);
+  tell_of_running(checkpoint, engine);
+  loaded_.emplace(std::move(checkpoint), std::move(engine), std::move(text));
+  sampling_ = sampler_options(options_.sampling, loaded_->sampling());
   load_seconds_ = seconds_now() - start;
 }
 
@@ -118,11 +115,12 @@ model::Conversation RunModel::conversation() const {
       progress.note("--reasoning is ignored: it needs the model's chat template");
     }
   } else if (!options_.reasoning.empty()) {
-    model::ReasoningOptions reasoning = model::reasoning_options(assets_, options_.reasoning);
+    model::ReasoningOptions reasoning =
+        model::reasoning_options(loaded_->text().chat(), options_.reasoning);
     if (!reasoning.note.empty()) progress.note(reasoning.note);
     how.variables = std::move(reasoning.variables);
   }
-  model::Conversation made(assets_, *tokenizer_, std::move(how));
+  model::Conversation made(loaded_->text(), std::move(how));
   made.set_system(options_.system);
   return made;
 }
@@ -130,24 +128,21 @@ model::Conversation RunModel::conversation() const {
 Reply RunModel::answer(runtime::TextSession& session, runtime::Sampler& sampler,
                        std::span<const std::int32_t> prompt, std::uint64_t max_tokens,
                        bool keep_prompt) {
+  const model::TextModel& model = loaded_->text();
   // What is continued as it is has no parts.
-  text::AnswerFormat format;
-  if (has_template()) {
-    const std::string templates = model::all_chat_templates(assets_.chat_templates);
-    format = text::find_answer_format(*tokenizer_, &templates);
-  }
-  text::AnswerSplitter splitter(*tokenizer_, format, prompt);
+  const text::AnswerFormat format = has_template() ? model.answer_format() : text::AnswerFormat{};
+  text::AnswerSplitter splitter(model.tokenizer(), format, prompt);
   AnswerPrinter printer(!options_.hide_reasoning);
   const auto on_text = [&](text::AnswerPart part, std::string_view bytes) {
     if (!options_.json) printer.print(part, bytes, splitter.answer());
   };
-  const runtime::GenerateOptions generate{max_tokens, how_.context, assets_.stop, keep_prompt};
+  const runtime::GenerateOptions generate{max_tokens, positions(), model.stop(), keep_prompt};
   // Shorter prompts are over before a bar could tell anything.
   Progress& progress = *context_.progress;
   bool shown = false;
   const auto on_prompt = [&](std::uint64_t rows, std::uint64_t left) {
     if (rows == 0) {
-      shown = left > engine_->max_batch();
+      shown = left > loaded_->engine().max_batch();
       if (shown) progress.begin("reading the prompt", left, "tokens");
     } else if (shown) {
       progress.advance(rows);
@@ -161,7 +156,7 @@ Reply RunModel::answer(runtime::TextSession& session, runtime::Sampler& sampler,
   };
   Reply reply;
   try {
-    reply.result = naming_bad_weights({path_}, how_, [&] {
+    reply.result = naming_bad_weights({path_}, loaded_->options(), [&] {
       return session.generate(sampler, prompt, generate, context_.stop, on_prompt, on_token);
     });
   } catch (...) {
@@ -196,8 +191,8 @@ void RunModel::print_json(const Reply& reply) const {
       {"prompt_tokens_per_second", result.prompt_tokens_per_second()},
       {"generation_tokens_per_second", result.generation_tokens_per_second()},
       {"load_seconds", load_seconds_},
-      {"context", how_.context},
-      {"kv_cache", runtime::info(how_.kv_type).name},
+      {"context", positions()},
+      {"kv_cache", runtime::info(loaded_->options().kv_type).name},
       {"peak_memory_bytes", peak_resident_bytes()}};
   print_text(report.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
 }
@@ -205,7 +200,6 @@ void RunModel::print_json(const Reply& reply) const {
 void RunModel::write_stats(const runtime::GenerateResult& result,
                            std::uint64_t reasoning_tokens) const {
   if (options_.stats.empty()) return;
-  const std::uint64_t cache_bytes = runtime::memory_needs(engine_->config(), how_).keys_values;
   const nlohmann::ordered_json stats = {
       {"reused_tokens", result.reused_tokens},
       {"prompt_tokens", result.prompt_tokens},
@@ -214,8 +208,8 @@ void RunModel::write_stats(const runtime::GenerateResult& result,
       {"reasoning_tokens", reasoning_tokens},
       {"generation_tokens_per_second", result.generation_tokens_per_second()},
       {"load_seconds", load_seconds_},
-      {"kv_cache", runtime::info(how_.kv_type).name},
-      {"kv_cache_bytes", cache_bytes},
+      {"kv_cache", runtime::info(loaded_->options().kv_type).name},
+      {"kv_cache_bytes", loaded_->memory_needs().keys_values},
       {"peak_memory_bytes", peak_resident_bytes()}};
   const std::string text = stats.dump(2) + "\n";
   OutputFile file(options_.stats, text.size(), {.replace = options_.force});

@@ -9,10 +9,10 @@
 #include "cli/command.h"
 #include "cli/engine_options.h"
 #include "cli/prompt_input.h"
-#include "cli/sampling_defaults.h"
+#include "cli/sampling_options.h"
 #include "model/conversation.h"
-#include "runtime/engine_options.h"
 #include "runtime/generate.h"
+#include "runtime/loaded_model.h"
 #include "text/answer.h"
 
 namespace pajamas::cli {
@@ -52,16 +52,15 @@ class RunModel {
   RunModel(const RunOptions& options, Context& context);
 
   const RunOptions& options() const noexcept { return options_; }
-  runtime::Engine& engine() noexcept { return *engine_; }
-  // How the engine was opened.
-  const runtime::EngineOptions& how() const noexcept { return how_; }
-  std::uint64_t positions() const noexcept { return how_.context; }
+  const runtime::LoadedModel& loaded() const noexcept { return *loaded_; }
+  std::uint64_t positions() const noexcept { return loaded_->context(); }
+  // As the user says, else as the makers recommend.
   const runtime::SamplerOptions& sampling() const noexcept { return sampling_; }
   double load_seconds() const noexcept { return load_seconds_; }
   // "tiny-qwen2: BF16, 8.4 MB"
   const std::string& about() const noexcept { return about_; }
   // Without template (or with --raw) texts are continued as they are.
-  bool has_template() const noexcept { return !options_.raw && !assets_.chat_templates.empty(); }
+  bool has_template() const noexcept { return !options_.raw && !loaded_->text().chat().empty(); }
 
   // One without turns. Notes what of the options it cannot heed.
   model::Conversation conversation() const;
@@ -79,13 +78,10 @@ class RunModel {
 
   const RunOptions& options_;
   Context& context_;
-  runtime::EngineOptions how_;
-  const std::string path_;  // of the model's files, wherever they came from
+  std::string path_;  // of the model's files, wherever they came from
   std::string about_;
-  model::TextAssets assets_;
+  std::optional<runtime::LoadedModel> loaded_;
   runtime::SamplerOptions sampling_;
-  std::optional<text::Tokenizer> tokenizer_;
-  std::unique_ptr<runtime::Engine> engine_;
   double load_seconds_ = 0;
 };
 

@@ -2,10 +2,17 @@
 
 #include <vector>
 
-#include "base/error.h"
 #include "model/chat.h"
 
 namespace pajamas::cli {
+namespace {
+
+model::TextAssets told(model::TextAssets assets, Progress& progress) {
+  for (const std::string& note : assets.notes) progress.note(note);
+  return assets;
+}
+
+}  // namespace
 
 void add_pre_tokenizer_option(CLI::App& command, std::string& name) {
   command
@@ -34,13 +41,12 @@ void add_chat_template_option(CLI::App& command, std::string& name) {
 
 model::TextAssets load_text(const std::string& path, const std::string& pre_tokenizer,
                             Progress& progress) {
-  model::TextAssets assets = model::load_text_assets(path, {.pre_tokenizer = pre_tokenizer});
-  for (const std::string& note : assets.notes) progress.note(note);
-  return assets;
+  return told(model::load_text_assets(path, {.pre_tokenizer = pre_tokenizer}), progress);
 }
 
-text::Tokenizer make_tokenizer(const model::TextAssets& assets) {
-  return with_context(assets.origin, [&] { return text::Tokenizer(assets.tokenizer); });
+model::TextAssets load_text(const model::Checkpoint& checkpoint, const std::string& pre_tokenizer,
+                            Progress& progress) {
+  return told(model::load_text_assets(checkpoint, {.pre_tokenizer = pre_tokenizer}), progress);
 }
 
 }  // namespace pajamas::cli

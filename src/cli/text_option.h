@@ -6,7 +6,6 @@
 
 #include "base/progress.h"
 #include "model/text_assets.h"
-#include "text/tokenizer.h"
 
 namespace pajamas::cli {
 
@@ -19,8 +18,7 @@ void add_chat_template_option(CLI::App& command, std::string& name);
 // As model::load_text_assets; what had to be guessed becomes notes.
 model::TextAssets load_text(const std::string& path, const std::string& pre_tokenizer,
                             Progress& progress);
-
-// Builds a tokenizer; errors name the file it is from.
-text::Tokenizer make_tokenizer(const model::TextAssets& assets);
+model::TextAssets load_text(const model::Checkpoint& checkpoint, const std::string& pre_tokenizer,
+                            Progress& progress);
 
 }  // namespace pajamas::cli

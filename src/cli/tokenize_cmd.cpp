@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -22,6 +23,7 @@
 #include "model/chat_messages.h"
 #include "model/text_assets.h"
 #include "model/text_files.h"
+#include "model/text_model.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
@@ -82,8 +84,8 @@ std::vector<std::int32_t> parse_ids(const ordered_json& parsed, std::string_view
 
 class Tokenizing {
  public:
-  Tokenizing(const Options& options, const model::TextAssets& assets)
-      : options_(options), tokenizer_(make_tokenizer(assets)) {}
+  Tokenizing(const Options& options, const text::Tokenizer& tokenizer)
+      : options_(options), tokenizer_(tokenizer) {}
 
   void one(const std::string& input, std::string_view what) const {
     if (options_.decode) {
@@ -131,7 +133,7 @@ class Tokenizing {
   text::Tokenizer tokenizer_;
 };
 
-std::string render(const Options& options, const model::TextAssets& assets, Context& program) {
+std::string render(const Options& options, const model::ChatFormat& format, Context& program) {
   const std::string text = read_text_input(options.chat, program.stop);
   const model::ChatRequest request =
       as_usage(text_input_name(options.chat),
@@ -139,17 +141,17 @@ std::string render(const Options& options, const model::TextAssets& assets, Cont
                [&] { return model::parse_chat_request(text); });
   ordered_json variables = ordered_json::object();
   if (!options.reasoning.empty()) {
-    const model::ReasoningOptions reasoning = model::reasoning_options(assets, options.reasoning);
+    const model::ReasoningOptions reasoning = model::reasoning_options(format, options.reasoning);
     if (!reasoning.note.empty()) program.progress->note(reasoning.note);
     variables = reasoning.variables;
   }
   variables.update(request.options);
-  const std::string unread = model::unread_tools_note(assets, request.tools);
+  const std::string unread = model::unread_tools_note(format, request.tools);
   if (!unread.empty()) program.progress->note(unread);
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   ::localtime_r(&now, &local);
-  return model::render_chat(assets, request.messages, request.tools, variables, true, local,
+  return model::render_chat(format, request.messages, request.tools, variables, true, local,
                             &program.stop);
 }
 
@@ -198,10 +200,11 @@ void run_tokenize(const Options& options, Context& context) {
   }
   if (!options.export_folder.empty()) return export_files(options, assets);
   if (options.render) {
-    fmt::print("{}", render(options, assets, context));
+    fmt::print("{}", render(options, model::ChatFormat(assets), context));
     return;
   }
-  const Tokenizing tokenizing(options, assets);
+  const model::TextModel text(std::move(assets));
+  const Tokenizing tokenizing(options, text.tokenizer());
   if (options.text) tokenizing.one(*options.text, "--text");
   if (!options.file.empty()) {
     tokenizing.one(read_text_input(options.file, context.stop), text_input_name(options.file));
@@ -212,7 +215,8 @@ void run_tokenize(const Options& options, Context& context) {
     });
   }
   if (!options.chat.empty()) {
-    print_ids(tokenizing.encode(render(options, assets, context), text_input_name(options.chat)));
+    print_ids(
+        tokenizing.encode(render(options, text.chat(), context), text_input_name(options.chat)));
   }
 }
 

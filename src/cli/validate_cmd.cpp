@@ -16,14 +16,12 @@
 #include "base/suggest.h"
 #include "cli/command.h"
 #include "cli/engine_options.h"
+#include "cli/load_model.h"
 #include "cli/model_argument.h"
-#include "cli/open_engine.h"
 #include "cli/terminal.h"
 #include "cli/text_option.h"
 #include "eval/perplexity.h"
-#include "model/text_assets.h"
-#include "runtime/backend.h"
-#include "text/tokenizer.h"
+#include "runtime/loaded_model.h"
 
 namespace pajamas::cli {
 namespace {
@@ -80,9 +78,10 @@ void check_options(const Options& options) {
 
 // A model, and the text as it sees it.
 struct Subject {
-  std::unique_ptr<runtime::Engine> engine;
+  std::unique_ptr<const runtime::LoadedModel> model;
   std::vector<std::int32_t> tokens;
-  std::optional<std::int32_t> bos;  // where every text starts with it
+
+  runtime::Engine& engine() const noexcept { return model->engine(); }
 };
 
 Subject open_subject(const std::string& path, std::string_view text, const std::string& place,
@@ -95,19 +94,18 @@ Subject open_subject(const std::string& path, std::string_view text, const std::
                               engine.context, checkpoint.config().context_length,
                               printable(path, 200)));
   }
-  subject.engine = open_engine(std::move(checkpoint), engine);
-  const model::TextAssets assets = load_text(path, options.pre_tokenizer, progress);
-  if (assets.add_bos) subject.bos = assets.special.bos;
-  const text::Tokenizer tokenizer = make_tokenizer(assets);
-  subject.tokens = with_context(place, [&] { return tokenizer.encode(text); });
-  if (subject.bos) subject.tokens.insert(subject.tokens.begin(), *subject.bos);
+  tell_of_running(checkpoint, engine);
+  model::TextAssets assets = load_text(checkpoint, options.pre_tokenizer, progress);
+  subject.model =
+      std::make_unique<runtime::LoadedModel>(std::move(checkpoint), engine, std::move(assets));
+  subject.tokens = with_context(place, [&] { return subject.model->text().encode(text); });
   return subject;
 }
 
 void require_same_vocabulary(const Options& options, const Subject& model,
                              const Subject& reference) {
-  const std::uint64_t ours = model.engine->config().vocab;
-  const std::uint64_t theirs = reference.engine->config().vocab;
+  const std::uint64_t ours = model.engine().config().vocab;
+  const std::uint64_t theirs = reference.engine().config().vocab;
   if (ours == theirs && model.tokens == reference.tokens) return;
   const std::string how = ours != theirs ? fmt::format(" ({} and {} tokens)", ours, theirs) : "";
   throw Error(ErrorCode::kUsage,
@@ -226,34 +224,34 @@ void validate(const Options& options, Context& context) {
   std::optional<LogitsFile> dump;
   if (!options.dump_logits.empty()) {
     dump.emplace(options.dump_logits,
-                 evaluated_tokens(options, model.tokens.size()) * model.engine->config().vocab,
+                 evaluated_tokens(options, model.tokens.size()) * model.engine().config().vocab,
                  OutputOptions{.replace = options.force});
   }
   eval::LogitsSink sink;
   if (dump) sink = [&](std::span<const float> logits) { dump->append(logits); };
   const eval::ScoreOptions score_options{static_cast<std::uint32_t>(options.context),
-                                         static_cast<std::uint64_t>(options.chunks), model.bos};
+                                         static_cast<std::uint64_t>(options.chunks),
+                                         model.model->text().first_token()};
   const std::vector<std::string> models =
       reference ? std::vector{options.model, options.reference} : std::vector{options.model};
-  const auto score_against = [&](const Subject* other, const eval::LogitsSink& to) {
+  const auto score_against = [&](runtime::Engine* other, const eval::LogitsSink& to) {
     return naming_bad_weights(models, engine, [&] {
       return with_context(place, [&] {
-        return eval::score_text(*model.engine, other != nullptr ? other->engine.get() : nullptr,
-                                model.tokens, score_options, *engine.pool, to, *context.progress,
-                                context.stop);
+        return eval::score_text(model.engine(), other, model.tokens, score_options, *engine.pool,
+                                to, *context.progress, context.stop);
       });
     });
   };
-  CacheReport cache = cache_report(model.engine->config(), engine);
+  CacheReport cache = cache_report(model.engine().config(), engine);
   eval::Score score;
   if (engine.kv_type == runtime::KvType::kF32) {
-    score = score_against(reference ? &*reference : nullptr, sink);
+    score = score_against(reference ? &reference->engine() : nullptr, sink);
   } else {
     // Without a reference, one pass is enough; the second engine maps the same file.
-    const Subject exact = open(options.model, exact_engine);
-    score = score_against(&exact, sink);
+    const auto exact = runtime::open_engine(model::Checkpoint::open(options.model), exact_engine);
+    score = score_against(exact.get(), sink);
     cache.loss = std::exchange(score.comparison, std::nullopt);
-    if (reference) score = score_against(&*reference, {});
+    if (reference) score = score_against(&reference->engine(), {});
   }
   if (dump) dump->commit();
   options.json ? print_json(options, score, cache) : print_table(score, cache, options.context);

@@ -6,17 +6,12 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "model/chat_messages.h"
-#include "text/chat_template.h"
 #include "text/utf8.h"
 
 namespace pajamas::model {
 namespace {
 
 using nlohmann::ordered_json;
-
-text::ChatTemplate parsed(const std::string& source, const StopFlag* stop = nullptr) {
-  return with_context("chat template", [&] { return text::ChatTemplate(source, stop); });
-}
 
 // What stands in front of the names of a user's own tools.
 constexpr std::string_view kFunctions = "functions.";
@@ -88,13 +83,12 @@ void join_parts(const text::ChatTemplate& chat, ordered_json& context, const std
 
 }  // namespace
 
-std::string render_chat(const TextAssets& assets, const nlohmann::ordered_json& messages,
+std::string render_chat(const ChatFormat& format, const nlohmann::ordered_json& messages,
                         const nlohmann::ordered_json& tools, const nlohmann::ordered_json& options,
                         bool add_generation_prompt, const std::tm& now, const StopFlag* stop) {
-  const text::ChatTemplate chat =
-      parsed(chat_template_for(assets.chat_templates, !tools.is_null()), stop);
+  const text::ChatTemplate& chat = format.chat_template(!tools.is_null(), stop);
   nlohmann::ordered_json context = nlohmann::ordered_json::object();
-  for (const auto& [name, text] : assets.template_tokens) context[name] = text;
+  for (const auto& [name, text] : format.tokens()) context[name] = text;
   context["messages"] = messages_for_template(messages);
   context["tools"] = tools;
   context["documents"] = nullptr;
@@ -104,26 +98,18 @@ std::string render_chat(const TextAssets& assets, const nlohmann::ordered_json& 
   return with_context("chat template", [&] { return chat.render(context, now, stop); });
 }
 
-std::string unread_tools_note(const TextAssets& assets, const nlohmann::ordered_json& tools) {
-  if (!tools.is_array() || tools.empty() || assets.chat_templates.empty()) return {};
-  const text::ChatTemplate chat = parsed(chat_template_for(assets.chat_templates, true));
-  if (chat.uses_variable("tools")) return {};
+std::string unread_tools_note(const ChatFormat& format, const nlohmann::ordered_json& tools) {
+  if (!tools.is_array() || tools.empty() || format.empty()) return {};
+  if (format.chat_template(true).uses_variable("tools")) return {};
   return "tools are ignored: the model's chat template does not tell it of any";
 }
 
-ReasoningOptions reasoning_options(const TextAssets& assets, std::string_view level) {
-  // Any of them may be the one that a conversation takes.
-  std::vector<text::ChatTemplate> templates;
-  for (const auto& [name, source] : assets.chat_templates) {
-    try {
-      templates.push_back(parsed(source));
-    } catch (const Error&) {  // an error for who uses it
-    }
-  }
-  if (assets.chat_templates.empty()) (void)chat_template_for(assets.chat_templates, false);
+ReasoningOptions reasoning_options(const ChatFormat& format, std::string_view level) {
+  if (format.empty()) (void)format.chat_template(false);  // says that there is none
+  const auto templates = format.readable_templates();
   const auto read = [&](std::string_view variable) {
     return std::ranges::any_of(templates,
-                               [&](const auto& chat) { return chat.uses_variable(variable); });
+                               [&](const auto* chat) { return chat->uses_variable(variable); });
   };
   const bool off = level == "off";
   ReasoningOptions out{ordered_json::object(), {}};
@@ -143,8 +129,8 @@ ReasoningOptions reasoning_options(const TextAssets& assets, std::string_view le
   return out;
 }
 
-ordered_json history_message(const TextAssets& assets, const text::Answer& answer) {
-  const std::string source = all_chat_templates(assets.chat_templates);
+ordered_json history_message(const ChatFormat& format, const text::Answer& answer) {
+  const std::string& source = format.words();
   const auto reads = [&](const std::string& field) {
     for (const char* before : {".", "'", "\""}) {
       if (source.find(before + field) != std::string::npos) return true;

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/parallel.h"
-#include "model/text_assets.h"
+#include "model/chat_format.h"
 #include "text/answer.h"
 
 namespace pajamas::model {
@@ -20,13 +20,13 @@ namespace pajamas::model {
 // by itself. Throws Error{kUnsupported} where the model has no template or the template uses
 // something unknown or is too large to render, kUsage where the template refuses the conversation
 // or none is the default, kInterrupted soon after `stop` (null: never) is requested.
-std::string render_chat(const TextAssets& assets, const nlohmann::ordered_json& messages,
+std::string render_chat(const ChatFormat& format, const nlohmann::ordered_json& messages,
                         const nlohmann::ordered_json& tools, const nlohmann::ordered_json& options,
                         bool add_generation_prompt, const std::tm& now,
                         const StopFlag* stop = nullptr);
 
 // A note where there are tools and the model's template does not read them; else empty.
-std::string unread_tools_note(const TextAssets& assets, const nlohmann::ordered_json& tools);
+std::string unread_tools_note(const ChatFormat& format, const nlohmann::ordered_json& tools);
 
 // How hard the model is to think.
 inline constexpr std::array<std::string_view, 4> kReasoningLevels{"off", "low", "medium", "high"};
@@ -39,11 +39,11 @@ struct ReasoningOptions {
 
 // `level` is one of kReasoningLevels. Throws Error{kUnsupported} for "off" where the template only
 // knows degrees, or where there is no template.
-ReasoningOptions reasoning_options(const TextAssets& assets, std::string_view level);
+ReasoningOptions reasoning_options(const ChatFormat& format, std::string_view level);
 
 // A finished turn as the message that stands for it in the conversation from then on, and in files
 // of it. Reasoning is beside "content", as "reasoning_content": the template shows it (on the way
 // to a tool's result) or drops it.
-nlohmann::ordered_json history_message(const TextAssets& assets, const text::Answer& answer);
+nlohmann::ordered_json history_message(const ChatFormat& format, const text::Answer& answer);
 
 }  // namespace pajamas::model

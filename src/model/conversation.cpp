@@ -13,9 +13,8 @@ namespace pajamas::model {
 
 using nlohmann::ordered_json;
 
-Conversation::Conversation(const TextAssets& assets, text::Tokenizer tokenizer,
-                           ConversationOptions options)
-    : assets_(&assets), tokenizer_(std::move(tokenizer)), options_(std::move(options)) {}
+Conversation::Conversation(const TextModel& model, ConversationOptions options)
+    : model_(&model), options_(std::move(options)) {}
 
 bool Turn::answered() const { return messages.back().value("role", "") == "assistant"; }
 
@@ -34,7 +33,7 @@ void Conversation::ask(const std::string& question) {
 }
 
 void Conversation::answer(const text::Answer& answer) {
-  put_back_answer(history_message(*assets_, answer));
+  put_back_answer(history_message(model_->chat(), answer));
 }
 
 void Conversation::put_back_answer(ordered_json message) {
@@ -76,13 +75,11 @@ std::vector<std::int32_t> Conversation::tokens_from(std::size_t first,
         text += text_of_content(message.value("content", ordered_json())).value_or("");
       }
     }
-    if (!assets_->add_bos || !assets_->special.bos) {
-      return text::encode_after(tokenizer_, known, text, true);
-    }
-    const std::int32_t bos = *assets_->special.bos;
-    if (!known.empty()) known = known.front() == bos ? known.subspan(1) : known.first(0);
-    std::vector<std::int32_t> ids = text::encode_after(tokenizer_, known, text, true);
-    ids.insert(ids.begin(), bos);
+    const std::optional<std::int32_t> bos = model_->first_token();
+    if (!bos) return text::encode_after(model_->tokenizer(), known, text, true);
+    if (!known.empty()) known = known.front() == *bos ? known.subspan(1) : known.first(0);
+    std::vector<std::int32_t> ids = text::encode_after(model_->tokenizer(), known, text, true);
+    ids.insert(ids.begin(), *bos);
     return ids;
   }
   ordered_json messages = ordered_json::array();
@@ -93,12 +90,12 @@ std::vector<std::int32_t> Conversation::tokens_from(std::size_t first,
   ordered_json variables = options_.variables;
   variables.update(file_options_);
   return text::encode_after(
-      tokenizer_, known,
-      render_chat(*assets_, messages, tools_, variables, true, options_.now, options_.stop));
+      model_->tokenizer(), known,
+      render_chat(model_->chat(), messages, tools_, variables, true, options_.now, options_.stop));
 }
 
 std::string Conversation::unread_tools_note() const {
-  return options_.raw ? std::string() : model::unread_tools_note(*assets_, tools_);
+  return options_.raw ? std::string() : model::unread_tools_note(model_->chat(), tools_);
 }
 
 std::vector<std::int32_t> Conversation::fit(std::span<const std::int32_t> known,

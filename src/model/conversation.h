@@ -11,9 +11,8 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "model/text_assets.h"
+#include "model/text_model.h"
 #include "text/answer.h"
-#include "text/tokenizer.h"
 
 namespace pajamas::model {
 
@@ -32,10 +31,10 @@ struct ConversationOptions {
   const StopFlag* stop = nullptr;  // of renderings; null: never
 };
 
-// Refers to `assets`, which must outlive it.
+// Refers to `model`, which must outlive it.
 class Conversation {
  public:
-  Conversation(const TextAssets& assets, text::Tokenizer tokenizer, ConversationOptions options);
+  Conversation(const TextModel& model, ConversationOptions options);
 
   std::string system() const;  // its text; empty: none
   void set_system(const std::string& text);
@@ -81,8 +80,7 @@ class Conversation {
   std::vector<std::int32_t> tokens_from(std::size_t first,
                                         std::span<const std::int32_t> known) const;
 
-  const TextAssets* assets_;
-  text::Tokenizer tokenizer_;
+  const TextModel* model_;
   ConversationOptions options_;
   nlohmann::ordered_json system_;  // a message; null: none
   std::vector<Turn> turns_;

@@ -3,8 +3,11 @@
 
 #include <array>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+
+#include "model/json_file.h"
 
 namespace pajamas::model {
 namespace {
@@ -70,6 +73,13 @@ Sampling read_sampling(const io::GgufMetadata& metadata) {
     if (value) set(sampling, key, std::abs(*value) <= 1e9 ? rounded(*value) : *value);
   }
   return sampling;
+}
+
+Sampling read_sampling(const Checkpoint& checkpoint) {
+  if (checkpoint.gguf() != nullptr) return read_sampling(*checkpoint.gguf());
+  const auto path = checkpoint.path() / "generation_config.json";
+  if (!std::filesystem::is_regular_file(path)) return {};
+  return read_sampling(read_json_file(path));
 }
 
 void write_sampling(const Sampling& sampling, io::GgufMetadata& metadata) {

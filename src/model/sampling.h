@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "io/gguf.h"
+#include "model/checkpoint.h"
 
 namespace pajamas::model {
 
@@ -22,6 +23,8 @@ struct Sampling {
 // Of a generation_config.json; anything but an object says nothing.
 Sampling read_sampling(const nlohmann::json& generation_config);
 Sampling read_sampling(const io::GgufMetadata& metadata);
+// What belongs to the container: GGUF's metadata, or generation_config.json beside the weights.
+Sampling read_sampling(const Checkpoint& checkpoint);
 
 // In llama.cpp's order.
 void write_sampling(const Sampling& sampling, io::GgufMetadata& metadata);

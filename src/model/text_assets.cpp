@@ -265,6 +265,15 @@ text::TokenizerSpec tokenizer_of(const io::GgufMetadata& metadata, const TextOpt
   return spec;
 }
 
+// Of a GGUF file of that path.
+TextAssets text_assets_at(const fs::path& path, const io::GgufMetadata& metadata,
+                          const TextOptions& options) {
+  TextAssets assets =
+      with_context(place_of(path), [&] { return text_assets_of(metadata, options); });
+  assets.origin = place_of(path);
+  return assets;
+}
+
 }  // namespace
 
 TextAssets text_assets_of(const io::GgufMetadata& metadata, const TextOptions& options) {
@@ -311,6 +320,11 @@ std::vector<std::int32_t> ends_without_name(const TextAssets& assets) {
   return out;
 }
 
+TextAssets load_text_assets(const Checkpoint& checkpoint, const TextOptions& options) {
+  if (checkpoint.gguf() == nullptr) return load_text_assets(checkpoint.path(), options);
+  return text_assets_at(checkpoint.path(), *checkpoint.gguf(), options);
+}
+
 TextAssets load_text_assets(const fs::path& path, const TextOptions& options) {
   std::error_code code;
   const fs::file_status status = fs::status(path, code);
@@ -322,11 +336,7 @@ TextAssets load_text_assets(const fs::path& path, const TextOptions& options) {
   }
   if (fs::is_directory(status)) return load_directory(path, options);
   if (io::looks_like_gguf(path)) {
-    const io::GgufFile file = io::GgufFile::open(path);
-    TextAssets assets =
-        with_context(place_of(path), [&] { return text_assets_of(file.metadata(), options); });
-    assets.origin = place_of(path);
-    return assets;
+    return text_assets_at(path, io::GgufFile::open(path).metadata(), options);
   }
   TextAssets assets;
   assets.origin = place_of(path);

@@ -10,6 +10,7 @@
 
 #include "io/gguf.h"
 #include "model/chat_templates.h"
+#include "model/checkpoint.h"
 #include "text/tokenizer.h"
 
 namespace pajamas::model {
@@ -44,6 +45,9 @@ struct TextOptions {
 // read_chat_templates), from a lone tokenizer.json, or from a GGUF file, told apart by content.
 // Throws Error{kNotFound, kCorruptFile, kUnsupported}.
 TextAssets load_text_assets(const std::filesystem::path& path, const TextOptions& options = {});
+
+// The same for a checkpoint that is open: a GGUF header is not read again.
+TextAssets load_text_assets(const Checkpoint& checkpoint, const TextOptions& options = {});
 
 // The same from GGUF metadata that is open already.
 TextAssets text_assets_of(const io::GgufMetadata& metadata, const TextOptions& options = {});

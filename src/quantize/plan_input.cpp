@@ -145,8 +145,8 @@ void note_stored(PlanInput& input) {
 }
 
 // A tokenizer that cannot work is not passed on into a file that looks finished.
-void load_text(const fs::path& path, const model::TextOptions& options, PlanInput& input) {
-  input.text = model::load_text_assets(path, options);
+void take_text(model::TextAssets text, PlanInput& input) {
+  input.text = std::move(text);
   add_notes(input.text->notes, input);
   with_context(input.text->origin, [&] { (void)text::Tokenizer(input.text->tokenizer); });
 }
@@ -162,7 +162,7 @@ PlanInput load_gguf(const fs::path& file, std::optional<model::Checkpoint>* chec
   note_stored(opened, input);
   const Encoding& embedding = opened.get({model::Role::kTokenEmbedding}).encoding;
   if (embedding.is_plain()) input.plain = embedding.dtype;
-  load_text(file, text, input);
+  take_text(model::load_text_assets(opened, text), input);
   if (checkpoint != nullptr) checkpoint->emplace(std::move(opened));
   return input;
 }
@@ -186,7 +186,7 @@ PlanInput load_plan_input(const fs::path& folder, std::optional<model::Checkpoin
     input.notes.push_back("there are no weights here: planned from config.json alone");
   }
   if (checkpoint != nullptr || fs::exists(folder / "tokenizer.json")) {
-    load_text(folder, text, input);
+    take_text(model::load_text_assets(folder, text), input);
   } else {
     input.notes.push_back("there is no tokenizer.json here: sizes are without the tokenizer");
   }

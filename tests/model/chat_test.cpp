@@ -21,7 +21,7 @@ std::string render(const TextAssets& assets, const ordered_json& messages,
                    const ordered_json& tools = nullptr) {
   std::tm now{};
   now.tm_year = 124, now.tm_mday = 1;
-  return render_chat(assets, messages, tools, ordered_json::object(), true, now);
+  return render_chat(ChatFormat(assets), messages, tools, ordered_json::object(), true, now);
 }
 
 const ordered_json kHi = {{"role", "user"}, {"content", "Hi"}};
@@ -39,7 +39,7 @@ ordered_json answered(const TextAssets& assets, const ordered_json& messages,
   const auto ignore = [](text::AnswerPart, std::string_view) {};
   for (const std::int32_t id : ids(generated)) splitter.push(id, ignore);
   splitter.finish(ignore);
-  return history_message(assets, splitter.answer());
+  return history_message(ChatFormat(assets), splitter.answer());
 }
 
 TEST(History, HarmonyForgetsReasoningBehindAnAnswer) {
@@ -99,7 +99,7 @@ TEST(History, ThinkTagsStayOutOfTheNextTurn) {
 
 TEST(History, WhatWasCutInsideACharacterRenders) {
   const TextAssets assets = assets_of("tiny-gpt-oss");
-  const ordered_json message = history_message(assets, {"\xC3", "a\xE4\xBD", {}});
+  const ordered_json message = history_message(ChatFormat(assets), {"\xC3", "a\xE4\xBD", {}});
   EXPECT_EQ(message["content"], "a\xEF\xBF\xBD");
   EXPECT_NO_THROW(render(assets, ordered_json::array({kHi, message})));
 }
@@ -182,7 +182,8 @@ TEST(Templates, ToolsTakeTheirOwnEvenAnEmptyList) {
 TEST(History, CallsCanBeWrittenToFiles) {
   const text::ToolCall odd{"functions.f\xC3", "json\xC3",
                            std::string(9000, '[') + std::string(9000, ']')};
-  const ordered_json message = history_message(assets_of("tiny-gpt-oss"), {"", "", {odd}});
+  const ordered_json message =
+      history_message(ChatFormat(assets_of("tiny-gpt-oss")), {"", "", {odd}});
   const ordered_json& function = message["tool_calls"][0]["function"];
   EXPECT_EQ(function["name"], "f\uFFFD");
   EXPECT_EQ(function["content_type"], "json\uFFFD");
@@ -191,36 +192,39 @@ TEST(History, CallsCanBeWrittenToFiles) {
 
 TEST(Reasoning, IsToldInTheWordsOfTheTemplate) {
   TextAssets assets = assets_of("tiny-gpt-oss");
-  EXPECT_EQ(reasoning_options(assets, "high").variables,
+  EXPECT_EQ(reasoning_options(ChatFormat(assets), "high").variables,
             ordered_json({{"reasoning_effort", "high"}}));
-  EXPECT_THROW(reasoning_options(assets, "off"), Error);
+  EXPECT_THROW(reasoning_options(ChatFormat(assets), "off"), Error);
   assets = assets_of("tiny-qwen3-moe");
-  EXPECT_EQ(reasoning_options(assets, "off").variables, ordered_json({{"enable_thinking", false}}));
-  EXPECT_EQ(reasoning_options(assets, "off").note, "");
-  EXPECT_EQ(reasoning_options(assets, "low").variables, ordered_json({{"enable_thinking", true}}));
-  EXPECT_NE(reasoning_options(assets, "low").note, "");
+  EXPECT_EQ(reasoning_options(ChatFormat(assets), "off").variables,
+            ordered_json({{"enable_thinking", false}}));
+  EXPECT_EQ(reasoning_options(ChatFormat(assets), "off").note, "");
+  EXPECT_EQ(reasoning_options(ChatFormat(assets), "low").variables,
+            ordered_json({{"enable_thinking", true}}));
+  EXPECT_NE(reasoning_options(ChatFormat(assets), "low").note, "");
   assets.chat_templates["default"] =
       "{# reasoning_effort #}{{ message.reasoning_effort }}'enable_thinking'";
-  EXPECT_TRUE(reasoning_options(assets, "low").variables.empty());
-  EXPECT_NE(reasoning_options(assets, "low").note, "");
+  EXPECT_TRUE(reasoning_options(ChatFormat(assets), "low").variables.empty());
+  EXPECT_NE(reasoning_options(ChatFormat(assets), "low").note, "");
   assets.chat_templates["default"] = "{{ enable_thinking }}{{ reasoning_effort }}";
-  EXPECT_EQ(reasoning_options(assets, "low").variables.size(), 2u);
-  EXPECT_EQ(reasoning_options(assets, "off").variables, ordered_json({{"enable_thinking", false}}));
+  EXPECT_EQ(reasoning_options(ChatFormat(assets), "low").variables.size(), 2u);
+  EXPECT_EQ(reasoning_options(ChatFormat(assets), "off").variables,
+            ordered_json({{"enable_thinking", false}}));
   assets.chat_templates.clear();
-  EXPECT_THROW(reasoning_options(assets, "low"), Error);
+  EXPECT_THROW(reasoning_options(ChatFormat(assets), "low"), Error);
 }
 
 TEST(Tools, AreToldWhereTheTemplateDoesNotReadThem) {
   TextAssets assets = assets_of("tiny-qwen2");
   const ordered_json tools = ordered_json::array({{{"type", "function"}}});
-  EXPECT_EQ(unread_tools_note(assets, tools), "");
+  EXPECT_EQ(unread_tools_note(ChatFormat(assets), tools), "");
   assets.chat_templates = {{"default", "{% for m in messages %}{{ m.content }}{% endfor %}"}};
-  EXPECT_NE(unread_tools_note(assets, tools), "");
-  EXPECT_EQ(unread_tools_note(assets, nullptr), "");
-  EXPECT_EQ(unread_tools_note(assets, ordered_json::array()), "");
+  EXPECT_NE(unread_tools_note(ChatFormat(assets), tools), "");
+  EXPECT_EQ(unread_tools_note(ChatFormat(assets), nullptr), "");
+  EXPECT_EQ(unread_tools_note(ChatFormat(assets), ordered_json::array()), "");
   assets.chat_templates["tool_use"] = "{{ tools }}";
-  EXPECT_EQ(unread_tools_note(assets, tools), "");
-  EXPECT_EQ(unread_tools_note(TextAssets(), tools), "");
+  EXPECT_EQ(unread_tools_note(ChatFormat(assets), tools), "");
+  EXPECT_EQ(unread_tools_note(ChatFormat(TextAssets()), tools), "");
 }
 
 }  // namespace

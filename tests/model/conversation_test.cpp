@@ -17,18 +17,19 @@ using nlohmann::ordered_json;
 
 struct Subject {
   explicit Subject(const char* name, ConversationOptions options = {})
-      : assets(load_text_assets(std::filesystem::path(source_dir()) / "models" / name)),
-        tokenizer(assets.tokenizer),
-        conversation(assets, tokenizer, std::move(options)) {}
+      : Subject(load_text_assets(std::filesystem::path(source_dir()) / "models" / name),
+                std::move(options)) {}
+  Subject(TextAssets assets, ConversationOptions options)
+      : model(std::move(assets)), conversation(model, std::move(options)) {}
 
-  std::string text() const { return tokenizer.decode(conversation.tokens()); }
+  const text::Tokenizer& tokenizer() const { return model.tokenizer(); }
+  std::string text() const { return tokenizer().decode(conversation.tokens()); }
   void say(const std::string& question, const std::string& answer) {
     conversation.ask(question);
     conversation.answer({.reasoning = {}, .content = answer, .calls = {}});
   }
 
-  TextAssets assets;
-  text::Tokenizer tokenizer;
+  TextModel model;
   Conversation conversation;
 };
 
@@ -56,16 +57,17 @@ TEST(Conversation, RawIsOneTextALineAQuestion) {
 }
 
 TEST(Conversation, RawBeginsWithOneBeginningOfText) {
-  Subject qwen("tiny-qwen2", {.raw = true});
-  qwen.assets.add_bos = true;
-  qwen.assets.special.bos = 5;
+  TextAssets assets = load_text_assets(source_dir() + "/models/tiny-qwen2");
+  assets.add_bos = true;
+  assets.special.bos = 5;
+  Subject qwen(std::move(assets), {.raw = true});
   qwen.conversation.ask("Once upon");
   const std::vector<std::int32_t> first = qwen.conversation.tokens();
   EXPECT_EQ(first.front(), 5);
   qwen.conversation.answer({.reasoning = {}, .content = " a time", .calls = {}});
   const std::vector<std::int32_t> next = qwen.conversation.tokens(first);
   EXPECT_TRUE(std::equal(first.begin(), first.end(), next.begin()));
-  EXPECT_EQ(qwen.tokenizer.decode(std::span(next).subspan(1)), "Once upon a time");
+  EXPECT_EQ(qwen.tokenizer().decode(std::span(next).subspan(1)), "Once upon a time");
   EXPECT_EQ(qwen.conversation.tokens(std::span(first).subspan(1)).front(), 5);
 }
 
@@ -86,7 +88,7 @@ TEST(Conversation, DropsOldestTurnsUntilHalfIsFree) {
   const std::size_t dropped = qwen.conversation.dropped();
   EXPECT_GT(dropped, 5u);
   EXPECT_LT(dropped, 20u);
-  const std::string text = qwen.tokenizer.decode(ids);
+  const std::string text = qwen.tokenizer().decode(ids);
   EXPECT_TRUE(text.starts_with("<|im_start|>system\nRemember.<|im_end|>\n<|im_start|>user\n" +
                                word(static_cast<int>(dropped)) + "<|im_end|>"))
       << text;
@@ -157,9 +159,9 @@ TEST(Conversation, ComesBackFromAFile) {
 void expect_fed_alike(Subject& subject, const std::string& json) {
   const auto rendered = [&](const std::string& text) {
     const ChatRequest request = parse_chat_request(text);
-    return subject.tokenizer.encode(render_chat(subject.assets, request.messages, request.tools,
-                                                request.options, true, std::tm{}),
-                                    {.parse_special = true});
+    return subject.tokenizer().encode(render_chat(subject.model.chat(), request.messages,
+                                                  request.tools, request.options, true, std::tm{}),
+                                      {.parse_special = true});
   };
   subject.conversation.load_json(json);
   EXPECT_EQ(subject.conversation.tokens(), rendered(json)) << json;
@@ -202,8 +204,9 @@ TEST(Conversation, AFileIsGivenAsItIs) {
 }
 
 TEST(Conversation, ToolsOfAFileTakeTheirTemplate) {
-  Subject qwen("tiny-qwen2");
-  qwen.assets.chat_templates["tool_use"] = "tools: {{ tools | length }}";
+  TextAssets assets = load_text_assets(source_dir() + "/models/tiny-qwen2");
+  assets.chat_templates["tool_use"] = "tools: {{ tools | length }}";
+  Subject qwen(std::move(assets), {});
   qwen.conversation.ask("x");
   const std::string before = qwen.conversation.to_json("m");
   qwen.conversation.load_json(R"({"messages": [], "tools": []})");

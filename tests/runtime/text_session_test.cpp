@@ -63,13 +63,12 @@ struct Chat {
                kernels::best_kernels()),
         counting(engine),
         session(counting),
-        assets(model::load_text_assets(path)),
-        tokenizer(assets.tokenizer),
-        conversation(assets, tokenizer, {}) {}
+        text(model::load_text_assets(path)),
+        conversation(text, {}) {}
 
   GenerateResult run(TextSession& on, std::span<const std::int32_t> prompt, Ids& out) {
     Sampler sampler({.temperature = 0});
-    GenerateOptions options{max_tokens, 4096, assets.stop};
+    GenerateOptions options{max_tokens, 4096, stop_tokens};
     options.keep_prompt = keep_prompt;
     out.clear();
     return on.generate(sampler, prompt, options, stop, nullptr,
@@ -91,9 +90,7 @@ struct Chat {
     TextSession other(engine);
     EXPECT_EQ(run(other, prompt, fresh).reused_tokens, 0u);
     EXPECT_EQ(generated, fresh);
-    text::AnswerSplitter splitter(
-        tokenizer, text::find_answer_format(tokenizer, &assets.chat_templates.at("default")),
-        prompt);
+    text::AnswerSplitter splitter(text.tokenizer(), text.answer_format(), prompt);
     const auto ignore = [](text::AnswerPart, std::string_view) {};
     for (const std::int32_t token : generated) splitter.push(token, ignore);
     splitter.finish(ignore);
@@ -106,9 +103,9 @@ struct Chat {
   CpuEngine engine;
   CountingEngine counting;
   TextSession session;
-  model::TextAssets assets;
-  text::Tokenizer tokenizer;
+  model::TextModel text;
   model::Conversation conversation;
+  Ids stop_tokens = text.stop();
   StopFlag stop;
   std::uint64_t max_tokens = 24;
   bool keep_prompt = true;
@@ -164,7 +161,7 @@ TEST(TextSession, ComesBackToAPromptBehindALongAnswer) {
   for (const bool keep : {true, false}) {
     Chat chat("tiny-gpt-oss");
     chat.keep_prompt = keep;
-    chat.assets.stop.clear();
+    chat.stop_tokens.clear();
     chat.say("Who are the people?");
     chat.max_tokens = 800;
     const GenerateResult first = chat.say("Who are the senators, the officers and the judges?");

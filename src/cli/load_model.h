@@ -1,26 +1,23 @@
-// A model ready to run, for the commands that run one.
+// What the commands that open a model tell of it.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "model/checkpoint.h"
-#include "runtime/engine.h"
 #include "runtime/engine_options.h"
 
 namespace pajamas::cli {
-
-// runtime::open_engine; tells of the files, and of how well the model fits this machine.
-std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint,
-                                             const runtime::EngineOptions& options);
 
 // For --verbose: the files that were opened.
 void log_opened(const model::Checkpoint& checkpoint);
 
 // What the user should know of how they were read. (A plan has these notes among its own.)
 void tell_notes(const model::Checkpoint& checkpoint);
+
+// Both, and how well the model fits this machine where it is about to run with these options.
+void tell_of_running(const model::Checkpoint& checkpoint, const runtime::EngineOptions& options);
 
 // Looks through the weights of models that computed something that is not finite and throws the
 // Error that names the one at fault, if there is one.

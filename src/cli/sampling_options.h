@@ -1,10 +1,9 @@
-// How tokens are drawn: what the user says, else what the model's makers recommend, else ours.
+// How the user wants tokens to be drawn.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <optional>
 
-#include "model/checkpoint.h"
 #include "runtime/sampler.h"
 
 namespace pajamas::cli {
@@ -20,10 +19,8 @@ struct SamplingFlags {
 
 void add_sampling_options(CLI::App& command, SamplingFlags& flags);
 
-// Recommendations come from generation_config.json beside the weights, or from GGUF's
-// `general.sampling.*`; one that makes no sense is passed over.
-// Throws Error{kUsage} where a flag makes none.
+// `standard` with what the flags say. Throws Error{kUsage} where that makes no sense.
 runtime::SamplerOptions sampler_options(const SamplingFlags& flags,
-                                        const model::Checkpoint& checkpoint);
+                                        runtime::SamplerOptions standard);
 
 }  // namespace pajamas::cli

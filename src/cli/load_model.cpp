@@ -1,4 +1,4 @@
-#include "cli/open_engine.h"
+#include "cli/load_model.h"
 
 #include <fmt/format.h>
 
@@ -35,7 +35,8 @@ void tell_of_little_memory(const model::Checkpoint& checkpoint,
   const std::uint64_t needed = runtime::memory_needs(checkpoint.config(), options).total();
   const std::uint64_t available = available_memory_bytes();
   const std::uint64_t weights = weights_bytes(checkpoint);
-  if (available == 0) return;
+  // What does not fit at all is an error, and opening it says so.
+  if (available == 0 || needed > runtime::memory_limit(options)) return;
   if (needed > available) {
     log_note(fmt::format("a context of {} takes up to {} of memory and {} are free: {}",
                          with_thousands(options.context), readable_bytes(needed),
@@ -52,15 +53,6 @@ void tell_of_little_memory(const model::Checkpoint& checkpoint,
 
 }  // namespace
 
-std::unique_ptr<runtime::Engine> open_engine(model::Checkpoint checkpoint,
-                                             const runtime::EngineOptions& options) {
-  log_opened(checkpoint);
-  tell_notes(checkpoint);
-  runtime::require_memory(checkpoint, options);
-  tell_of_little_memory(checkpoint, options);
-  return options.backend->open(std::move(checkpoint), options);
-}
-
 void log_opened(const model::Checkpoint& checkpoint) {
   for (const File& file : checkpoint.files()) {
     log_detail(fmt::format("opened {} ({})", printable(file.path().native(), 300),
@@ -69,6 +61,12 @@ void log_opened(const model::Checkpoint& checkpoint) {
 }
 
 void tell_notes(const model::Checkpoint& checkpoint) { log_notes(checkpoint.config().notes); }
+
+void tell_of_running(const model::Checkpoint& checkpoint, const runtime::EngineOptions& options) {
+  log_opened(checkpoint);
+  tell_notes(checkpoint);
+  tell_of_little_memory(checkpoint, options);
+}
 
 void throw_bad_weight(const std::vector<std::string>& models,
                       const runtime::EngineOptions& options) {
