@@ -136,7 +136,7 @@ Reply RunModel::answer(runtime::TextSession& session, runtime::Sampler& sampler,
   const auto on_text = [&](text::AnswerPart part, std::string_view bytes) {
     if (!options_.json) printer.print(part, bytes, splitter.answer());
   };
-  const runtime::GenerateOptions generate{max_tokens, positions(), model.stop(), keep_prompt};
+  const runtime::GenerateOptions generate{{max_tokens, positions(), model.stop()}, keep_prompt};
   // Shorter prompts are over before a bar could tell anything.
   Progress& progress = *context_.progress;
   bool shown = false;

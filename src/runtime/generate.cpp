@@ -1,8 +1,7 @@
 #include "runtime/generate.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "base/system.h"
@@ -12,18 +11,6 @@ namespace {
 
 double rate(std::uint64_t tokens, double seconds) noexcept {
   return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
-}
-
-void check_prompt(std::span<const std::int32_t> prompt, const GenerateOptions& options) {
-  if (prompt.empty()) {
-    throw Error(ErrorCode::kUsage, "the prompt is empty", "give some text with --prompt");
-  }
-  if (prompt.size() > options.context) {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("the prompt has {} tokens and the context holds {}", prompt.size(),
-                            options.context),
-                "use a larger --ctx or a shorter prompt");
-  }
 }
 
 }  // namespace
@@ -70,75 +57,51 @@ std::uint32_t TextSession::go_back(std::span<const std::int32_t> prompt) {
   return length;
 }
 
-// One batch at the end of the live session, which is as before where that fails.
-void TextSession::run(std::span<const BatchRow> rows, std::span<float> logits,
-                      const StopFlag& stop) {
-  try {
-    forward(engine_, rows, logits, stop);
-  } catch (...) {
-    engine_.truncate(live_, std::min(rows.front().position, engine_.length(live_)));
-    throw;
+// Steps until the sequence is over; `result` says at any time what was done.
+void TextSession::advance(Sequence& sequence, Scheduler& scheduler, const GenerateOptions& options,
+                          const StopFlag& stop, const OnPrompt& on_prompt, const OnToken& on_token,
+                          GenerateResult& result) {
+  double start = seconds_now();
+  std::size_t left = sequence.prompt_left();
+  const std::size_t prompt = left;
+  if (on_prompt) on_prompt(0, left);
+  while (!sequence.is_over()) {
+    scheduler.step(stop);
+    const double now = seconds_now();
+    if (left > 0) {
+      const std::size_t rows = left - sequence.prompt_left();
+      left -= rows;
+      if (on_prompt && rows > 0) on_prompt(rows, left);
+      if (left == 0) {
+        result.prompt_tokens = prompt;
+        result.prompt_seconds = now - start;
+        if (options.keep_prompt) mark_ = engine_.fork(live_);
+        start = now;
+      }
+    }
+    for (const std::int32_t token : sequence.take_news()) {
+      ++result.generated_tokens;
+      tokens_.push_back(token);
+      on_token(token);
+      result.generation_seconds = seconds_now() - start;
+    }
   }
+  sequence.check();
+  result.reason = *sequence.reason();
 }
 
-// In batches; the logits are those of the last token.
-void TextSession::run_prompt(std::span<float> logits, const StopFlag& stop,
-                             const OnPrompt& on_prompt) {
-  std::vector<BatchRow> batch;
-  if (on_prompt) on_prompt(0, tokens_.size() - engine_.length(live_));
-  for (std::size_t done = engine_.length(live_); done < tokens_.size(); done += batch.size()) {
-    batch.clear();
-    const std::size_t end = std::min(tokens_.size(), done + engine_.max_batch());
-    for (std::size_t i = done; i < end; ++i) {
-      batch.push_back({live_, static_cast<std::uint32_t>(i), tokens_[i], i + 1 == tokens_.size()});
-    }
-    run(batch, end == tokens_.size() ? logits : std::span<float>(), stop);
-    if (on_prompt) on_prompt(batch.size(), tokens_.size() - end);
-  }
-}
-
-// Generation proper: `logits` are those of the last position that has run.
-void TextSession::answer(Sampler& sampler, const GenerateOptions& options, const StopFlag& stop,
-                         const OnToken& on_token, std::span<float> logits, GenerateResult& result) {
-  const double start = seconds_now();
-  while (result.generated_tokens < options.max_tokens) {
-    const std::int32_t token = sampler.sample(logits);
-    if (std::ranges::binary_search(options.stop_tokens, token)) {
-      result.reason = StopReason::kStopToken;
-      break;
-    }
-    sampler.accept(token);
-    ++result.generated_tokens;
-    tokens_.push_back(token);
-    on_token(token);
-    result.generation_seconds = seconds_now() - start;
-    if (result.generated_tokens == options.max_tokens) break;
-    const std::uint32_t position = engine_.length(live_);
-    if (position >= options.context) {
-      result.reason = StopReason::kContextFull;
-      break;
-    }
-    const BatchRow row{live_, position, token, true};
-    run({&row, 1}, logits, stop);
-  }
-}
-
-GenerateResult TextSession::generate(Sampler& sampler, std::span<const std::int32_t> prompt,
+GenerateResult TextSession::generate(Sampler sampler, std::span<const std::int32_t> prompt,
                                      const GenerateOptions& options, const StopFlag& stop,
                                      const OnPrompt& on_prompt, const OnToken& on_token) {
-  check_prompt(prompt, options);
+  check_prompt(prompt, options.limits);
   GenerateResult result;
-  for (const std::int32_t token : prompt) sampler.accept(token);
-  std::vector<float> logits(engine_.config().vocab);
-  const double start = seconds_now();
   result.reused_tokens = go_back(prompt);
   tokens_.assign(prompt.begin(), prompt.end());
+  Scheduler scheduler(engine_);
+  Sequence& sequence =
+      scheduler.at(scheduler.add({tokens_, std::move(sampler), options.limits, live_}));
   try {
-    run_prompt(logits, stop, on_prompt);
-    result.prompt_tokens = prompt.size() - result.reused_tokens;
-    result.prompt_seconds = seconds_now() - start;
-    if (options.keep_prompt) mark_ = engine_.fork(live_);
-    answer(sampler, options, stop, on_token, logits, result);
+    advance(sequence, scheduler, options, stop, on_prompt, on_token, result);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInterrupted) throw;
     result.reason = StopReason::kInterrupted;
@@ -146,11 +109,11 @@ GenerateResult TextSession::generate(Sampler& sampler, std::span<const std::int3
   return result;
 }
 
-GenerateResult generate(Engine& engine, Sampler& sampler, std::span<const std::int32_t> prompt,
+GenerateResult generate(Engine& engine, Sampler sampler, std::span<const std::int32_t> prompt,
                         const GenerateOptions& options, const StopFlag& stop,
                         const OnPrompt& on_prompt, const OnToken& on_token) {
   TextSession session(engine);
-  return session.generate(sampler, prompt, options, stop, on_prompt, on_token);
+  return session.generate(std::move(sampler), prompt, options, stop, on_prompt, on_token);
 }
 
 }  // namespace pajamas::runtime

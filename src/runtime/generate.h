@@ -11,19 +11,16 @@
 #include "base/parallel.h"
 #include "runtime/engine.h"
 #include "runtime/sampler.h"
+#include "runtime/schedule.h"
 
 namespace pajamas::runtime {
 
 struct GenerateOptions {
-  std::uint64_t max_tokens = 0;
-  std::uint64_t context = 0;              // positions that prompt and answer may take together
-  std::vector<std::int32_t> stop_tokens;  // sorted; none of them is handed out
+  SequenceLimits limits;
   // Keeps the end of the prompt as a place to come back to, so that a model with sliding windows
   // need not run everything again where a long answer is taken back or changed. Costs memory.
   bool keep_prompt = false;
 };
-
-enum class StopReason { kStopToken, kMaxTokens, kContextFull, kInterrupted };
 
 struct GenerateResult {
   StopReason reason = StopReason::kMaxTokens;
@@ -61,17 +58,16 @@ class TextSession {
   // token after the other. Once `stop` is set, ends with kInterrupted.
   // Throws Error{kUsage} for an empty prompt or one that does not fit the context, and what the
   // engine and the sampler throw; the session is of use afterwards.
-  GenerateResult generate(Sampler& sampler, std::span<const std::int32_t> prompt,
+  GenerateResult generate(Sampler sampler, std::span<const std::int32_t> prompt,
                           const GenerateOptions& options, const StopFlag& stop,
                           const OnPrompt& on_prompt, const OnToken& on_token);
 
  private:
   std::uint32_t go_back(std::span<const std::int32_t> prompt);
   void drop_mark();
-  void run(std::span<const BatchRow> rows, std::span<float> logits, const StopFlag& stop);
-  void run_prompt(std::span<float> logits, const StopFlag& stop, const OnPrompt& on_prompt);
-  void answer(Sampler& sampler, const GenerateOptions& options, const StopFlag& stop,
-              const OnToken& on_token, std::span<float> logits, GenerateResult& result);
+  void advance(Sequence& sequence, Scheduler& scheduler, const GenerateOptions& options,
+               const StopFlag& stop, const OnPrompt& on_prompt, const OnToken& on_token,
+               GenerateResult& result);
 
   Engine& engine_;
   SessionId live_;
@@ -80,7 +76,7 @@ class TextSession {
 };
 
 // A text of its own: the whole of `prompt` runs.
-GenerateResult generate(Engine& engine, Sampler& sampler, std::span<const std::int32_t> prompt,
+GenerateResult generate(Engine& engine, Sampler sampler, std::span<const std::int32_t> prompt,
                         const GenerateOptions& options, const StopFlag& stop,
                         const OnPrompt& on_prompt, const OnToken& on_token);
 

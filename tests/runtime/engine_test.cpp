@@ -182,16 +182,17 @@ TEST(Engine, StopsBetweenLayers) {
   EXPECT_THROW(forward(tiny.engine, {&row, 1}, logits, stop), Error);
 }
 
-std::vector<std::int32_t> generated(const GenerateOptions& options, SamplerOptions sampling,
+std::vector<std::int32_t> generated(const SequenceLimits& limits, SamplerOptions sampling,
                                     GenerateResult& result, int stop_after = 1000) {
   TinyEngine tiny(2);
   Sampler sampler(sampling);
   StopFlag stop;
   std::vector<std::int32_t> tokens;
-  result = generate(tiny.engine, sampler, kPrompt, options, stop, nullptr, [&](std::int32_t token) {
-    tokens.push_back(token);
-    if (static_cast<int>(tokens.size()) == stop_after) stop.request();
-  });
+  result =
+      generate(tiny.engine, sampler, kPrompt, {limits}, stop, nullptr, [&](std::int32_t token) {
+        tokens.push_back(token);
+        if (static_cast<int>(tokens.size()) == stop_after) stop.request();
+      });
   return tokens;
 }
 
@@ -218,7 +219,7 @@ TEST(Generate, EndsForEachReason) {
 
 TEST(Generate, TheSeedDecides) {
   GenerateResult result;
-  const GenerateOptions options{16, 100, {}};
+  const SequenceLimits options{16, 100, {}};
   const auto first = generated(options, {.temperature = 1.0, .seed = 5}, result);
   EXPECT_EQ(first, generated(options, {.temperature = 1.0, .seed = 5}, result));
   EXPECT_NE(first, generated(options, {.temperature = 1.0, .seed = 6}, result));

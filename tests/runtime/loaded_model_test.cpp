@@ -39,9 +39,8 @@ TEST(LoadedModel, AnswersAsItIs) {
     conversation.ask("Who?");
     Sampler sampler(model.sampling());
     const GenerateResult result =
-        generate(model.engine(), sampler, conversation.tokens(),
-                 {.max_tokens = 3, .context = model.context(), .stop_tokens = {}}, StopFlag{},
-                 nullptr, [](std::int32_t) {});
+        generate(model.engine(), sampler, conversation.tokens(), {{3, model.context(), {}}},
+                 StopFlag{}, nullptr, [](std::int32_t) {});
     EXPECT_EQ(result.generated_tokens, 3u) << name;
   }
 }

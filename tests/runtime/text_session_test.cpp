@@ -8,51 +8,13 @@
 #include "model/conversation.h"
 #include "paths.h"
 #include "runtime/generate.h"
+#include "runtime/probe_engine.h"
 #include "runtime/tiny_engine.h"
 
 namespace pajamas::runtime {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
-
-// Counts the rows that an engine is given, and fails or stops when it is told to.
-class CountingEngine final : public Engine {
- public:
-  explicit CountingEngine(Engine& engine) : engine_(engine) {}
-
-  const model::ModelConfig& config() const noexcept override { return engine_.config(); }
-  std::string_view backend() const noexcept override { return engine_.backend(); }
-  std::size_t max_batch() const noexcept override { return engine_.max_batch(); }
-  SessionId create_session() override { return ++sessions, engine_.create_session(); }
-  SessionId fork(SessionId session) override { return ++sessions, engine_.fork(session); }
-  std::uint32_t truncate(SessionId session, std::uint32_t length) override {
-    return engine_.truncate(session, length);
-  }
-  void release(SessionId session) override { --sessions, engine_.release(session); }
-  std::uint32_t length(SessionId session) const override { return engine_.length(session); }
-  std::unique_ptr<Hidden> embed(Batch batch) override {
-    rows += batch.size();
-    return engine_.embed(batch);
-  }
-  void layer(std::uint64_t index, Hidden& hidden, Batch batch) override {
-    if (stop != nullptr && index == 1 && rows >= stop_at) stop->request();
-    if (fail && index == 1) throw std::bad_alloc();
-    engine_.layer(index, hidden, batch);
-  }
-  void logits(const Hidden& hidden, std::span<const std::size_t> wanted,
-              std::span<float> out) override {
-    engine_.logits(hidden, wanted, out);
-  }
-
-  std::uint64_t rows = 0;
-  int sessions = 0;
-  bool fail = false;
-  StopFlag* stop = nullptr;
-  std::uint64_t stop_at = 0;
-
- private:
-  Engine& engine_;
-};
 
 // A model with all that a conversation needs; greedy.
 struct Chat {
@@ -61,15 +23,14 @@ struct Chat {
         pool(2),
         engine(std::make_unique<MappedWeights>(model::Checkpoint::open(path)), pool,
                kernels::best_kernels()),
-        counting(engine),
-        session(counting),
+        probe(engine),
+        session(probe),
         text(model::load_text_assets(path)),
         conversation(text, {}) {}
 
   GenerateResult run(TextSession& on, std::span<const std::int32_t> prompt, Ids& out) {
     Sampler sampler({.temperature = 0});
-    GenerateOptions options{max_tokens, 4096, stop_tokens};
-    options.keep_prompt = keep_prompt;
+    const GenerateOptions options{{max_tokens, 4096, stop_tokens}, keep_prompt};
     out.clear();
     return on.generate(sampler, prompt, options, stop, nullptr,
                        [&](std::int32_t token) { out.push_back(token); });
@@ -82,10 +43,10 @@ struct Chat {
   }
   GenerateResult go_on() {
     const Ids prompt = conversation.tokens(session.tokens());
-    const std::uint64_t before = counting.rows;
+    const std::uint64_t before = probe.rows;
     Ids generated, fresh;
     const GenerateResult result = run(session, prompt, generated);
-    ran = counting.rows - before;
+    ran = probe.rows - before;
     EXPECT_EQ(result.reused_tokens + result.prompt_tokens, prompt.size());
     TextSession other(engine);
     EXPECT_EQ(run(other, prompt, fresh).reused_tokens, 0u);
@@ -101,7 +62,7 @@ struct Chat {
   std::string path;
   TaskPool pool;
   CpuEngine engine;
-  CountingEngine counting;
+  ProbeEngine probe;
   TextSession session;
   model::TextModel text;
   model::Conversation conversation;
@@ -179,13 +140,14 @@ TEST(TextSession, ComesBackToAPromptBehindALongAnswer) {
 TEST(TextSession, IsOfUseWhenStoppedAtAnyPoint) {
   for (const std::uint64_t at : {1, 3, 30, 31, 45}) {
     Chat chat("tiny-qwen2");
-    chat.counting.stop = &chat.stop;
-    chat.counting.stop_at = at;
+    chat.probe.before_layer = [&](std::uint64_t layer, Batch) {
+      if (layer == 1 && chat.probe.rows >= at) chat.stop.request();
+    };
     chat.conversation.ask("Who are the people of the United States?");
     Ids generated;
     EXPECT_EQ(chat.run(chat.session, chat.conversation.tokens(), generated).reason,
               StopReason::kInterrupted);
-    chat.counting.stop = nullptr;
+    chat.probe.before_layer = nullptr;
     chat.stop.clear();
     chat.go_on();
     chat.say("Why?");
@@ -197,28 +159,29 @@ TEST(TextSession, IsOfUseWhenMemoryRanOut) {
   chat.say("Who are the people?");
   chat.conversation.ask("Why?");
   Ids generated;
-  chat.counting.fail = true;
+  chat.probe.before_layer = [](std::uint64_t layer, Batch) {
+    if (layer == 1) throw std::bad_alloc();
+  };
   EXPECT_THROW(chat.run(chat.session, chat.conversation.tokens(), generated), std::bad_alloc);
-  chat.counting.fail = false;
+  chat.probe.before_layer = nullptr;
   EXPECT_GT(chat.go_on().reused_tokens, 20u);
 }
 
 TEST(TextSession, LeavesNoSessionBehind) {
   TinyEngine tiny;
-  CountingEngine counting(tiny.engine);
+  ProbeEngine probe(tiny.engine);
   {
-    TextSession session(counting);
+    TextSession session(probe);
     Sampler sampler({.temperature = 0});
-    GenerateOptions options{4, 100, {}};
-    options.keep_prompt = true;
+    const GenerateOptions options{{4, 100, {}}, true};
     for (const Ids& prompt : {Ids{1, 2, 3}, Ids{1, 2, 4, 5}, Ids{7}}) {
       session.generate(sampler, prompt, options, StopFlag{}, nullptr, [](std::int32_t) {});
-      EXPECT_EQ(counting.sessions, 2);
+      EXPECT_EQ(probe.sessions, 2);
     }
     EXPECT_THROW(session.generate(sampler, {}, options, StopFlag{}, nullptr, [](std::int32_t) {}),
                  Error);
   }
-  EXPECT_EQ(counting.sessions, 0);
+  EXPECT_EQ(probe.sessions, 0);
 }
 
 }  // namespace

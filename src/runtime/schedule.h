@@ -1,0 +1,76 @@
+// Runs several sequences on one engine, a batch at a time.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/parallel.h"
+#include "runtime/engine.h"
+#include "runtime/sequence.h"
+
+namespace pajamas::runtime {
+
+using SequenceId = std::uint64_t;
+
+struct SequenceRequest {
+  std::vector<std::int32_t> prompt;
+  Sampler sampler;
+  SequenceLimits limits;
+  // A session that holds a beginning of the prompt, which then does not run; it stays the caller's.
+  // Without one the scheduler makes one and releases it.
+  std::optional<SessionId> session{};
+};
+
+// What a sequence answers does not depend on which others it shares batches with. For one thread,
+// as an engine is, but for Sequence::cancel.
+class Scheduler {
+ public:
+  explicit Scheduler(Engine& engine) : engine_(engine) {}
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+  ~Scheduler();
+
+  // Throws Error{kUsage} as check_prompt does, and for a token beyond the vocabulary.
+  SequenceId add(SequenceRequest request);
+  // Stays valid until it is removed, over or not.
+  Sequence& at(SequenceId id) const;
+  void remove(SequenceId id);
+
+  // Runs one batch: first the next token of every sequence that answers, then pieces of prompts,
+  // the oldest first, as far as there is room. False where there was nothing to run.
+  //
+  // A batch that fails runs again, each sequence by itself, so that the error is that of whom it
+  // comes from (Sequence::check) and the others go on. Throws Error{kInterrupted} once `stop` is
+  // set; every sequence is then as it was before its batch.
+  bool step(const StopFlag& stop);
+
+ private:
+  struct Entry {
+    std::unique_ptr<Sequence> sequence;
+    SessionId session;
+    bool is_own;
+  };
+  // What one sequence runs in a batch.
+  struct Share {
+    Entry* entry;
+    std::size_t count;
+  };
+
+  std::vector<Share> shares();
+  std::exception_ptr run(std::span<const Share> shares, const StopFlag& stop);
+  void hand_out(std::span<const Share> shares);
+
+  Engine& engine_;
+  std::map<SequenceId, Entry> entries_;
+  SequenceId next_ = 0;
+  SequenceId first_ = 0;        // whose turn it is where not all that answer fit a batch
+  std::vector<BatchRow> rows_;  // of the batch that runs
+  std::vector<float> logits_;   // of those of its rows that end a text: [rows][vocab]
+};
+
+}  // namespace pajamas::runtime
