@@ -25,22 +25,35 @@ static_assert(std::atomic<int>::is_always_lock_free);  // handlers may use nothi
 void note_ending_signal(int signal) noexcept { signal_of_the_end = signal; }
 int ending_signal() noexcept { return signal_of_the_end; }
 
+const ErrorKind& error_kind(ErrorCode code) noexcept {
+  static constexpr std::array<ErrorKind, static_cast<std::size_t>(ErrorCode::kCount)> kKinds{{
+      {ErrorCode::kUsage, 2, "usage", "see `llama-pajamas COMMAND --help`"},
+      {ErrorCode::kNotFound, 3, "not_found", "check the spelling"},
+      {ErrorCode::kCorruptFile, 4, "corrupt_file",
+       "the file is damaged or incomplete: download or copy it again"},
+      {ErrorCode::kUnsupported, 5, "unsupported", "use another model, or another form of this one"},
+      {ErrorCode::kExists, 6, "exists", "give another name"},
+      {ErrorCode::kNoSpace, 7, "no_space", "free some space"},
+      {ErrorCode::kIo, 8, "io", "check the disk and the permissions"},
+      {ErrorCode::kOutOfMemory, 9, "out_of_memory", "close other programs, or use a smaller model"},
+      {ErrorCode::kNetwork, 11, "network",
+       "check the network, then run this again: what arrived is kept"},
+      // As a shell reports SIGINT; nobody needs to be told what to do after stopping it.
+      {ErrorCode::kInterrupted, 130, "interrupted", ""},
+      {ErrorCode::kInternal, 10, "internal", "this is a bug in llama-pajamas, please report it"},
+  }};
+  static_assert([] {
+    for (std::size_t i = 0; i < kKinds.size(); ++i) {
+      if (kKinds[i].code != static_cast<ErrorCode>(i)) return false;
+    }
+    return true;
+  }());
+  return kKinds[static_cast<std::size_t>(code)];
+}
+
 int exit_status(ErrorCode code) noexcept {
   if (code == ErrorCode::kInterrupted && ending_signal() != 0) return 128 + ending_signal();
-  static constexpr std::array<int, static_cast<std::size_t>(ErrorCode::kCount)> kStatus{
-      2,    // kUsage
-      3,    // kNotFound
-      4,    // kCorruptFile
-      5,    // kUnsupported
-      6,    // kExists
-      7,    // kNoSpace
-      8,    // kIo
-      9,    // kOutOfMemory
-      11,   // kNetwork
-      130,  // kInterrupted, as a shell reports SIGINT
-      10,   // kInternal
-  };
-  return kStatus[static_cast<std::size_t>(code)];
+  return error_kind(code).status;
 }
 
 // `errno` may be of what came after that write.
@@ -54,22 +67,8 @@ Error output_error() {
 }
 
 Error with_hint(const Error& error) {
-  static constexpr std::array<std::string_view, static_cast<std::size_t>(ErrorCode::kCount)> kHints{
-      "see `llama-pajamas COMMAND --help`",
-      "check the spelling",
-      "the file is damaged or incomplete: download or copy it again",
-      "use another model, or another form of this one",
-      "give another name",
-      "free some space",
-      "check the disk and the permissions",
-      "close other programs, or use a smaller model",
-      "check the network, then run this again: what arrived is kept",
-      "",  // nobody needs to be told what to do after stopping it
-      "this is a bug in llama-pajamas, please report it",
-  };
   if (!error.hint().empty()) return error;
-  Error complete(error.code(), error.problem(),
-                 std::string(kHints[static_cast<std::size_t>(error.code())]));
+  Error complete(error.code(), error.problem(), std::string(error_kind(error.code()).hint));
   if (!error.place().empty()) complete.at(error.place());
   return complete;
 }

@@ -3,14 +3,23 @@
 
 #include <CLI/CLI.hpp>
 #include <exception>
+#include <string_view>
 
 #include "base/error.h"
 
 namespace pajamas::cli {
 
-// 2 usage, 3 not found, 4 corrupt, 5 unsupported, 6 exists, 7 no space, 8 input/output,
-// 9 out of memory, 10 internal, 11 network; interrupted as a shell reports the signal that did it:
-// 129 SIGHUP, 130 SIGINT, 143 SIGTERM.
+// What a kind of failure is called, exits with and suggests.
+struct ErrorKind {
+  ErrorCode code;
+  int status;
+  std::string_view name;  // "not_found", as --json has it
+  std::string_view hint;  // where an error says nothing of what to do next
+};
+const ErrorKind& error_kind(ErrorCode code) noexcept;
+
+// Its status, but interrupted as a shell reports the signal that did it: 129 SIGHUP, 130 SIGINT,
+// 143 SIGTERM.
 int exit_status(ErrorCode code) noexcept;
 
 // For signal handlers: this signal has asked the program to end.

@@ -76,7 +76,7 @@ std::string for_people(const Error& error) {
 
 std::string json_line(const Error& error) {
   return json_line("error", error.problem(),
-                   {{"code", error_name(error.code())},
+                   {{"code", error_kind(error.code()).name},
                     {"place", error.place()},
                     {"hint", error.hint()},
                     {"status", exit_status(error.code())}});
@@ -87,13 +87,6 @@ std::string json_line(std::string_view level, std::string_view message,
   ordered_json line = {{"level", level}, {"message", message}};
   line.update(fields);
   return line.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-}
-
-std::string_view error_name(ErrorCode code) noexcept {
-  static constexpr std::array<std::string_view, static_cast<std::size_t>(ErrorCode::kCount)> kNames{
-      "usage", "not_found",     "corrupt_file", "unsupported", "exists",  "no_space",
-      "io",    "out_of_memory", "network",      "interrupted", "internal"};
-  return kNames[static_cast<std::size_t>(code)];
 }
 
 }  // namespace pajamas::cli

@@ -46,6 +46,4 @@ std::string json_line(const Error& error);
 std::string json_line(std::string_view level, std::string_view message,
                       const nlohmann::ordered_json& fields);
 
-std::string_view error_name(ErrorCode code) noexcept;  // "not_found"
-
 }  // namespace pajamas::cli

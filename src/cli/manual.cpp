@@ -134,7 +134,7 @@ std::string status_section() {
   std::string text = ".SH EXIT STATUS\n" + described("\\fB0\\fR", "Success.");
   for (int i = 0; i < static_cast<int>(ErrorCode::kCount); ++i) {
     const auto code = static_cast<ErrorCode>(i);
-    std::string name(error_name(code));
+    std::string name(error_kind(code).name);
     std::replace(name.begin(), name.end(), '_', ' ');
     text +=
         described(fmt::format("\\fB{}\\fR", exit_status(code)), fmt::format("Error: {}.", name));

@@ -5,40 +5,11 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace pajamas::text {
-namespace {
-
-constexpr bool is_tail(unsigned char byte) { return (byte & 0xC0) == 0x80; }
-
-// Length of the well-formed sequence at `at`, or 0; `bad` is how many bytes of a malformed one
-// belong together (the longest start of something well-formed, at least one byte).
-std::size_t sequence_length(std::string_view text, std::size_t at, std::size_t* bad) noexcept {
-  const auto byte = [&](std::size_t i) {
-    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U;
-  };
-  *bad = 1;
-  const unsigned lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead < 0xC2 || lead > 0xF4) return 0;
-  const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-  const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-  if (byte(1) < low || byte(1) > high) return 0;
-  for (std::size_t i = 2; i < length; ++i) {
-    if (!is_tail(static_cast<unsigned char>(byte(i)))) {
-      *bad = i;
-      return 0;
-    }
-  }
-  return length;
-}
-
-}  // namespace
-
 std::size_t find_invalid_utf8(std::string_view text) noexcept {
   std::size_t at = 0;
-  std::size_t bad = 0;
   while (at < text.size()) {
     if (at + 8 <= text.size()) {
       std::uint64_t block = 0;
@@ -48,9 +19,9 @@ std::size_t find_invalid_utf8(std::string_view text) noexcept {
         continue;
       }
     }
-    const std::size_t length = sequence_length(text, at, &bad);
-    if (length == 0) return at;
-    at += length;
+    const Utf8Front front = utf8_front(text.substr(at));
+    if (!front.whole) return at;
+    at += front.bytes;
   }
   return std::string_view::npos;
 }
@@ -68,15 +39,13 @@ std::string utf8_lossy(std::string_view bytes) {
   std::string out;
   out.reserve(bytes.size());
   for (std::size_t at = 0; at < bytes.size();) {
-    std::size_t bad = 0;
-    const std::size_t length = sequence_length(bytes, at, &bad);
-    if (length == 0) {
-      out += "\xEF\xBF\xBD";
-      at += bad;
+    const Utf8Front front = utf8_front(bytes.substr(at));
+    if (front.whole) {
+      out.append(bytes, at, front.bytes);
     } else {
-      out.append(bytes, at, length);
-      at += length;
+      out += "\xEF\xBF\xBD";
     }
+    at += front.bytes;
   }
   return out;
 }
@@ -117,7 +86,7 @@ DecodedCodePoint decode_code_point(std::string_view valid, std::size_t at) noexc
 std::size_t previous_code_point(std::string_view valid, std::size_t at) noexcept {
   do {
     --at;
-  } while (at > 0 && is_tail(static_cast<unsigned char>(valid[at])));
+  } while (at > 0 && (static_cast<unsigned char>(valid[at]) & 0xC0) == 0x80);
   return at;
 }
 

@@ -19,6 +19,15 @@ TEST(ExitStatus, IsOneEach) {
   }
 }
 
+TEST(ErrorKind, HasOneNameEach) {
+  std::set<std::string_view> names;
+  for (int i = 0; i < static_cast<int>(ErrorCode::kCount); ++i) {
+    names.insert(error_kind(static_cast<ErrorCode>(i)).name);
+  }
+  EXPECT_EQ(names.size(), static_cast<std::size_t>(ErrorCode::kCount));
+  EXPECT_EQ(error_kind(ErrorCode::kInternal).name, "internal");
+}
+
 // What a shell says of a process that the signal has ended.
 TEST(ExitStatus, OfAnInterruptionIsThatOfItsSignal) {
   EXPECT_EQ(ending_signal(), 0);

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <set>
 
 namespace pajamas::cli {
 namespace {
@@ -27,15 +26,6 @@ TEST(JsonLine, TakesFieldsAndAnyBytes) {
   const auto parsed = ordered_json::parse(line);
   EXPECT_EQ(parsed["message"], "caf\xc3\xa9 \xef\xbf\xbd\x01");
   EXPECT_EQ(parsed["tokens"], 3);
-}
-
-TEST(ErrorName, IsOneEach) {
-  std::set<std::string_view> names;
-  for (int i = 0; i < static_cast<int>(ErrorCode::kCount); ++i) {
-    names.insert(error_name(static_cast<ErrorCode>(i)));
-  }
-  EXPECT_EQ(names.size(), static_cast<std::size_t>(ErrorCode::kCount));
-  EXPECT_EQ(error_name(ErrorCode::kInternal), "internal");
 }
 
 }  // namespace
