@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/system.h"
-#include "cli/chat.h"
+#include "cli/chat/chat.h"
 #include "cli/command.h"
 #include "cli/engine_options.h"
 #include "cli/log.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/chat_commands.h"
+#include "cli/chat/commands.h"
 #include "cli/editor/completion.h"
 
 namespace pajamas::cli {

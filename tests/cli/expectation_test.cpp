@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "cli/doctor_report.h"
+#include "cli/doctor/report.h"
 #include "runtime/backend.h"
 
 namespace pajamas::cli {

@@ -8,14 +8,14 @@
 #include <string_view>
 #include <utility>
 
+#include "cli/chat/line_history.h"
+#include "cli/chat/line_source.h"
 #include "cli/editor/edit_buffer.h"
 #include "cli/editor/history_cursor.h"
 #include "cli/editor/keys.h"
 #include "cli/editor/layout.h"
 #include "cli/editor/raw_terminal.h"
 #include "cli/editor/screen.h"
-#include "cli/line_history.h"
-#include "cli/line_source.h"
 #include "text/graphemes.h"
 
 namespace pajamas::cli {

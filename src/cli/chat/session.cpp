@@ -1,4 +1,4 @@
-#include "cli/chat_session.h"
+#include "cli/chat/session.h"
 
 #include <fmt/format.h>
 

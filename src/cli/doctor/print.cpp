@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/doctor_report.h"
+#include "cli/doctor/report.h"
 #include "cli/terminal.h"
 #include "cli/text_wrap.h"
 

@@ -1,4 +1,4 @@
-#include "cli/doctor_report.h"
+#include "cli/doctor/report.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>

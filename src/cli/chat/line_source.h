@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "cli/chat_signals.h"
+#include "cli/chat/signals.h"
 #include "cli/editor/completion.h"
 
 namespace pajamas::cli {

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "cli/chat_session.h"
+#include "cli/chat/session.h"
 #include "cli/editor/completion.h"
 
 namespace pajamas::cli {

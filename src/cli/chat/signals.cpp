@@ -1,4 +1,4 @@
-#include "cli/chat_signals.h"
+#include "cli/chat/signals.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-#include "cli/chat_commands.h"
+#include "cli/chat/commands.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "cli/chat.h"
+#include "cli/chat/chat.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -8,12 +8,12 @@
 #include <string>
 
 #include "base/error.h"
-#include "cli/chat_commands.h"
-#include "cli/chat_session.h"
-#include "cli/chat_signals.h"
-#include "cli/line_source.h"
+#include "cli/chat/commands.h"
+#include "cli/chat/line_source.h"
+#include "cli/chat/message_lines.h"
+#include "cli/chat/session.h"
+#include "cli/chat/signals.h"
 #include "cli/log.h"
-#include "cli/message_lines.h"
 #include "cli/terminal.h"
 
 namespace pajamas::cli {

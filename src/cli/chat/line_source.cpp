@@ -1,4 +1,4 @@
-#include "cli/line_source.h"
+#include "cli/chat/line_source.h"
 
 #include <unistd.h>
 

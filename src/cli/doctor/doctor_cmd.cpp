@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "cli/command.h"
-#include "cli/doctor_report.h"
+#include "cli/doctor/report.h"
 #include "cli/engine_options.h"
 
 namespace pajamas::cli {

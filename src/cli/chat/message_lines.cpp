@@ -1,4 +1,4 @@
-#include "cli/message_lines.h"
+#include "cli/chat/message_lines.h"
 
 #include <algorithm>
 #include <cctype>

@@ -1,4 +1,4 @@
-#include "cli/line_history.h"
+#include "cli/chat/line_history.h"
 
 #include <fcntl.h>
 #include <unistd.h>
