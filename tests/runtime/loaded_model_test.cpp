@@ -28,13 +28,13 @@ std::string path_of(const char* name) { return source_dir() + "/models/" + name;
 
 TEST(LoadedModel, AnswersAsItIs) {
   for (const char* name : {"tiny-qwen2", "tiny-qwen3-moe", "tiny-gpt-oss"}) {
-    const LoadedModel model = LoadedModel::open(path_of(name), options_with(64));
-    EXPECT_EQ(model.context(), 64u);
+    const LoadedModel model = LoadedModel::open(path_of(name), options_with(256));
+    EXPECT_EQ(model.context(), 256u);
     EXPECT_FALSE(model.text().chat().empty());
     EXPECT_FALSE(model.text().stop().empty());
     EXPECT_GE(model.text().tokenizer().vocab_size(), model.config().vocab);
     EXPECT_EQ(model.memory_needs().keys_values,
-              memory_needs(model.config(), options_with(64)).keys_values);
+              memory_needs(model.config(), options_with(256)).keys_values);
     model::Conversation conversation(model.text(), {});
     conversation.ask("Who?");
     Sampler sampler(model.sampling());
