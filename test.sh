@@ -15,27 +15,18 @@ jobs=$(nproc)
 results=build/test-results
 passed=0 failed=0 skipped=0
 
-# Adds the figures of one JUnit file to the totals.
+# Adds the figures of one JUnit file to the totals: count FILE [FOLDER], as tools/count_cases.py.
 count() {
-  local tests failures errors skips
-  read -r tests failures errors skips < <(python3 - "$1" <<'PYTHON'
-import sys
-import xml.etree.ElementTree as tree
-root = tree.parse(sys.argv[1]).getroot()
-suites = [root] if root.tag == "testsuite" else root.findall("testsuite")
-def total(key):
-    return sum(int(s.get(key) or 0) for s in suites)
-print(total("tests"), total("failures"), total("errors"),
-      total("skipped") + total("disabled"))
-PYTHON
-  )
-  passed=$((passed + tests - failures - errors - skips))
-  failed=$((failed + failures + errors))
+  local cases broken skips
+  read -r cases broken skips < <(tools/count_cases.py "$@")
+  passed=$((passed + cases - broken - skips))
+  failed=$((failed + broken))
   skipped=$((skipped + skips))
 }
 
 run_ctest() {
   local preset=$1 status=0
+  rm -rf "build/$preset/test-results"  # an older run's cases
   ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --no-tests=error \
     --output-junit "$PWD/$results/$preset.xml" >"$results/$preset.log" 2>&1 || status=$?
   if [ "$status" -ne 0 ]; then
@@ -43,7 +34,7 @@ run_ctest() {
   else
     tail -n 3 "$results/$preset.log"
   fi
-  count "$results/$preset.xml"
+  count "$results/$preset.xml" "build/$preset/test-results"
   return "$status"
 }
 

@@ -67,10 +67,16 @@ function(pajamas_library folder)
   endif()
 endfunction()
 
-# pajamas_test(FOLDER DEPENDS ...): one test program of every tests/FOLDER/*_test.cpp, which links
-# only the library it tests, so that a dependency nobody declared does not link.
+# pajamas_test(FOLDER [SHARDS NUMBER] DEPENDS ...): one test program of every tests/FOLDER/*_test.cpp,
+# which links only the library it tests, so that a dependency nobody declared does not link. For
+# ctest it is FOLDER/1, FOLDER/2, ...: as many processes that share the cases between them, each
+# listing its own in test-results/FOLDER-NUMBER.xml. One process a case would start programs of some
+# ten megabytes many hundred times.
 function(pajamas_test folder)
-  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SHARDS" "DEPENDS" ${ARGN})
+  if(NOT ARG_SHARDS)
+    set(ARG_SHARDS 2)
+  endif()
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${folder}/*_test.cpp)
   if(NOT sources)
     return()
@@ -80,5 +86,12 @@ function(pajamas_test folder)
   target_link_libraries(test_${folder} PRIVATE pajamas_${folder} ${ARG_DEPENDS} test_paths
     GTest::gtest GTest::gtest_main)
   pajamas_use_precompiled(test_${folder} tests)
-  gtest_discover_tests(test_${folder} TEST_PREFIX "${folder}/" DISCOVERY_TIMEOUT 120)
+  math(EXPR last "${ARG_SHARDS} - 1")
+  foreach(shard RANGE ${last})
+    math(EXPR number "${shard} + 1")
+    add_test(NAME ${folder}/${number} COMMAND test_${folder} --gtest_brief=1
+      --gtest_output=xml:${PROJECT_BINARY_DIR}/test-results/${folder}-${number}.xml)
+    set_tests_properties(${folder}/${number} PROPERTIES TIMEOUT 3600
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${shard}")
+  endforeach()
 endfunction()
