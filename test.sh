@@ -46,39 +46,52 @@ test_preset() {
 run_interop() {
   local status=0
   tools/setup_peers.sh || return
-  OMP_NUM_THREADS=$jobs LLAMA_PAJAMAS=$PWD/build/release/llama-pajamas \
+  # Most tests wait for one short process after another, so several files run beside each other.
+  OMP_NUM_THREADS=1 LLAMA_PAJAMAS=$PWD/build/release/llama-pajamas \
     build/peers/bin/python -m pytest tests/interop -q -ra --durations=5 -p no:cacheprovider \
-    --junitxml="$results/interop.xml" --basetemp=build/interop-tmp || status=$?
+    -n "$jobs" --dist loadfile --junitxml="$results/interop.xml" --basetemp=build/interop-tmp ||
+    status=$?
   rm -rf build/interop-tmp
   count "$results/interop.xml"
   return "$status"
 }
 
-# Every target runs on a copy of its corpus, so that the checkout stays as it is.
+# fuzz_one TARGET: on a copy of its corpus, so that the checkout stays as it is.
+fuzz_one() {
+  local name corpus
+  name=$(basename "$1")
+  name=${name#fuzz_}
+  corpus=build/fuzz-corpus/$name
+  mkdir -p "$corpus"
+  [ -d "fuzz/corpus/$name" ] && cp -r "fuzz/corpus/$name/." "$corpus/"
+  local seeds
+  seeds=$(find "$corpus" -type f | wc -l)
+  if "$1" -max_total_time="$FUZZ_SECONDS" -rss_limit_mb=2048 -malloc_limit_mb=1024 \
+      -timeout=10 -print_final_stats=1 -artifact_prefix="$results/$name-" "$corpus" \
+      >"$results/fuzz-$name.log" 2>&1 </dev/null; then
+    echo "$name: $seeds seeds, $(sed -n 's/stat::number_of_executed_units: *//p' \
+      "$results/fuzz-$name.log") runs in $FUZZ_SECONDS s"
+  else
+    tail -n 60 "$results/fuzz-$name.log" >&2
+    return 1
+  fi
+}
+
+# As many targets at a time as there are cores.
 fuzz() {
-  local target name corpus found=0 scratch=build/fuzz-corpus
+  local targets
   build asan || return
-  rm -rf "$scratch"
-  while IFS= read -r target; do
-    name=$(basename "$target")
-    name=${name#fuzz_}
-    corpus=$scratch/$name
-    mkdir -p "$corpus"
-    [ -d "fuzz/corpus/$name" ] && cp -r "fuzz/corpus/$name/." "$corpus/"
-    echo "$name: $(find "$corpus" -type f | wc -l) seeds, ${FUZZ_SECONDS:-30} s"
-    if "$target" -max_total_time="${FUZZ_SECONDS:-30}" -rss_limit_mb=2048 -malloc_limit_mb=1024 \
-        -timeout=10 -print_final_stats=1 -artifact_prefix="$results/$name-" "$corpus" \
-        >"$results/fuzz-$name.log" 2>&1 </dev/null; then
-      grep -h "stat::number_of_executed_units" "$results/fuzz-$name.log" | sed 's/^/  /'
-      passed=$((passed + 1))
-    else
-      tail -n 60 "$results/fuzz-$name.log" >&2
-      failed=$((failed + 1))
-      return 1
-    fi
-    found=$((found + 1))
-  done < <(find build/asan/fuzz -maxdepth 1 -type f -executable -name 'fuzz_*' ! -name '*.*' | sort)
-  [ "$found" -gt 0 ] || { echo "no fuzz targets were built" >&2; return 1; }
+  rm -rf build/fuzz-corpus
+  mapfile -t targets < <(find build/asan/fuzz -maxdepth 1 -type f -executable -name 'fuzz_*' \
+    ! -name '*.*' | sort)
+  [ ${#targets[@]} -gt 0 ] || { echo "no fuzz targets were built" >&2; return 1; }
+  export -f fuzz_one
+  export results FUZZ_SECONDS=${FUZZ_SECONDS:-30}
+  if ! printf '%s\n' "${targets[@]}" | xargs -P "$jobs" -n 1 bash -c 'fuzz_one "$1"' fuzz; then
+    failed=$((failed + 1))
+    return 1
+  fi
+  passed=$((passed + ${#targets[@]}))
 }
 
 wants() {

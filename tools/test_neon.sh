@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Cross-compiles everything for 64-bit ARM and runs the tests of codecs and kernels under qemu-user:
+# Cross-compiles for 64-bit ARM and runs the tests of codecs and kernels under qemu-user:
 # NEON must write the bytes that x86 writes. Installs what is missing first. About 5 minutes on 2
 # cores the first time.
 #
 #   tools/test_neon.sh             codec and kernels
-#   tools/test_neon.sh FOLDER...   the tests of other folders too: tensor, io, quantize, ...
+#   tools/test_neon.sh FOLDER...   the tests of other folders too (io, quantize, ...), and the program
+#                                  is built
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/setup.sh
@@ -36,7 +37,8 @@ fetch_libraries() {
 }
 
 folders=(tensor codec kernels "$@")
-targets=(llama-pajamas test_runtime)
+targets=(test_runtime)
+[ $# -eq 0 ] || targets+=(llama-pajamas)
 for folder in "${folders[@]}"; do targets+=("test_$folder"); done
 
 # emulated FOLDER FILTER: the tests of one folder that the filter names.
