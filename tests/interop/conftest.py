@@ -1,6 +1,7 @@
 """Shared by all: the models, made once, and the texts."""
 
 import json
+import lzma
 import pathlib
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from moe import NAMES, Models, Subject
 from tokenizers import Tokenizer
 
 CTX = 256
-SHARED = pajamas.ROOT.parent / "shared"
+VOCABULARIES = pathlib.Path(__file__).parent / "data/vocabularies"
 
 
 def pytest_configure(config):
@@ -110,19 +111,28 @@ def smollm():
     return pathlib.Path(done.stdout.strip())
 
 
-def _published(name):
-    """A full vocabulary, which is not part of the repository."""
-    folder = SHARED / "tokenizers" / name
-    if not (folder / "tokenizer.json").exists():
-        pytest.skip(f"{folder} is not there")
-    return folder
+@pytest.fixture(scope="session")
+def published_vocabulary(scratch):
+    """published_vocabulary("qwen2.5"): a folder with the whole tokenizer of a published model."""
+    def get(name):
+        folder = scratch / f"published-{name}"
+        folder.mkdir(exist_ok=True)
+        for path in VOCABULARIES.glob(f"{name}.*"):
+            to = folder / path.name.removeprefix(f"{name}.").removesuffix(".xz")
+            if not to.exists():
+                text = path.read_bytes()
+                to.write_bytes(lzma.decompress(text) if path.suffix == ".xz" else text)
+        assert (folder / "tokenizer.json").exists(), f"no vocabulary {name}"
+        return folder
+
+    return get
 
 
 @pytest.fixture(scope="session")
-def full_vocabulary():
-    return _published("qwen2.5")
+def full_vocabulary(published_vocabulary):
+    return published_vocabulary("qwen2.5")
 
 
 @pytest.fixture(scope="session")
-def full_harmony_vocabulary():
-    return _published("gpt-oss")
+def full_harmony_vocabulary(published_vocabulary):
+    return published_vocabulary("gpt-oss")
