@@ -59,10 +59,11 @@ struct Matrix {
     }
   }
   ByteBuffer stored[Encoding::kMaxPlanes];
-  WeightView view;
+  weights::WeightView view;
 };
 
-double seconds(const Device& device, const WeightView& view, std::size_t count, int repeats) {
+double seconds(const Device& device, const weights::WeightView& view, std::size_t count,
+               int repeats) {
   const auto x = waves(count * kCols);
   std::vector<float> out(count * view.rows);
   double best = 1e30;
@@ -102,7 +103,7 @@ int main(int argc, char** argv) {
         Encoding::affine(2, 64, DType::kBF16)}) {
     const Matrix matrix(encoding, matrix_rows, cached ? 0 : kStoredBytes);
     const double bytes = static_cast<double>(encoding.row_bytes(kCols) * matrix.view.rows);
-    WeightView part = matrix.view;
+    weights::WeightView part = matrix.view;
     part.rows = matrix_rows;
     const double macs = static_cast<double>(rows * matrix_rows * kCols);
     const auto report = [&](std::string_view name, const kernels::Int8Kernels* int8) {

@@ -166,15 +166,39 @@ void File::prefetch(std::uint64_t offset, std::uint64_t length) const noexcept {
                         POSIX_FADV_WILLNEED);
 }
 
-MappedFile MappedFile::map(const std::filesystem::path& path) {
-  const File file = File::open(path);
+MappedFile MappedFile::map(const File& file) {
+  struct stat status {};
+  if (::fstat(file.fd_, &status) != 0 ||
+      static_cast<std::uint64_t>(status.st_size) != file.size()) {
+    throw Error(ErrorCode::kCorruptFile, "the file changed while it was opened", "try again")
+        .at(printable(file.path().native(), 300));
+  }
   if (file.size() == 0) return MappedFile({});
   void* address = ::mmap(nullptr, file.size(), PROT_READ, MAP_SHARED, file.fd_, 0);
   if (address == MAP_FAILED) {
     throw Error(ErrorCode::kIo, fmt::format("cannot map: {}", std::strerror(errno)))
-        .at(printable(path.native(), 300));
+        .at(printable(file.path().native(), 300));
   }
   return MappedFile({static_cast<const std::byte*>(address), file.size()});
+}
+
+bool MappedFile::is_cached(std::uint64_t offset, std::uint64_t length) const noexcept {
+  if (length == 0) return true;
+  static const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const auto in_memory = [&](std::uint64_t at) {
+    auto* const address = const_cast<std::byte*>(bytes_.data()) + at / page * page;
+    unsigned char known = 0;
+    return ::mincore(address, 1, &known) == 0 && (known & 1) != 0;
+  };
+  return in_memory(offset) && in_memory(offset + length - 1);
+}
+
+void MappedFile::prefetch(std::uint64_t offset, std::uint64_t length) const noexcept {
+  if (is_cached(offset, length)) return;
+  static const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const std::uint64_t first = offset / page * page;
+  (void)::madvise(const_cast<std::byte*>(bytes_.data()) + first, offset + length - first,
+                  MADV_WILLNEED);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}

@@ -62,7 +62,9 @@ class File {
 // mapped kills the process with SIGBUS, so nothing but the engine uses it.
 class MappedFile {
  public:
-  static MappedFile map(const std::filesystem::path& path);
+  // Of the file that was opened, whatever its name means by now; the mapping outlives `file`.
+  // Throws Error{kCorruptFile} where its size is no longer that of the opening, kIo otherwise.
+  static MappedFile map(const File& file);
 
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
@@ -70,6 +72,13 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const& noexcept { return bytes_; }
   std::span<const std::byte> bytes() && = delete;
+
+  // Whether the beginning and the end of these bytes are in memory now. Two system calls: what is
+  // between them is taken to be as they are.
+  bool is_cached(std::uint64_t offset, std::uint64_t length) const noexcept;
+  // Asks the system to start reading these bytes, unless they are in memory. A hint: returns before
+  // they are there, and failure is ignored.
+  void prefetch(std::uint64_t offset, std::uint64_t length) const noexcept;
 
  private:
   explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}

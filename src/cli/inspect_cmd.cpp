@@ -25,7 +25,7 @@
 #include "model/checkpoint.h"
 #include "model/rope_config.h"
 #include "model/text_assets.h"
-#include "quantize/row_reader.h"
+#include "weights/row_reader.h"
 
 namespace pajamas::cli {
 namespace {
@@ -259,7 +259,7 @@ const model::StoredTensor& find_tensor(const model::Checkpoint& checkpoint,
 
 Statistics read_tensor(const model::Checkpoint& checkpoint, const model::StoredTensor& tensor,
                        const Options& options, const Context& context) {
-  quantize::RowReader reader(checkpoint, chosen_kernels(options.kernels));
+  weights::RowReader reader(checkpoint, chosen_kernels(options.kernels));
   std::optional<OutputFile> raw;
   if (!options.raw_f32.empty()) {
     raw.emplace(options.raw_f32, tensor.shape.elements() * sizeof(float),

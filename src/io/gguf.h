@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -70,6 +71,8 @@ class GgufFile {
   static GgufFile open(const std::filesystem::path& path);
 
   std::span<const File> files() const noexcept { return files_; }
+  // Hands the files on, for reading the tensors; they are those that the headers came from.
+  std::vector<File> take_files() && { return std::move(files_); }
   const GgufMetadata& metadata() const noexcept { return metadata_; }
   std::span<const GgufTensor> tensors() const noexcept { return tensors_; }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/file.h"
@@ -30,6 +31,8 @@ class SafetensorsFile {
   static SafetensorsFile open(const std::filesystem::path& path);
 
   const File& file() const noexcept { return file_; }
+  // Hands the file on, for reading the tensors; it is the one that the header came from.
+  File take_file() && { return std::move(file_); }
   // In the order of the data section.
   std::span<const SafetensorsEntry> entries() const noexcept { return entries_; }
   const std::map<std::string, std::string>& metadata() const noexcept { return metadata_; }

@@ -176,7 +176,7 @@ Checkpoint Checkpoint::open_gguf(const fs::path& path) {
           .at(printable(by_name.begin()->first));
     }
   });
-  for (const File& part : file.files()) checkpoint.files_.push_back(File::open(part.path()));
+  checkpoint.files_ = std::move(file).take_files();
   return checkpoint;
 }
 
@@ -195,7 +195,7 @@ Checkpoint Checkpoint::open_directory(const fs::path& path) {
     }
     shards.require_all_taken(checkpoint.config_);
   });
-  checkpoint.files_ = shards.open_files();
+  checkpoint.files_ = std::move(shards).take_files();
   return checkpoint;
 }
 

@@ -59,9 +59,10 @@ void Shards::index(const fs::path& folder) {
   ShardFiles found = find_shards(folder);
   if (!found.note.empty()) config_.notes.push_back(std::move(found.note));
   for (const fs::path& path : found.paths) {
-    files_.push_back(io::SafetensorsFile::open(path));
-    const auto format = files_.back().metadata().find("format");
-    is_mlx_ = is_mlx_ || (format != files_.back().metadata().end() && format->second == "mlx");
+    io::SafetensorsFile& header = headers_.emplace_back(io::SafetensorsFile::open(path));
+    files_.push_back(std::move(header).take_file());
+    const auto format = header.metadata().find("format");
+    is_mlx_ = is_mlx_ || (format != header.metadata().end() && format->second == "mlx");
   }
   std::map<std::string, std::size_t> differences;
   for (std::size_t i = 0; i < files_.size(); ++i) add_entries(i, differences);
@@ -72,8 +73,8 @@ void Shards::index(const fs::path& folder) {
 }
 
 void Shards::add_entries(std::size_t file, std::map<std::string, std::size_t>& differences) {
-  const std::string place = place_of(files_[file].file().path());
-  for (const io::SafetensorsEntry& entry : files_[file].entries()) {
+  const std::string place = place_of(files_[file].path());
+  for (const io::SafetensorsEntry& entry : headers_[file].entries()) {
     if (is_unmerged_adapter(entry.name)) {
       throw Error(ErrorCode::kUnsupported,
                   "is a part of an adapter that is not merged into the model",
@@ -103,14 +104,8 @@ void Shards::require_all_taken(const ModelConfig& config) const {
                 fmt::format("is no tensor of {}", config.architecture->name()),
                 "this variant of the architecture is not supported")
         .at(printable(name))
-        .at(place_of(files_[found.file].file().path().filename()));
+        .at(place_of(files_[found.file].path().filename()));
   }
-}
-
-std::vector<File> Shards::open_files() const {
-  std::vector<File> files;
-  for (const io::SafetensorsFile& file : files_) files.push_back(File::open(file.file().path()));
-  return files;
 }
 
 }  // namespace pajamas::model

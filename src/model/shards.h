@@ -30,9 +30,7 @@ class Shards {
   // Whether the output is tied is what the weights say, where they contradict config.json. Its
   // notes tell of this, of files left aside, and of names read otherwise than stored.
   const ModelConfig& config() const noexcept { return config_; }
-  std::string file_name(std::size_t file) const {
-    return files_[file].file().path().filename().native();
-  }
+  std::string file_name(std::size_t file) const { return files_[file].path().filename().native(); }
 
   // Finds the tensor in the form in which these files have it, with everything that belongs to it.
   // Throws Error{kCorruptFile} where a part is missing or does not fit.
@@ -42,8 +40,8 @@ class Shards {
   // (a rotary table, an output matrix although the embedding is tied).
   void require_all_taken(const ModelConfig& config) const;
 
-  // Each opened once more: for reading weights.
-  std::vector<File> open_files() const;
+  // Hands the files on, for reading weights; they are those that the headers came from.
+  std::vector<File> take_files() && { return std::move(files_); }
 
  private:
   struct Found {
@@ -71,7 +69,8 @@ class Shards {
   // What config.json says of the module's quantization, if it says anything of it.
   void check_against_config(const std::string& module, const Encoding& encoding) const;
 
-  std::vector<io::SafetensorsFile> files_;
+  std::vector<File> files_;
+  std::vector<io::SafetensorsFile> headers_;  // one a file, which has been taken out of it
   std::map<std::string, Found, std::less<>> by_name_;
   ModelConfig config_;
   nlohmann::json quantization_;  // of an MLX directory

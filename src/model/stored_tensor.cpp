@@ -8,15 +8,6 @@
 namespace pajamas::model {
 namespace {
 
-// Rows of one plane of one part.
-struct Request {
-  const File& file;
-  const PlaneLocation& at;
-  std::uint64_t row_bytes;
-  std::uint64_t first;
-  std::uint64_t count;
-};
-
 std::span<std::byte> scratch_of(std::uint64_t bytes) {
   thread_local std::vector<std::byte> scratch;
   if (scratch.size() < bytes) scratch.resize(bytes);
@@ -24,30 +15,32 @@ std::span<std::byte> scratch_of(std::uint64_t bytes) {
 }
 
 // Other rows lie between these: all of it is read in pieces, and what is wanted is copied.
-void read_spaced(const Request& r, std::span<std::byte> out) {
+void read_spaced(const File& file, const StoredRows& at, std::uint64_t count,
+                 std::span<std::byte> out) {
   constexpr std::uint64_t kScratchBytes = 1 << 20;
-  const std::uint64_t step = std::max<std::uint64_t>(1, kScratchBytes / r.at.row_step);
-  for (std::uint64_t i = 0; i < r.count; i += step) {
-    const std::uint64_t now = std::min(step, r.count - i);
-    const auto scratch = scratch_of((now - 1) * r.at.row_step + r.row_bytes);
-    r.file.read_at(r.at.offset + (r.first + i) * r.at.row_step, scratch);
+  const std::uint64_t step = std::max<std::uint64_t>(1, kScratchBytes / at.row_step);
+  for (std::uint64_t i = 0; i < count; i += step) {
+    const std::uint64_t now = std::min(step, count - i);
+    const auto scratch = scratch_of((now - 1) * at.row_step + at.row_bytes);
+    file.read_at(at.offset + i * at.row_step, scratch);
     for (std::uint64_t k = 0; k < now; ++k) {
-      std::memcpy(out.data() + (i + k) * r.row_bytes, scratch.data() + k * r.at.row_step,
-                  r.row_bytes);
+      std::memcpy(out.data() + (i + k) * at.row_bytes, scratch.data() + k * at.row_step,
+                  at.row_bytes);
     }
   }
 }
 
-// Several rows share one in storage: each gets a copy.
-void read_shared(const Request& r, std::uint64_t sharing, std::span<std::byte> out) {
+// Several rows share one in storage: each gets a copy. `first` is counted in the part.
+void read_shared(const File& file, const StoredRows& at, std::uint64_t first, std::uint64_t count,
+                 std::span<std::byte> out) {
   std::span<std::byte> previous;
-  for (std::uint64_t i = 0; i < r.count; ++i) {
-    const std::uint64_t row = r.first + i;
-    const auto to = out.subspan(i * r.row_bytes, r.row_bytes);
-    if (i > 0 && row % sharing != 0) {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto to = out.subspan(i * at.row_bytes, at.row_bytes);
+    if (i > 0 && (first + i) % at.sharing != 0) {
       std::ranges::copy(previous, to.begin());
     } else {
-      r.file.read_at(r.at.offset + row / sharing * r.at.row_step, to);
+      const std::uint64_t step = (first + i) / at.sharing - first / at.sharing;
+      file.read_at(at.offset + step * at.row_step, to);
     }
     previous = to;
   }
@@ -85,56 +78,57 @@ void gather(const std::byte* from, std::uint64_t line_step, std::uint64_t lines,
 // Single elements, rows or columns apart. A line is a row or a column, whichever has its elements
 // closer together; lines with little between them are read in bands, others one by one.
 template <std::uint64_t Size>
-void read_scattered(const Request& r, std::span<std::byte> out) {
+void read_scattered(const File& file, const StoredRows& at, std::uint64_t rows,
+                    std::span<std::byte> out) {
   constexpr std::uint64_t kScratchBytes = 1 << 20;
   constexpr std::uint64_t kGapBytes = 4096;  // to read so much costs less than another call
-  const std::uint64_t cols = r.row_bytes / Size;
-  const bool by_column = r.at.row_step < r.at.col_step;
-  const std::uint64_t lines = by_column ? cols : r.count;
-  const std::uint64_t count = by_column ? r.count : cols;
-  const std::uint64_t line_step = by_column ? r.at.col_step : r.at.row_step;
-  const std::uint64_t step = by_column ? r.at.row_step : r.at.col_step;
+  const std::uint64_t cols = at.row_bytes / Size;
+  const bool by_column = at.row_step < at.col_step;
+  const std::uint64_t lines = by_column ? cols : rows;
+  const std::uint64_t count = by_column ? rows : cols;
+  const std::uint64_t line_step = by_column ? at.col_step : at.row_step;
+  const std::uint64_t step = by_column ? at.row_step : at.col_step;
   const std::uint64_t line_bytes = (count - 1) * step + Size;
   const bool close = line_step <= line_bytes + std::max(line_bytes, kGapBytes);
   const std::uint64_t band = close ? std::max<std::uint64_t>(1, kScratchBytes / line_step) : 1;
-  const std::uint64_t begin = r.at.offset + r.first * r.at.row_step;
   for (std::uint64_t first = 0; first < lines; first += band) {
     const std::uint64_t now = std::min(band, lines - first);
     const auto scratch = scratch_of((now - 1) * line_step + line_bytes);
-    r.file.read_at(begin + first * line_step, scratch);
+    file.read_at(at.offset + first * line_step, scratch);
     if (by_column) {
       transpose<Size>(scratch.data(), line_step, now, step, count, out.data() + first * Size,
-                      r.row_bytes);
+                      at.row_bytes);
     } else {
-      gather<Size>(scratch.data(), line_step, now, step, count, out.data() + first * r.row_bytes,
-                   r.row_bytes);
+      gather<Size>(scratch.data(), line_step, now, step, count, out.data() + first * at.row_bytes,
+                   at.row_bytes);
     }
   }
 }
 
-void read_scattered(const Request& r, DType dtype, std::span<std::byte> out) {
+void read_scattered(const File& file, const StoredRows& at, std::uint64_t rows, DType dtype,
+                    std::span<std::byte> out) {
   switch (info(dtype).block_bytes) {
     case 1:
-      return read_scattered<1>(r, out);
+      return read_scattered<1>(file, at, rows, out);
     case 2:
-      return read_scattered<2>(r, out);
+      return read_scattered<2>(file, at, rows, out);
     case 4:
-      return read_scattered<4>(r, out);
+      return read_scattered<4>(file, at, rows, out);
     case 8:
-      return read_scattered<8>(r, out);
+      return read_scattered<8>(file, at, rows, out);
     default:
       PJ_CHECK(false);  // blocks are never apart
   }
 }
 
-// Calls fn(part, first row in it, rows of it, rows before them) for each part that is touched.
+// Calls fn(first row, rows of it, rows before them) for the rows of each part that is touched.
 template <class Fn>
 void for_parts(const StoredTensor& tensor, std::uint64_t first, std::uint64_t count, Fn&& fn) {
   const std::uint64_t size = tensor.rows_per_part();
   for (std::uint64_t done = 0; done < count;) {
     const std::uint64_t row = first + done;
     const std::uint64_t now = std::min(count - done, size - row % size);
-    fn(tensor.parts[row / size], row % size, now, done);
+    fn(row, now, done);
     done += now;
   }
 }
@@ -168,36 +162,51 @@ StoredTensor contiguous_tensor(TensorKey key, std::string name, const Encoding& 
   return tensor;
 }
 
+StoredRows locate_rows(const StoredTensor& tensor, std::size_t plane, std::uint64_t first,
+                       std::uint64_t count) {
+  const std::uint64_t in_part = tensor.rows_per_part();
+  const std::uint64_t begin = first % in_part;
+  PJ_CHECK(count > 0 && first < tensor.shape.rows() && count <= in_part - begin);
+  const PlaneLocation& at = tensor.parts[first / in_part][plane];
+  const std::uint64_t cols = tensor.shape.cols();
+  StoredRows rows{at.file,
+                  0,
+                  0,
+                  at.row_step,
+                  at.col_step,
+                  tensor.encoding.plane_row_bytes(plane, cols),
+                  tensor.encoding.rows_sharing(plane)};
+  const std::uint64_t first_stored = begin / rows.sharing;
+  const std::uint64_t last_stored = (begin + count - 1) / rows.sharing;
+  rows.offset = at.offset + first_stored * at.row_step;
+  rows.length =
+      (last_stored - first_stored) * at.row_step +
+      (at.col_step == 0 ? rows.row_bytes
+                        : (cols - 1) * at.col_step + info(tensor.encoding.dtype).block_bytes);
+  return rows;
+}
+
 namespace {
 
 // Rows of one plane that touch one part or several.
 void read_plane(std::span<const File> files, const StoredTensor& tensor, std::size_t plane,
                 std::uint64_t first, std::uint64_t count, std::span<std::byte> out) {
   const std::uint64_t row_bytes = tensor.encoding.plane_row_bytes(plane, tensor.shape.cols());
-  const std::uint64_t sharing = tensor.encoding.rows_sharing(plane);
   PJ_CHECK(out.size() == count * row_bytes);
-  for_parts(tensor, first, count,
-            [&](const Part& part, std::uint64_t begin, std::uint64_t rows, std::uint64_t done) {
-              const PlaneLocation& at = part[plane];
-              const Request request{files[at.file], at, row_bytes, begin, rows};
-              const auto to = out.subspan(done * row_bytes, rows * row_bytes);
-              if (at.col_step != 0) {
-                read_scattered(request, tensor.encoding.dtype, to);
-              } else if (sharing > 1) {
-                read_shared(request, sharing, to);
-              } else if (at.row_step == row_bytes) {
-                request.file.read_at(at.offset + begin * row_bytes, to);
-              } else {
-                read_spaced(request, to);
-              }
-            });
-}
-
-// Whether a part's rows are one run of bytes.
-bool is_contiguous(const StoredTensor& tensor, std::size_t plane,
-                   const PlaneLocation& at) noexcept {
-  return at.col_step == 0 && tensor.encoding.rows_sharing(plane) == 1 &&
-         at.row_step == tensor.encoding.plane_row_bytes(plane, tensor.shape.cols());
+  for_parts(tensor, first, count, [&](std::uint64_t row, std::uint64_t rows, std::uint64_t done) {
+    const StoredRows at = locate_rows(tensor, plane, row, rows);
+    const File& file = files[at.file];
+    const auto to = out.subspan(done * row_bytes, rows * row_bytes);
+    if (at.is_contiguous()) {
+      file.read_at(at.offset, to);
+    } else if (at.col_step != 0) {
+      read_scattered(file, at, rows, tensor.encoding.dtype, to);
+    } else if (at.sharing > 1) {
+      read_shared(file, at, row % tensor.rows_per_part(), rows, to);
+    } else {
+      read_spaced(file, at, rows, to);
+    }
+  });
 }
 
 }  // namespace
@@ -212,15 +221,17 @@ void read_stored_rows(std::span<const File> files, const StoredTensor& tensor, s
 ConstPlanes read_stored_rows_once(std::span<const File> files, const StoredTensor& tensor,
                                   std::uint64_t first, std::uint64_t count, PlaneBuffers& buffers) {
   ConstPlanes planes;
-  const std::uint64_t size = tensor.rows_per_part();
+  if (count == 0) return planes;
+  const bool in_one_part = first % tensor.rows_per_part() + count <= tensor.rows_per_part();
   for (std::size_t p = 0; p < tensor.encoding.planes(); ++p) {
-    const std::uint64_t row_bytes = tensor.encoding.plane_row_bytes(p, tensor.shape.cols());
-    const PlaneLocation& at = tensor.parts[first / size][p];
-    if (is_contiguous(tensor, p, at) && first % size + count <= size) {
-      planes.plane[p] = files[at.file].read_once(at.offset + first % size * row_bytes,
-                                                 count * row_bytes, buffers[p]);
-      continue;
+    if (in_one_part) {
+      const StoredRows at = locate_rows(tensor, p, first, count);
+      if (at.is_contiguous()) {
+        planes.plane[p] = files[at.file].read_once(at.offset, at.length, buffers[p]);
+        continue;
+      }
     }
+    const std::uint64_t row_bytes = tensor.encoding.plane_row_bytes(p, tensor.shape.cols());
     const auto out = buffers[p].place(0, count * row_bytes);
     read_plane(files, tensor, p, first, count, out);
     planes.plane[p] = out;
@@ -231,19 +242,14 @@ ConstPlanes read_stored_rows_once(std::span<const File> files, const StoredTenso
 void prefetch_stored_rows(std::span<const File> files, const StoredTensor& tensor,
                           std::uint64_t first, std::uint64_t count) noexcept {
   for (std::size_t p = 0; p < tensor.encoding.planes(); ++p) {
-    const std::uint64_t sharing = tensor.encoding.rows_sharing(p);
-    for_parts(tensor, first, count,
-              [&](const Part& part, std::uint64_t begin, std::uint64_t rows, std::uint64_t) {
-                const PlaneLocation& at = part[p];
-                if (is_contiguous(tensor, p, at) && files[at.file].reads_directly()) return;
-                if (tensor.is_transposed()) {
-                  const std::uint64_t cols = tensor.shape.cols();
-                  if (begin == 0) files[at.file].prefetch(at.offset, cols * at.col_step);
-                  return;
-                }
-                files[at.file].prefetch(at.offset + begin / sharing * at.row_step,
-                                        (rows + sharing - 1) / sharing * at.row_step);
-              });
+    for_parts(tensor, first, count, [&](std::uint64_t row, std::uint64_t rows, std::uint64_t) {
+      const StoredRows at = locate_rows(tensor, p, row, rows);
+      const File& file = files[at.file];
+      if (at.is_contiguous() && file.reads_directly()) return;
+      // Where columns lie further apart than rows, any rows touch all of the part: once is enough.
+      if (tensor.is_transposed() && row % tensor.rows_per_part() != 0) return;
+      file.prefetch(at.offset, at.length);
+    });
   }
 }
 

@@ -48,6 +48,26 @@ struct StoredTensor {
 StoredTensor contiguous_tensor(TensorKey key, std::string name, const Encoding& encoding,
                                const Shape& shape, std::span<const PlaneLocation> planes);
 
+// Where rows of one plane lie, all of them in one part: what reads them, maps them or asks for them
+// in advance takes its addresses from here.
+struct StoredRows {
+  std::size_t file;         // index into Checkpoint::files()
+  std::uint64_t offset;     // of the first row
+  std::uint64_t length;     // to the end of the last one, what lies between included
+  std::uint64_t row_step;   // as in PlaneLocation
+  std::uint64_t col_step;   //
+  std::uint64_t row_bytes;  // of one row's columns, without gaps
+  std::uint64_t sharing;    // rows that share one in storage (Encoding::rows_sharing)
+
+  // One run of bytes that holds these rows and nothing else, each once.
+  bool is_contiguous() const noexcept {
+    return col_step == 0 && sharing == 1 && row_step == row_bytes;
+  }
+};
+// Rows [first, first + count), counted in the tensor, `count` > 0.
+StoredRows locate_rows(const StoredTensor& tensor, std::size_t plane, std::uint64_t first,
+                       std::uint64_t count);
+
 // Reads rows [first, first + count) of every plane; each span of `out` fits exactly. Safe from many
 // threads. Throws what File::read_at throws.
 void read_stored_rows(std::span<const File> files, const StoredTensor& tensor, std::uint64_t first,

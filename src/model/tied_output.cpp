@@ -112,7 +112,7 @@ void Shards::settle_output() {
                     output_name, error.what()));
     return;
   }
-  const Likeness likeness = compare(open_files(), *own, *shared);
+  const Likeness likeness = compare(files_, *own, *shared);
   if (likeness == Likeness::kEqual) return;
   config_.tied_output = false;
   config_.notes.push_back(

@@ -17,9 +17,9 @@
 #include "quantize/importance.h"
 #include "quantize/output_writer.h"
 #include "quantize/pieces.h"
-#include "quantize/row_reader.h"
 #include "quantize/weight_check.h"
 #include "tensor/rows.h"
+#include "weights/row_reader.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -50,7 +50,7 @@ class Stopwatch {
 
 // What one worker keeps from piece to piece.
 struct Worker {
-  RowReader reader;
+  weights::RowReader reader;
   std::vector<float> weights;         // of a chunk
   std::vector<PlaneBuffers> encoded;  // an output
   ExecuteStats stats;
@@ -135,7 +135,7 @@ class Execution {
   Execution& operator=(const Execution&) = delete;
 
   Worker make_worker() const {
-    Worker worker{RowReader(checkpoint_, kernels_), {}, {}, {}};
+    Worker worker{weights::RowReader(checkpoint_, kernels_), {}, {}, {}};
     worker.encoded.resize(writers_.size());
     worker.stats.encode.resize(writers_.size());
     worker.stats.write.resize(writers_.size());

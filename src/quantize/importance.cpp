@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "quantize/row_reader.h"
+#include "weights/row_reader.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -30,7 +30,7 @@ std::vector<float> sample_rows(const model::Checkpoint& checkpoint,
   const std::uint64_t cols = tensor.shape.cols(), rows = tensor.shape.rows();
   const std::uint64_t count = std::min(rows, std::max(kSampleRows, kSampleWeights / cols));
   std::vector<float> sample(count * cols);
-  RowReader reader(checkpoint, kernels);
+  weights::RowReader reader(checkpoint, kernels);
   for (std::uint64_t i = 0; i < count; ++i) {
     reader.read(tensor, i * rows / count, 1, std::span(sample).subspan(i * cols, cols));
   }
@@ -145,7 +145,7 @@ std::vector<float> ColumnImportance::make(const model::StoredTensor& tensor,
   const model::StoredTensor* norm = checkpoint_->find(*norm_before(tensor.key));
   if (norm == nullptr || norm->shape.elements() != cols) return {};
   std::vector<float> gains(cols);
-  RowReader(*checkpoint_, *kernels_).read(*norm, 0, norm->shape.rows(), gains);
+  weights::RowReader(*checkpoint_, *kernels_).read(*norm, 0, norm->shape.rows(), gains);
   // The pass itself reports what is not finite, when it comes to it.
   if (codec::first_non_finite(gains) != cols) return {};
   float largest = 0;

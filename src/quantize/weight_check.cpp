@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "codec/room.h"
-#include "quantize/row_reader.h"
+#include "weights/row_reader.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -70,7 +70,7 @@ void require_finite(const model::Checkpoint& checkpoint, const kernels::KernelTa
   constexpr std::uint64_t kRows = 64;
   for (const model::StoredTensor& tensor : checkpoint.tensors()) {
     pool.for_ranges(tensor.shape.rows(), kRows, [&](std::uint64_t first, std::uint64_t last) {
-      RowReader reader(checkpoint, kernels);
+      weights::RowReader reader(checkpoint, kernels);
       std::vector<float> values((last - first) * tensor.shape.cols());
       reader.read(tensor, first, last - first, values);
       require_finite(checkpoint, tensor, first, values);

@@ -170,11 +170,28 @@ TEST(CachedRanges, TellWhatThePageCacheHas) {
 
 TEST(MappedFile, HoldsTheWholeFile) {
   const TempFolder folder;
-  const auto mapped = MappedFile::map(folder.write("f", "abc"));
+  const auto mapped = MappedFile::map(File::open(folder.write("f", "abc")));
   ASSERT_EQ(mapped.bytes().size(), 3u);
   EXPECT_EQ(mapped.bytes()[2], std::byte{'c'});
-  const auto empty = MappedFile::map(folder.write("empty", ""));
+  EXPECT_TRUE(mapped.is_cached(0, 3));  // it was just written
+  mapped.prefetch(1, 2);
+  const auto empty = MappedFile::map(File::open(folder.write("empty", "")));
   EXPECT_TRUE(empty.bytes().empty());
+  EXPECT_TRUE(empty.is_cached(0, 0));
+}
+
+// Headers and weights come from one file, also where another takes its name in between.
+TEST(MappedFile, IsOfTheFileThatWasOpened) {
+  const TempFolder folder;
+  const auto path = folder.write("f", "old");
+  const File file = File::open(path);
+  std::filesystem::rename(folder.write("g", "new"), path);
+  const auto mapped = MappedFile::map(file);
+  EXPECT_EQ(mapped.bytes()[0], std::byte{'o'});
+  const File cut = File::open(path);
+  std::filesystem::resize_file(path, 2);
+  expect_error(ErrorCode::kCorruptFile, "changed while it was opened",
+               [&] { MappedFile::map(cut); });
 }
 
 TEST(ReadTextFile, HonoursItsLimit) {

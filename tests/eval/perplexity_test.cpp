@@ -12,8 +12,8 @@
 #include "model/text_assets.h"
 #include "paths.h"
 #include "runtime/native/cpu_engine.h"
-#include "runtime/weights.h"
 #include "text/tokenizer.h"
+#include "weights/mapped.h"
 
 namespace pajamas::eval {
 namespace {
@@ -42,7 +42,7 @@ TEST(Divergence, LogitsThatAreNotFiniteAreAnError) {
 struct Tiny {
   explicit Tiny(int threads)
       : pool(threads),
-        engine(std::make_unique<runtime::MappedWeights>(model::Checkpoint::open(kTinyModel)), pool,
+        engine(std::make_unique<weights::MappedWeights>(model::Checkpoint::open(kTinyModel)), pool,
                kernels::best_kernels()) {}
 
   Score score(const ScoreOptions& options, runtime::Engine* reference = nullptr,

@@ -12,7 +12,7 @@
 #include "io/safetensors.h"
 #include "io/temp.h"
 #include "paths.h"
-#include "quantize/row_reader.h"
+#include "weights/row_reader.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -84,8 +84,8 @@ TEST_F(Execute, F32KeepsEveryValue) {
   const model::Checkpoint original = model::Checkpoint::open(kTiny);
   for (const fs::path& output : {wanted[0].output, wanted[1].output}) {
     const model::Checkpoint copy = model::Checkpoint::open(output);
-    RowReader from(original, kernels::best_kernels());
-    RowReader to(copy, kernels::best_kernels());
+    weights::RowReader from(original, kernels::best_kernels());
+    weights::RowReader to(copy, kernels::best_kernels());
     for (const model::StoredTensor& tensor : original.tensors()) {
       const std::uint64_t rows = tensor.shape.rows();
       std::vector<float> a(tensor.shape.elements());

@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "paths.h"
-#include "quantize/row_reader.h"
+#include "weights/row_reader.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -18,7 +18,7 @@ class Importance : public testing::Test {
  protected:
   std::vector<float> values(const model::StoredTensor& tensor) const {
     std::vector<float> out(tensor.shape.elements());
-    RowReader(checkpoint_, kernels_).read(tensor, 0, tensor.shape.rows(), out);
+    weights::RowReader(checkpoint_, kernels_).read(tensor, 0, tensor.shape.rows(), out);
     return out;
   }
 

@@ -1,4 +1,4 @@
-// The router's choice and the experts' mixture against float64, and how experts are leased.
+// The router's choice and the experts' mixture against float64.
 #include "runtime/native/experts.h"
 
 #include <gtest/gtest.h>
@@ -11,9 +11,12 @@
 #include "model/model_folder.h"
 #include "paths.h"
 #include "runtime/numbers.h"
+#include "weights/mapped.h"
 
 namespace pajamas::runtime {
 namespace {
+
+using weights::MappedWeights;
 
 using model::Role;
 using model::RouterKind;
@@ -185,6 +188,7 @@ TEST_P(MixExperts, EqualsTheDefinitionHoweverItIsComputed) {
   const MappedWeights weights(model::Checkpoint::open(path));
   const std::size_t hidden = weights.config().hidden;
   const TaskPool one(1), three(3);
+  const Constants constants({kernels::best_kernels(), one}, weights);
   constexpr std::size_t kRows = 11;  // an expert gets up to that many
   // Wide enough that gpt-oss's limits are met.
   const std::vector<float> x = Numbers(9).normals(kRows * hidden, 4);
@@ -202,7 +206,7 @@ TEST_P(MixExperts, EqualsTheDefinitionHoweverItIsComputed) {
     for (const kernels::KernelTable* table : kernels::all_kernels()) {
       if (!table->supported(cpu_features())) continue;
       std::vector<float> together(x.size(), 77.0f);
-      mix_experts({*table, three}, weights, layer, {x, kRows}, together);
+      mix_experts({*table, three}, weights, constants, layer, {x, kRows}, together);
       for (std::size_t i = 0; i < x.size(); ++i) {
         ASSERT_NEAR(static_cast<double>(together[i]), exact[i], 3e-6 * largest)
             << table->name << " layer " << layer << " at " << i;
@@ -210,117 +214,12 @@ TEST_P(MixExperts, EqualsTheDefinitionHoweverItIsComputed) {
       std::vector<float> apart(x.size());
       for (std::size_t m = 0; m < kRows;) {
         const std::size_t count = std::min<std::size_t>(1 + m % 6, kRows - m);
-        mix_experts({*table, one}, weights, layer,
+        mix_experts({*table, one}, weights, constants, layer,
                     {std::span(x).subspan(m * hidden, count * hidden), count},
                     std::span(apart).subspan(m * hidden, count * hidden));
         m += count;
       }
       EXPECT_EQ(apart, together) << table->name;
-    }
-  }
-}
-
-// One element of a leased view, where the view says that it lies; `used` grows to its end.
-std::string element(const WeightView& view, std::size_t p, std::uint64_t row, std::uint64_t offset,
-                    std::uint64_t size, std::uint64_t& used) {
-  const WeightPlane& plane = view.planes[p];
-  const std::uint64_t begin = row * plane.row_step + offset;
-  used = std::max(used, begin + size);
-  if (begin + size > plane.bytes.size()) return "outside of the view";
-  return {reinterpret_cast<const char*>(plane.bytes.data()) + begin, size};
-}
-
-void expect_leases(const MappedWeights& weights, const test::Experts& experts, bool transposed) {
-  for (const auto& [role, name] : test::kExpertRoles) {
-    const test::Bytes& b = experts.of(role);
-    for (std::uint64_t e = 0; e < b.experts; ++e) {
-      const WeightLease lease = weights.acquire({role, 0, static_cast<int>(e)});
-      const WeightView& view = lease.view();
-      ASSERT_EQ(view.rows, b.rows);
-      ASSERT_EQ(view.cols, b.row_bytes / 2);
-      ASSERT_EQ(view.planes[0].col_step != 0, transposed);
-      std::uint64_t used = 0;
-      for (std::uint64_t r = 0; r < view.rows; ++r) {
-        for (std::uint64_t c = 0; c < view.cols; ++c) {
-          const std::uint64_t offset = c * (transposed ? view.planes[0].col_step : 2);
-          ASSERT_EQ(element(view, 0, r, offset, 2, used), b.element(e, r, c)) << name << e;
-        }
-      }
-      EXPECT_EQ(used, view.planes[0].bytes.size());
-    }
-  }
-}
-
-constexpr test::TinyShape kShape{3, 96, 160};
-
-TEST(AcquireExpert, FromOneTensorForEachAndFromHalves) {
-  const test::Experts experts(kShape);
-  test::ModelFolder each(test::tiny_moe_config("qwen3_moe", kShape));
-  store_each(experts, each);
-  expect_leases(MappedWeights(each.open()), experts, false);
-  test::ModelFolder halves(test::tiny_moe_config("qwen3_moe", kShape));
-  store_halves(experts, halves);
-  expect_leases(MappedWeights(halves.open()), experts, false);
-}
-
-// As MLX has it: one tensor, one part.
-TEST(AcquireExpert, FromAWholeStack) {
-  const test::Experts experts(kShape);
-  test::ModelFolder folder(test::tiny_moe_config("qwen3_moe", kShape));
-  folder.config["quantization"] = {{"group_size", 64}, {"bits", 4}};
-  for (const auto& [role, name] : test::kExpertRoles) {
-    const test::Bytes& b = experts.of(role);
-    folder.add(std::string("model.layers.0.mlp.switch_mlp.") + name + ".weight", DType::kBF16,
-               {b.experts, b.rows, b.row_bytes / 2}, b.data);
-  }
-  const MappedWeights weights(folder.open());
-  EXPECT_EQ(weights.checkpoint().get({Role::kExpertUp, 0}).parts.size(), 1u);
-  expect_leases(weights, experts, false);
-  const WeightLease all = weights.acquire({Role::kExpertUp, 0});
-  EXPECT_EQ(all.view().rows, 3 * 96u);
-}
-
-TEST(AcquireExpert, FromATransposedStack) {
-  const test::Experts experts(kShape);
-  test::ModelFolder folder(test::tiny_moe_config("gpt_oss", kShape));
-  const test::ExpertBiases biases(kShape);
-  store_transposed(experts, folder);
-  store_biases(kShape, biases, folder);
-  const MappedWeights weights(folder.open());
-  expect_leases(weights, experts, true);
-  for (const auto& [role, b] : {std::pair{Role::kExpertGateBias, &biases.gate},
-                                {Role::kExpertUpBias, &biases.up},
-                                {Role::kExpertDownBias, &biases.down}}) {
-    for (std::uint64_t e = 0; e < 3; ++e) {
-      const WeightLease lease = weights.acquire({role, 0, static_cast<int>(e)});
-      const std::uint64_t step = std::max<std::uint64_t>(2, lease.view().planes[0].col_step);
-      ASSERT_EQ(lease.view().rows, 1u);
-      std::uint64_t used = 0;
-      for (std::uint64_t c = 0; c < lease.view().cols; ++c) {
-        ASSERT_EQ(element(lease.view(), 0, 0, c * step, 2, used), b->element(0, e, c));
-      }
-      EXPECT_EQ(used, lease.view().planes[0].bytes.size());
-    }
-  }
-}
-
-TEST(AcquireExpert, FromInterleavedMxfp4) {
-  const test::Mxfp4Experts experts(kShape);
-  test::ModelFolder folder(test::tiny_moe_config("gpt_oss", kShape));
-  store_mxfp4(kShape, experts, folder);
-  store_biases(kShape, test::ExpertBiases(kShape), folder);
-  const MappedWeights weights(folder.open());
-  for (const auto& [role, name] : test::kExpertRoles) {
-    const test::Mxfp4Bytes& b = experts.of(role);
-    for (std::uint64_t e = 0; e < 3; ++e) {
-      const WeightLease lease = weights.acquire({role, 0, static_cast<int>(e)});
-      std::uint64_t used[2] = {};
-      for (std::uint64_t r = 0; r < b.codes.rows; ++r) {
-        ASSERT_EQ(element(lease.view(), 0, r, 0, b.codes.row_bytes, used[0]), b.codes.row(e, r));
-        ASSERT_EQ(element(lease.view(), 1, r, 0, b.scales.row_bytes, used[1]), b.scales.row(e, r));
-      }
-      EXPECT_EQ(used[0], lease.view().planes[0].bytes.size());
-      EXPECT_EQ(used[1], lease.view().planes[1].bytes.size());
     }
   }
 }

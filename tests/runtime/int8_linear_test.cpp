@@ -49,7 +49,7 @@ struct Matrix {
   }
   std::vector<float> weights;  // as stored
   std::vector<std::byte> bytes[Encoding::kMaxPlanes];
-  WeightView view;
+  weights::WeightView view;
 };
 
 // Which column of a group of 32 stands at place `i`.

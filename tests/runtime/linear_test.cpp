@@ -36,7 +36,7 @@ struct Matrix {
   }
   std::vector<float> weights;  // as stored
   std::vector<std::byte> bytes[Encoding::kMaxPlanes];
-  WeightView view;
+  weights::WeightView view;
 };
 
 class EachEncoding : public testing::TestWithParam<Encoding> {};
@@ -126,10 +126,10 @@ struct Spaced {
     }
   }
   std::vector<std::byte> bytes[Encoding::kMaxPlanes];
-  WeightView view;
+  weights::WeightView view;
 };
 
-void expect_same_products(const Matrix& matrix, const WeightView& view) {
+void expect_same_products(const Matrix& matrix, const weights::WeightView& view) {
   const auto x = waves(7 * view.cols, 0.9);
   const TaskPool one(1), three(3);
   for (const kernels::KernelTable* table : kernels::all_kernels()) {
@@ -170,7 +170,7 @@ TEST(Linear, Fp8RowsShareTheScalesOfTheirTiles) {
   }
   std::vector<float> scales(3 * kTiles);
   for (std::size_t i = 0; i < scales.size(); ++i) scales[i] = 0.001f * static_cast<float>(1 + i);
-  WeightView view{encoding, kRows, kCols, {}};
+  weights::WeightView view{encoding, kRows, kCols, {}};
   view.planes[0] = {codes, kCols, 0};
   view.planes[1] = {std::as_bytes(std::span(scales)), kTiles * sizeof(float), 0};
   const auto x = waves(6 * kCols, 0.4);

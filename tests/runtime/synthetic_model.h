@@ -7,12 +7,12 @@
 
 #include "base/error.h"
 #include "runtime/numbers.h"
-#include "runtime/weights.h"
+#include "weights/store.h"
 
 namespace pajamas::runtime {
 
 // Matrices are float32. The feed-forward half is zero, so that a layer is its attention.
-class SyntheticWeights final : public WeightStore {
+class SyntheticWeights final : public weights::WeightStore {
  public:
   explicit SyntheticWeights(const model::ModelConfig& config) : config_(config) {
     using model::Role;
@@ -49,11 +49,19 @@ class SyntheticWeights final : public WeightStore {
 
   const model::ModelConfig& config() const noexcept override { return config_; }
   bool contains(model::TensorKey key) const noexcept override { return matrices_.contains(key); }
-  WeightLease acquire(model::TensorKey key) const override {
-    const Matrix& matrix = matrices_.at(key);
-    WeightView view{{DType::kF32}, matrix.rows, matrix.cols, {}};
-    view.planes[0] = {std::as_bytes(std::span(matrix.values)), matrix.cols * sizeof(float), 0};
-    return {view, nullptr};
+  using WeightStore::acquire;
+  void acquire(std::span<const model::TensorKey> keys,
+               std::vector<weights::WeightLease>& leases) const override {
+    for (const model::TensorKey key : keys) {
+      const Matrix& matrix = matrices_.at(key);
+      weights::WeightView view{{DType::kF32}, matrix.rows, matrix.cols, {}};
+      view.planes[0] = {std::as_bytes(std::span(matrix.values)), matrix.cols * sizeof(float), 0};
+      leases.emplace_back(view);
+    }
+  }
+  void prefetch(std::span<const model::TensorKey>) const noexcept override {}
+  weights::Residency residency(model::TensorKey) const noexcept override {
+    return weights::Residency::kResident;
   }
   const std::vector<float>& values(model::Role role, int layer = -1) const {
     return matrices_.at({role, layer}).values;

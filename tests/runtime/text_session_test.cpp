@@ -21,7 +21,7 @@ struct Chat {
   explicit Chat(const char* name)
       : path(std::string(source_dir() + "/models/") + name),
         pool(2),
-        engine(std::make_unique<MappedWeights>(model::Checkpoint::open(path)), pool,
+        engine(std::make_unique<weights::MappedWeights>(model::Checkpoint::open(path)), pool,
                kernels::best_kernels()),
         probe(engine),
         session(probe),

@@ -44,7 +44,7 @@ void CpuEngine::attention(int layer, CpuHidden& hidden, Batch batch) {
 }
 
 void CpuEngine::norm_heads(model::TensorKey norm, FloatBuffer& heads) const {
-  if (weights_->contains(norm)) heads = normed(norm, heads);
+  if (!constants_.of(norm).empty()) heads = normed(norm, heads);
 }
 
 void CpuEngine::remember(int layer, Batch batch, std::span<const float> keys,
@@ -89,8 +89,7 @@ FloatBuffer CpuEngine::attend_rows(int layer, Batch batch, std::span<const float
   const std::size_t group = config().heads / kv_heads;
   const std::size_t width = group * config().head_dim;
   const std::uint64_t window = config().window(index);
-  FloatBuffer sinks;
-  if (weights_->contains({Role::kAttnSinks, layer})) sinks = vector_of({Role::kAttnSinks, layer});
+  const std::span<const float> sinks = constants_.of({Role::kAttnSinks, layer});
   const std::vector<RowRange> tiles = tiles_of(batch);
   // Task t is one key head of one tile.
   device_.pool.for_ranges(tiles.size() * kv_heads, 1, [&](std::uint64_t first, std::uint64_t last) {
@@ -99,7 +98,7 @@ FloatBuffer CpuEngine::attend_rows(int layer, Batch batch, std::span<const float
       const BatchRow& row = batch[rows.first];
       const std::uint64_t head = t % kv_heads;
       const auto own_sinks =
-          sinks.empty() ? std::span<const float>() : std::span(sinks).subspan(head * group, group);
+          sinks.empty() ? std::span<const float>() : sinks.subspan(head * group, group);
       const std::size_t at = rows.first * config().q_rows() + head * width;
       attend(
           device_.kernels,

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "runtime/native/cpu_engine.h"
 #include "runtime/native/kv_cache.h"
-#include "runtime/weights.h"
+#include "weights/mapped.h"
 
 namespace pajamas::runtime {
 namespace {
@@ -21,7 +21,7 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Engine> open(model::Checkpoint checkpoint,
                                const EngineOptions& options) const override {
     PJ_CHECK(options.pool != nullptr);
-    return std::make_unique<CpuEngine>(std::make_unique<MappedWeights>(std::move(checkpoint)),
+    return std::make_unique<CpuEngine>(std::make_unique<weights::MappedWeights>(std::move(checkpoint)),
                                        *options.pool, *options.kernels, options.kv_type,
                                        options.activations);
   }

@@ -15,13 +15,15 @@ namespace pajamas::runtime {
 
 using model::Role;
 using model::TensorKey;
+using weights::WeightLease;
 
-CpuEngine::CpuEngine(std::unique_ptr<const WeightStore> weights, const TaskPool& pool,
+CpuEngine::CpuEngine(std::shared_ptr<const weights::WeightStore> store, const TaskPool& pool,
                      const kernels::KernelTable& table, KvType kv_type, Activations activations)
-    : weights_(std::move(weights)),
+    : store_(std::move(store)),
       device_{table, pool,
               activations == Activations::kInt8 ? &table.int8(cpu_features()) : nullptr},
-      rope_(model::rope_table(weights_->config())),
+      constants_(device_, *store_),
+      rope_(model::rope_table(store_->config())),
       kv_type_(kv_type) {}
 
 std::uint64_t CpuEngine::work_bytes(const model::ModelConfig& config) {
@@ -87,7 +89,7 @@ void CpuEngine::admit(Batch batch) {
 std::unique_ptr<Hidden> CpuEngine::embed(Batch batch) {
   admit(batch);
   auto hidden = std::make_unique<CpuHidden>(batch.size(), config());
-  const WeightLease lease = weights_->acquire({Role::kTokenEmbedding});
+  const WeightLease lease = store_->acquire({Role::kTokenEmbedding});
   for (std::size_t i = 0; i < batch.size(); ++i) {
     decode_row(device_, lease.view(), static_cast<std::uint64_t>(batch[i].token), hidden->row(i));
     kernels::rope_angles(batch[i].position, rope_.frequencies, rope_.factor,
@@ -104,15 +106,8 @@ void CpuEngine::layer(std::uint64_t index, Hidden& hidden, Batch batch) {
   feed_forward(static_cast<int>(index), rows);
 }
 
-FloatBuffer CpuEngine::vector_of(TensorKey key) const {
-  const WeightLease lease = weights_->acquire(key);
-  FloatBuffer values(lease.view().cols);
-  decode_row(device_, lease.view(), 0, values);
-  return values;
-}
-
 FloatBuffer CpuEngine::normed(TensorKey norm, std::span<const float> rows) const {
-  const FloatBuffer weight = vector_of(norm);
+  const std::span<const float> weight = constants_.of(norm);
   FloatBuffer out(rows.size());
   const std::size_t width = weight.size();
   device_.pool.for_ranges(rows.size() / width, 16, [&](std::uint64_t first, std::uint64_t last) {
@@ -125,13 +120,13 @@ FloatBuffer CpuEngine::normed(TensorKey norm, std::span<const float> rows) const
 }
 
 std::vector<FloatBuffer> CpuEngine::project(std::span<const Role> roles, int layer, Rows x) const {
+  std::vector<TensorKey> keys;
+  for (const Role role : roles) keys.push_back({role, layer});
   std::vector<WeightLease> leases;
+  store_->acquire(keys, leases);
   std::vector<FloatBuffer> out;
   std::vector<LinearJob> jobs;
-  for (const Role role : roles) {
-    leases.push_back(weights_->acquire({role, layer}));
-    out.emplace_back(x.count * leases.back().view().rows);
-  }
+  for (const WeightLease& lease : leases) out.emplace_back(x.count * lease.view().rows);
   for (std::size_t i = 0; i < roles.size(); ++i) jobs.push_back({leases[i].view(), x, out[i]});
   linear(device_, jobs);
   return out;
@@ -142,8 +137,8 @@ FloatBuffer CpuEngine::project(TensorKey key, Rows x) const {
 }
 
 void CpuEngine::add_bias(TensorKey key, std::span<float> rows) const {
-  if (!weights_->contains(key)) return;
-  const FloatBuffer bias = vector_of(key);
+  const std::span<const float> bias = constants_.of(key);
+  if (bias.empty()) return;
   for (std::size_t i = 0; i < rows.size(); i += bias.size()) {
     for (std::size_t j = 0; j < bias.size(); ++j) rows[i + j] += bias[j];
   }
@@ -153,15 +148,17 @@ void CpuEngine::feed_forward(int layer, CpuHidden& hidden) const {
   const FloatBuffer x = normed({Role::kFfnNorm, layer}, hidden.values);
   if (config().is_sparse(static_cast<std::uint64_t>(layer))) {
     FloatBuffer mixed(x.size());
-    mix_experts(device_, *weights_, layer, {x, hidden.count}, mixed);
+    mix_experts(device_, *store_, constants_, layer, {x, hidden.count}, mixed);
     hidden.add(mixed);
     return;
   }
+  const TensorKey down{Role::kFfnDown, layer};
+  store_->prefetch({&down, 1});
   constexpr std::array kRoles{Role::kFfnGate, Role::kFfnUp};
   std::vector<FloatBuffer> gate_up = project(kRoles, layer, {x, hidden.count});
   FloatBuffer& gate = gate_up[0];
   activate(device_, config(), gate, gate_up[1]);
-  hidden.add(project({Role::kFfnDown, layer}, {gate, hidden.count}));
+  hidden.add(project(down, {gate, hidden.count}));
 }
 
 void CpuEngine::logits(const Hidden& hidden, std::span<const std::size_t> rows,
@@ -175,7 +172,7 @@ void CpuEngine::logits(const Hidden& hidden, std::span<const std::size_t> rows,
   const FloatBuffer x = normed({Role::kOutputNorm}, chosen);
   const TensorKey output{Role::kOutput};
   const WeightLease lease =
-      weights_->acquire(weights_->contains(output) ? output : TensorKey{Role::kTokenEmbedding});
+      store_->acquire(store_->contains(output) ? output : TensorKey{Role::kTokenEmbedding});
   linear(device_, lease.view(), {x, rows.size()}, out);
 }
 

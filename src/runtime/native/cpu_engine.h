@@ -10,9 +10,10 @@
 #include "runtime/engine.h"
 #include "runtime/engine_options.h"
 #include "runtime/native/buffer.h"
+#include "runtime/native/constants.h"
 #include "runtime/native/kv_cache.h"
 #include "runtime/native/linear.h"
-#include "runtime/weights.h"
+#include "weights/store.h"
 
 namespace pajamas::runtime {
 
@@ -20,15 +21,15 @@ class CpuEngine final : public Engine {
  public:
   static constexpr std::size_t kMaxBatch = KvCache::kMaxStep;
 
-  // `pool` and `table` must outlive the engine.
-  CpuEngine(std::unique_ptr<const WeightStore> weights, const TaskPool& pool,
+  // `pool` and `table` must outlive the engine. Engines may share a store.
+  CpuEngine(std::shared_ptr<const weights::WeightStore> store, const TaskPool& pool,
             const kernels::KernelTable& table, KvType kv_type = KvType::kF32,
             Activations activations = Activations::kFloat);
 
   // Bytes that the work on one batch takes, beside the weights and the sessions.
   static std::uint64_t work_bytes(const model::ModelConfig& config);
 
-  const model::ModelConfig& config() const noexcept override { return weights_->config(); }
+  const model::ModelConfig& config() const noexcept override { return store_->config(); }
   std::string_view backend() const noexcept override { return "cpu"; }
   std::size_t max_batch() const noexcept override { return kMaxBatch; }
 
@@ -47,7 +48,6 @@ class CpuEngine final : public Engine {
   class CpuHidden;
 
   void admit(Batch batch);
-  FloatBuffer vector_of(model::TensorKey key) const;
   FloatBuffer normed(model::TensorKey norm, std::span<const float> rows) const;
   // Products of the same rows with the matrices of several roles, side by side.
   std::vector<FloatBuffer> project(std::span<const model::Role> roles, int layer, Rows x) const;
@@ -62,8 +62,9 @@ class CpuEngine final : public Engine {
   KvCache& session(SessionId id);
   const KvCache& session(SessionId id) const;
 
-  std::unique_ptr<const WeightStore> weights_;
+  std::shared_ptr<const weights::WeightStore> store_;
   Device device_;
+  Constants constants_;
   model::RopeTable rope_;
   KvType kv_type_;
   std::map<SessionId, KvCache> sessions_;

@@ -1,6 +1,7 @@
 #include "runtime/native/experts.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <numeric>
 #include <vector>
 
@@ -10,10 +11,14 @@
 #include "runtime/native/buffer.h"
 
 namespace pajamas::runtime {
-namespace {
 
 using model::Role;
 using model::TensorKey;
+using weights::WeightLease;
+using weights::WeightStore;
+using weights::WeightView;
+
+namespace {
 
 // What each expert has to do: its rows lie together in [first, last) of the assignments.
 struct Assignments {
@@ -23,13 +28,13 @@ struct Assignments {
 };
 
 // Adds a vector of each expert to all of its rows, where the model has one.
-void add_expert_bias(const Device& device, const WeightStore& weights, Role role, int layer,
+void add_expert_bias(const Device& device, const WeightStore& store, Role role, int layer,
                      const Assignments& work, std::span<float> values) {
-  if (!weights.contains({role, layer})) return;
+  if (!store.contains({role, layer})) return;
   FloatBuffer bias(values.size() / work.row.size());
   for (std::size_t e = 0; e + 1 < work.begin.size(); ++e) {
     if (work.begin[e] == work.begin[e + 1]) continue;
-    const WeightLease lease = weights.acquire({role, layer, static_cast<int>(e)});
+    const WeightLease lease = store.acquire({role, layer, static_cast<int>(e)});
     decode_row(device, lease.view(), 0, bias);
     for (std::size_t i = work.begin[e]; i < work.begin[e + 1]; ++i) {
       float* to = values.data() + i * bias.size();
@@ -38,17 +43,14 @@ void add_expert_bias(const Device& device, const WeightStore& weights, Role role
   }
 }
 
-FloatBuffer router_scores(const Device& device, const WeightStore& weights, int layer, Rows x) {
-  const std::uint64_t experts = weights.config().experts;
-  FloatBuffer scores(x.count * experts);
-  const WeightLease router = weights.acquire({Role::kRouter, layer});
+FloatBuffer router_scores(const Device& device, const WeightStore& store,
+                          const Constants& constants, int layer, Rows x) {
+  FloatBuffer scores(x.count * store.config().experts);
+  const WeightLease router = store.acquire({Role::kRouter, layer});
   linear(device, router.view(), x, scores);
-  const TensorKey bias_key{Role::kRouterBias, layer};
-  if (!weights.contains(bias_key)) return scores;
-  FloatBuffer bias(experts);
-  const WeightLease lease = weights.acquire(bias_key);
-  decode_row(device, lease.view(), 0, bias);
-  for (std::size_t i = 0; i < scores.size(); ++i) scores[i] += bias[i % experts];
+  const std::span<const float> bias = constants.of({Role::kRouterBias, layer});
+  if (bias.empty()) return scores;
+  for (std::size_t i = 0; i < scores.size(); ++i) scores[i] += bias[i % bias.size()];
   return scores;
 }
 
@@ -76,18 +78,34 @@ Assignments assign(const model::ModelConfig& config, std::span<float> scores, st
   return work;
 }
 
+// The keys of these roles for every busy expert, role by role.
+std::vector<TensorKey> keys_of(std::initializer_list<Role> roles, int layer,
+                               const Assignments& work) {
+  std::vector<TensorKey> keys;
+  for (const Role role : roles) {
+    for (std::size_t e = 0; e + 1 < work.begin.size(); ++e) {
+      if (work.begin[e] < work.begin[e + 1]) keys.push_back({role, layer, static_cast<int>(e)});
+    }
+  }
+  return keys;
+}
+
 // One product for each busy expert: its rows of `x` [assignments][cols] to its rows of the output.
 class ExpertProducts {
  public:
-  ExpertProducts(const WeightStore& weights, int layer, const Assignments& work)
-      : weights_(weights), layer_(layer), work_(work) {}
+  // Leases the matrices of all roles together.
+  ExpertProducts(const WeightStore& store, std::initializer_list<Role> roles, int layer,
+                 const Assignments& work)
+      : work_(work), keys_(keys_of(roles, layer, work)) {
+    store.acquire(keys_, leases_);
+  }
 
   void add(Role role, std::span<const float> x, std::span<float> out) {
-    for (std::size_t e = 0; e + 1 < work_.begin.size(); ++e) {
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      if (keys_[i].role != role) continue;
+      const auto e = static_cast<std::size_t>(keys_[i].expert);
       const std::size_t first = work_.begin[e], count = work_.begin[e + 1] - first;
-      if (count == 0) continue;
-      leases_.push_back(weights_.acquire({role, layer_, static_cast<int>(e)}));
-      const WeightView& view = leases_.back().view();
+      const WeightView& view = leases_[i].view();
       jobs_.push_back({view,
                        {x.subspan(first * view.cols, count * view.cols), count},
                        out.subspan(first * view.rows, count * view.rows)});
@@ -96,9 +114,8 @@ class ExpertProducts {
   void run(const Device& device) const { linear(device, jobs_); }
 
  private:
-  const WeightStore& weights_;
-  int layer_;
   const Assignments& work_;
+  std::vector<TensorKey> keys_;
   std::vector<WeightLease> leases_;
   std::vector<LinearJob> jobs_;
 };
@@ -142,10 +159,10 @@ void activate(const Device& device, const model::ModelConfig& config, std::span<
   });
 }
 
-void mix_experts(const Device& device, const WeightStore& weights, int layer, Rows x,
-                 std::span<float> out) {
-  const model::ModelConfig& config = weights.config();
-  FloatBuffer scores = router_scores(device, weights, layer, x);
+void mix_experts(const Device& device, const WeightStore& store, const Constants& constants,
+                 int layer, Rows x, std::span<float> out) {
+  const model::ModelConfig& config = store.config();
+  FloatBuffer scores = router_scores(device, store, constants, layer, x);
   const Assignments work = assign(config, scores, x.count);
   const std::size_t count = work.row.size(), width = config.hidden;
   FloatBuffer in(count * width);
@@ -154,17 +171,19 @@ void mix_experts(const Device& device, const WeightStore& weights, int layer, Ro
                       in.begin() + static_cast<std::ptrdiff_t>(i * width));
   }
   FloatBuffer gate(count * config.expert_ffn), up(count * config.expert_ffn);
-  ExpertProducts first(weights, layer, work);
+  ExpertProducts first(store, {Role::kExpertGate, Role::kExpertUp}, layer, work);
+  // On their way while gate and up are computed.
+  store.prefetch(keys_of({Role::kExpertDown, Role::kExpertDownBias}, layer, work));
   first.add(Role::kExpertGate, in, gate);
   first.add(Role::kExpertUp, in, up);
   first.run(device);
-  add_expert_bias(device, weights, Role::kExpertGateBias, layer, work, gate);
-  add_expert_bias(device, weights, Role::kExpertUpBias, layer, work, up);
+  add_expert_bias(device, store, Role::kExpertGateBias, layer, work, gate);
+  add_expert_bias(device, store, Role::kExpertUpBias, layer, work, up);
   activate(device, config, gate, up);
-  ExpertProducts second(weights, layer, work);
+  ExpertProducts second(store, {Role::kExpertDown}, layer, work);
   second.add(Role::kExpertDown, gate, in);  // `in` has been used up, and has the size
   second.run(device);
-  add_expert_bias(device, weights, Role::kExpertDownBias, layer, work, in);
+  add_expert_bias(device, store, Role::kExpertDownBias, layer, work, in);
   std::ranges::fill(out, 0.0f);
   for (std::size_t i = 0; i < count; ++i) {
     const float* from = in.data() + i * width;

@@ -5,8 +5,9 @@
 #include <span>
 
 #include "model/config.h"
+#include "runtime/native/constants.h"
 #include "runtime/native/linear.h"
-#include "runtime/weights.h"
+#include "weights/store.h"
 
 namespace pajamas::runtime {
 
@@ -22,8 +23,8 @@ void activate(const Device& device, const model::ModelConfig& config, std::span<
 // out[m] = sum over the chosen experts of their weight times their output, in ascending order.
 // Only chosen experts are computed, each for all of its rows at once. `x` and `out` are
 // [rows][hidden]; out is overwritten.
-void mix_experts(const Device& device, const WeightStore& weights, int layer, Rows x,
-                 std::span<float> out);
+void mix_experts(const Device& device, const weights::WeightStore& store,
+                 const Constants& constants, int layer, Rows x, std::span<float> out);
 
 // Bytes of work that mix_experts takes for so many rows.
 std::uint64_t expert_work_bytes(const model::ModelConfig& config, std::uint64_t rows);

@@ -11,6 +11,10 @@
 #include "runtime/native/rounded_rows.h"
 
 namespace pajamas::runtime {
+
+using weights::WeightPlane;
+using weights::WeightView;
+
 namespace {
 
 using kernels::kChunkCols;

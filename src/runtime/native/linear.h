@@ -6,7 +6,7 @@
 
 #include "base/parallel.h"
 #include "kernels/table.h"
-#include "runtime/weights.h"
+#include "weights/store.h"
 
 namespace pajamas::runtime {
 
@@ -27,17 +27,18 @@ struct Rows {
 
 // out[m][n] = sum over c of x[m][c] * w[n][c]. The same floats for every number of threads and of
 // rows in `x`. out.size() is x.count * w.rows.
-void linear(const Device& device, const WeightView& w, Rows x, std::span<float> out);
+void linear(const Device& device, const weights::WeightView& w, Rows x, std::span<float> out);
 
 // Several products at once, so that many small ones keep all threads busy.
 struct LinearJob {
-  WeightView w;
+  weights::WeightView w;
   Rows x;
   std::span<float> out;
 };
 void linear(const Device& device, std::span<const LinearJob> jobs);
 
 // One row as floats; out.size() is w.cols.
-void decode_row(const Device& device, const WeightView& w, std::uint64_t row, std::span<float> out);
+void decode_row(const Device& device, const weights::WeightView& w, std::uint64_t row,
+                std::span<float> out);
 
 }  // namespace pajamas::runtime

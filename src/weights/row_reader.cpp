@@ -1,4 +1,4 @@
-#include "quantize/row_reader.h"
+#include "weights/row_reader.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include "base/system.h"
 #include "tensor/rows.h"
 
-namespace pajamas::quantize {
+namespace pajamas::weights {
 
 void RowReader::read(const model::StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
                      std::span<float> out) {
@@ -36,4 +36,4 @@ void RowReader::decode(const model::StoredTensor& tensor, std::uint64_t first, s
   decode_seconds_ += seconds_now() - began;
 }
 
-}  // namespace pajamas::quantize
+}  // namespace pajamas::weights

@@ -8,7 +8,7 @@
 #include "kernels/table.h"
 #include "model/checkpoint.h"
 
-namespace pajamas::quantize {
+namespace pajamas::weights {
 
 // Reads past the page cache where it can, and decodes; keeps buffers, so each thread has its own.
 class RowReader {
@@ -40,4 +40,4 @@ class RowReader {
   double decode_seconds_ = 0;
 };
 
-}  // namespace pajamas::quantize
+}  // namespace pajamas::weights
