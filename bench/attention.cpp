@@ -55,9 +55,10 @@ int main() {
     KvCache cache(config, type.id);
     const double store = microseconds(1, [&] {
       for (std::uint32_t p = 0; p < kPositions; ++p) {
-        if (p % KvCache::kMaxStep == 0) cache.extend(p + KvCache::kMaxStep);
+        cache.make_room(0, p + 1);
         const auto row = std::span(rows).subspan(p * kDim, kDim);
         cache.put(kernels, 0, p, row, row);
+        cache.count(0, p + 1);
       }
     });
     const auto attend_rows = [&](std::size_t count) {

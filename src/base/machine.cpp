@@ -1,21 +1,18 @@
 #include "base/machine.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <cstring>
+#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
 #include "base/system.h"
+#include "base/unnamed_file.h"
 
 namespace pajamas {
 namespace {
@@ -81,64 +78,6 @@ std::uint64_t sum(const std::uint64_t* words, std::size_t count) {
   for (const std::uint64_t each : sums) total += each;
   return total;
 }
-
-[[noreturn]] void throw_disk_error(const fs::path& folder, const char* what, int code) {
-  throw Error(code == ENOSPC || code == EDQUOT    ? ErrorCode::kNoSpace
-              : code == ENOENT || code == ENOTDIR ? ErrorCode::kNotFound
-                                                  : ErrorCode::kIo,
-              fmt::format("cannot {}: {}", what, std::strerror(code)))
-      .at(printable(folder.native(), 300));
-}
-
-// A file without a name: it is gone when it is closed, however that happens.
-class UnnamedFile {
- public:
-  explicit UnnamedFile(const fs::path& folder) : folder_(folder) {
-    fd_ = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd_ < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
-      std::string name = folder / ".pajamas-XXXXXX";
-      fd_ = ::mkstemp(name.data());
-      if (fd_ >= 0) ::unlink(name.c_str());
-    }
-    if (fd_ < 0) throw_disk_error(folder, "write", errno);
-    set_direct(true);
-  }
-  UnnamedFile(const UnnamedFile&) = delete;
-  UnnamedFile& operator=(const UnnamedFile&) = delete;
-  ~UnnamedFile() { ::close(fd_); }
-
-  bool direct() const noexcept { return direct_; }
-
-  void write(const void* data, std::uint64_t offset) {
-    ssize_t done = ::pwrite(fd_, data, kBlock, static_cast<off_t>(offset));
-    if (done < 0 && errno == EINVAL && direct_) {  // the file system cannot, after all
-      set_direct(false);
-      done = ::pwrite(fd_, data, kBlock, static_cast<off_t>(offset));
-    }
-    require_all(done, "write");
-  }
-  void read(void* data, std::uint64_t offset) {
-    require_all(::pread(fd_, data, kBlock, static_cast<off_t>(offset)), "read");
-  }
-  void sync() {
-    if (::fdatasync(fd_) != 0) throw_disk_error(folder_, "write", errno);
-    if (!direct_) ::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
-  }
-
- private:
-  void set_direct(bool direct) {
-    const int flags = ::fcntl(fd_, F_GETFL);
-    direct_ = ::fcntl(fd_, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0 && direct;
-  }
-  void require_all(ssize_t done, const char* what) const {
-    if (done == static_cast<ssize_t>(kBlock)) return;
-    throw_disk_error(folder_, what, done < 0 ? errno : ENOSPC);
-  }
-
-  fs::path folder_;
-  int fd_ = -1;
-  bool direct_ = false;
-};
 
 }  // namespace
 
@@ -210,13 +149,14 @@ double memory_bandwidth(const TaskPool& pool, std::uint64_t bytes, double second
 }
 
 DiskRates disk_rates(const fs::path& folder, std::uint64_t bytes, const StopFlag& stop) {
-  UnnamedFile file(folder);
+  UnnamedFile file(folder, UnnamedFile::Caching::kDirect);
   const std::unique_ptr<void, void (*)(void*)> buffer(std::aligned_alloc(kAlignment, kBlock),
                                                       std::free);
   if (!buffer) throw std::bad_alloc();
   // Numbers without pattern, so that no layer below compresses them.
   std::uint64_t state = 0x9E3779B97F4A7C15;
   auto* words = static_cast<std::uint64_t*>(buffer.get());
+  const std::span block(static_cast<std::byte*>(buffer.get()), kBlock);
   for (std::size_t i = 0; i < kBlock / sizeof(*words); ++i) {
     state ^= state << 13;
     state ^= state >> 7;
@@ -227,17 +167,17 @@ DiskRates disk_rates(const fs::path& folder, std::uint64_t bytes, const StopFlag
   for (std::uint64_t at = 0; at < bytes; at += kBlock) {
     stop.check();
     words[0] = at;
-    file.write(words, at);
+    file.write_at(at, block);
   }
   file.sync();
   const double written = seconds_now();
   for (std::uint64_t at = 0; at < bytes; at += kBlock) {
     stop.check();
-    file.read(words, at);
+    file.read_at(at, block);
   }
   const double read = seconds_now();
   const auto amount = static_cast<double>(bytes);
-  return {amount / (written - began), amount / (read - written), file.direct()};
+  return {amount / (written - began), amount / (read - written), file.is_direct()};
 }
 
 }  // namespace pajamas

@@ -8,10 +8,11 @@
 
 #include "base/parallel.h"
 #include "model/config.h"
+#include "runtime/tap.h"
 
 namespace pajamas::runtime {
 
-// A text in progress: the keys and values of the positions seen so far.
+// A text in progress: the keys and values, in each layer, of the positions that it has seen.
 using SessionId = std::uint32_t;
 
 // One token to run. The rows of one session are in order and continue it without gaps.
@@ -23,17 +24,21 @@ struct BatchRow {
 };
 using Batch = std::span<const BatchRow>;
 
-// The activations between layers, [rows][hidden], wherever the engine keeps them.
+// The activations between layers, [rows][hidden], wherever the engine keeps them. Of use to the
+// engine that made them alone; another one takes them as numbers (Engine::restore).
 class Hidden {
  public:
   virtual ~Hidden() = default;
   virtual std::size_t rows() const noexcept = 0;
-  // Copies row `row` to host memory; out.size() is the hidden size.
+  virtual std::size_t width() const noexcept = 0;  // the hidden size
+  // Copies row `row` to host memory; out.size() is width().
   virtual void read_row(std::size_t row, std::span<float> out) const = 0;
 };
 
 // The unit is one layer: a forward pass is a loop over `layer`, and so are scoring a model layer by
-// layer, calibration, and splitting a model over devices. Not for use by several threads at once.
+// layer, calibration (runtime/layer_major.h), and splitting a model over devices. What a batch
+// changes it changes in the layer that runs, so that any number of batches, of one session too, may
+// be on their way through the layers. Not for use by several threads at once.
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -51,20 +56,32 @@ class Engine {
   // again then. Truncating by a batch or less always works, and so does going back to a fork.
   virtual std::uint32_t truncate(SessionId session, std::uint32_t length) = 0;
   virtual void release(SessionId session) = 0;
+  // Positions that the last layer has seen: all layers, where no batch is on its way.
   virtual std::uint32_t length(SessionId session) const = 0;
+  // Gives the memory of one layer's keys and values back; that layer begins at position 0 again.
+  virtual void forget(SessionId session, std::uint64_t layer) = 0;
+  // Bytes of keys and values that a session holds now, those that it shares with forks included.
+  virtual std::uint64_t bytes(SessionId session) const = 0;
 
-  // Begins a batch: checks the tokens, extends the sessions by its rows, and looks the embeddings
-  // up. Every layer must then see the batch once, in order, with the same rows.
-  // Throws Error{kUsage} for a token beyond the vocabulary, Error{kOutOfMemory}.
+  // Begins a batch: checks the tokens and looks the embeddings up. Changes nothing; the rows'
+  // sessions are not looked at. Every layer must then see the batch once, in order, with the same
+  // rows. Throws Error{kUsage} for a token beyond the vocabulary.
   virtual std::unique_ptr<Hidden> embed(Batch batch) = 0;
-  virtual void layer(std::uint64_t index, Hidden& hidden, Batch batch) = 0;
+  // The same with activations that came out of a layer, of this engine or of another one:
+  // [rows][hidden]. The batch goes on with the layer after that one.
+  virtual std::unique_ptr<Hidden> restore(Batch batch, std::span<const float> rows) = 0;
+  // Runs one layer and extends its part of the sessions, for which the rows must come next. Where
+  // that fails, the sessions are as before and `hidden` is spoiled. `tap` sees what enters
+  // products. Throws Error{kUsage} for activations of another engine, Error{kOutOfMemory}.
+  virtual void layer(std::uint64_t index, Hidden& hidden, Batch batch,
+                     LinearTap* tap = nullptr) = 0;
   // Final norm and output matrix for the chosen rows; out.size() is rows.size() * vocab.
-  virtual void logits(const Hidden& hidden, std::span<const std::size_t> rows,
-                      std::span<float> out) = 0;
+  virtual void logits(const Hidden& hidden, std::span<const std::size_t> rows, std::span<float> out,
+                      LinearTap* tap = nullptr) = 0;
 };
 
 // Embeds and runs all layers. Throws Error{kInterrupted} between two of them once `stop` is set;
-// truncate the sessions then.
+// truncate the sessions to where the batch began then, whatever length() says.
 std::unique_ptr<Hidden> run_layers(Engine& engine, Batch batch, const StopFlag& stop);
 
 // A whole forward pass; logits of the rows that want them, one after the other.

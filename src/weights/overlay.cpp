@@ -6,6 +6,12 @@
 namespace pajamas::weights {
 namespace {
 
+bool is_stack(model::Role role) noexcept {
+  using enum model::Role;
+  return role == kExpertGate || role == kExpertUp || role == kExpertDown ||
+         role == kExpertGateBias || role == kExpertUpBias || role == kExpertDownBias;
+}
+
 }  // namespace
 
 WeightView HeldTensor::view() const noexcept {
@@ -19,12 +25,15 @@ WeightView HeldTensor::view() const noexcept {
 void OverlayWeights::replace(model::TensorKey key, HeldTensor tensor) {
   PJ_CHECK(key.expert < 0);
   {
-    const WeightLease before = base_->acquire(key);
-    PJ_CHECK(tensor.rows == before.view().rows && tensor.cols == before.view().cols);
+    // A stack may lie in several places, which no view spans: one expert stands for all.
+    const bool stack = is_stack(key.role);
+    const WeightLease before = base_->acquire({key.role, key.layer, stack ? 0 : -1});
+    const std::uint64_t times = stack ? config().experts : 1;
+    PJ_CHECK(tensor.rows == before.view().rows * times && tensor.cols == before.view().cols);
   }
   for (std::size_t p = 0; p < tensor.encoding.planes(); ++p) {
-    PJ_CHECK(tensor.planes[p].size() ==
-             stored_rows(tensor.encoding, p, tensor.rows) * tensor.encoding.plane_row_bytes(p, tensor.cols));
+    PJ_CHECK(tensor.planes[p].size() == stored_rows(tensor.encoding, p, tensor.rows) *
+                                            tensor.encoding.plane_row_bytes(p, tensor.cols));
   }
   auto held = std::make_shared<const HeldTensor>(std::move(tensor));
   const std::lock_guard lock(mutex_);

@@ -40,9 +40,10 @@ class Session {
     if (c.sinks) sinks_ = numbers.normals(kKvHeads * kGroup, 3);
     cache_ = std::make_unique<KvCache>(config_, type);
     for (std::uint32_t p = 0; p < length; ++p) {
-      if (p % 100 == 0) cache_->extend(std::min(length, p + 100));
+      cache_->make_room(0, p + 1);
       cache_->put(kernels::best_kernels(), 0, p, std::span(keys_).subspan(p * width, width),
                   std::span(values_).subspan(p * width, width));
+      cache_->count(0, p + 1);
     }
   }
 
@@ -182,7 +183,7 @@ TEST(Attention, SinksOfAnySizeAreSafe) {
     config.kv_heads = 1;
     config.head_dim = 4;
     KvCache cache(config, KvType::kF32);
-    cache.extend(1);
+    cache.make_room(0, 1);
     cache.put(kernels::best_kernels(), 0, 0, std::vector<float>{1, 0, 0, 0},
               std::vector<float>{2, 2, 2, 2});
     const std::vector<float> query = {2, 0, 0, 0};  // scores 1

@@ -21,6 +21,14 @@ model::ModelConfig config_with_window(std::uint64_t window) {
   return config;
 }
 
+// As when all layers run one after the other.
+void extend(KvCache& cache, std::uint32_t length) {
+  for (std::uint64_t layer = 0; layer < 3; ++layer) {
+    cache.make_room(layer, length);
+    cache.count(layer, length);
+  }
+}
+
 class Filled {
  public:
   Filled(std::uint64_t window, KvType type) : config_(config_with_window(window)) {
@@ -29,7 +37,7 @@ class Filled {
   // Key and value of a position are its number, so that any mix-up shows.
   void grow(std::uint32_t length, float shift = 0) {
     const std::uint32_t from = cache->length();
-    cache->extend(length);
+    extend(*cache, length);
     for (std::uint32_t p = from; p < length; ++p) {
       for (std::uint64_t layer = 0; layer < 3; ++layer) {
         std::vector<float> keys(64, value(layer, p) + shift);
@@ -65,7 +73,7 @@ TEST(KvCache, HoldsTheBytesItSays) {
       Filled filled(window, type.id);
       std::uint64_t before = 0;
       for (std::uint32_t length = 1; length < 3000; length += 97) {
-        filled.cache->extend(length);
+        extend(*filled.cache, length);
         const std::uint64_t bytes = KvCache::bytes_for(filled.config(), length, type.id);
         ASSERT_EQ(filled.cache->bytes(), bytes) << type.name << " " << window << " " << length;
         ASSERT_GE(bytes, before);
@@ -157,6 +165,46 @@ TEST(KvCache, ForksKeepWhatTheOtherDropsOrOverwrites) {
   for (std::uint32_t p = 0; p < 300; ++p) other.expect(kept, 0, p);
   other.expect(*other.cache, 0, 295, 0.25f);
   other.expect(*other.cache, 0, 289);
+}
+
+// A layer that is ahead holds what it needs alone, and falls back with the others.
+TEST(KvCache, LayersGrowApart) {
+  Filled filled(128, KvType::kF32);
+  filled.grow(300);
+  const std::uint64_t before = filled.cache->bytes();
+  const std::uint64_t block = 2 * 2 * 128 * 32 * 4;  // keys and values of two heads of 32 floats
+  KvCache& cache = *filled.cache;
+  for (std::uint32_t length = 800; length <= 2300; length += 500) {
+    cache.make_room(1, length);
+    cache.count(1, length);
+  }
+  EXPECT_EQ(cache.length(0), 300u);
+  EXPECT_EQ(cache.length(1), 2300u);
+  EXPECT_EQ(cache.length(), 300u);
+  EXPECT_EQ(cache.bytes(), before + 3 * block);  // the window and a step: six blocks
+  for (std::uint32_t p = 0; p < 300; ++p) filled.expect(cache, 0, p);
+  EXPECT_EQ(cache.truncate(2000), 300u);  // the window reaches so far back, and no other layer
+  EXPECT_EQ(cache.length(1), 2000u);
+  EXPECT_EQ(cache.truncate(300), 0u);
+  EXPECT_EQ(cache.bytes(), 0u);
+}
+
+TEST(KvCache, RoomIsNoLength) {
+  Filled filled(0, KvType::kF32);
+  filled.grow(100);
+  KvCache& cache = *filled.cache;
+  const KvCache fork = cache;
+  cache.make_room(0, 400);
+  EXPECT_EQ(cache.length(0), 100u);
+  cache.make_room(0, 300);  // another batch, after the first has failed
+  cache.count(0, 300);
+  EXPECT_EQ(cache.length(0), 300u);
+  EXPECT_EQ(fork.length(0), 100u);
+  cache.forget(0);
+  EXPECT_EQ(cache.length(0), 0u);
+  EXPECT_EQ(cache.length(), 100u);
+  filled.expect(fork, 0, 99);
+  filled.expect(cache, 2, 99);
 }
 
 }  // namespace

@@ -22,18 +22,23 @@ class ProbeEngine final : public Engine {
   }
   void release(SessionId session) override { --sessions, engine_.release(session); }
   std::uint32_t length(SessionId session) const override { return engine_.length(session); }
+  void forget(SessionId session, std::uint64_t layer) override { engine_.forget(session, layer); }
+  std::uint64_t bytes(SessionId session) const override { return engine_.bytes(session); }
   std::unique_ptr<Hidden> embed(Batch batch) override {
     rows += batch.size();
     last.assign(batch.begin(), batch.end());
     return engine_.embed(batch);
   }
-  void layer(std::uint64_t index, Hidden& hidden, Batch batch) override {
-    if (before_layer) before_layer(index, batch);
-    engine_.layer(index, hidden, batch);
+  std::unique_ptr<Hidden> restore(Batch batch, std::span<const float> values) override {
+    return engine_.restore(batch, values);
   }
-  void logits(const Hidden& hidden, std::span<const std::size_t> wanted,
-              std::span<float> out) override {
-    engine_.logits(hidden, wanted, out);
+  void layer(std::uint64_t index, Hidden& hidden, Batch batch, LinearTap* tap) override {
+    if (before_layer) before_layer(index, batch);
+    engine_.layer(index, hidden, batch, tap);
+  }
+  void logits(const Hidden& hidden, std::span<const std::size_t> wanted, std::span<float> out,
+              LinearTap* tap) override {
+    engine_.logits(hidden, wanted, out, tap);
     if (after_logits) after_logits(wanted, out);
   }
 

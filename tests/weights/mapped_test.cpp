@@ -125,8 +125,8 @@ TEST(MappedWeights, LeasesSeveralKeysAllOrNone) {
   std::vector<WeightLease> leases;
   weights.acquire(keys, leases);
   ASSERT_EQ(leases.size(), 2u);
-  EXPECT_EQ(leases[0].view().planes[0].bytes.data(),
-            weights.acquire({Role::kAttnV, 1}).view().planes[0].bytes.data());
+  const WeightLease again = weights.acquire({Role::kAttnV, 1});
+  EXPECT_EQ(leases[0].view().planes[0].bytes.data(), again.view().planes[0].bytes.data());
   EXPECT_EQ(leases[1].view().rows, weights.config().q_rows());
   const std::vector<model::TensorKey> wrong{{Role::kAttnK, 0}, {Role::kRouter, 0}};
   test::expect_error(ErrorCode::kNotFound, "router", [&] { weights.acquire(wrong, leases); });

@@ -28,15 +28,18 @@ HeldTensor counting(std::uint64_t rows, std::uint64_t cols, float first) {
   return tensor;
 }
 
+const std::byte* start_of(const WeightLease& lease) { return lease.view().planes[0].bytes.data(); }
+
 float first_of(const WeightLease& lease) {
-  return *reinterpret_cast<const float*>(lease.view().planes[0].bytes.data());
+  return *reinterpret_cast<const float*>(start_of(lease));
 }
 
 TEST(OverlayWeights, ShowsWhatWasReplacedUntilItsLayerIsRestored) {
   const auto base = open_model("tiny-qwen2");
   OverlayWeights weights(base);
   const TensorKey q{Role::kAttnQ, 1}, k{Role::kAttnK, 1}, other{Role::kAttnQ, 0};
-  const WeightView before = base->acquire(q).view();
+  const WeightLease held = base->acquire(q);
+  const WeightView before = held.view();
   weights.replace(q, counting(before.rows, before.cols, 5));
   weights.replace(other, counting(before.rows, before.cols, 7));
   EXPECT_EQ(weights.bytes(), 2 * before.rows * before.cols * sizeof(float));
@@ -46,7 +49,7 @@ TEST(OverlayWeights, ShowsWhatWasReplacedUntilItsLayerIsRestored) {
   std::vector<WeightLease> leases;
   weights.acquire(keys, leases);
   ASSERT_EQ(leases.size(), keys.size());
-  const auto* const mapped = base->acquire(k).view().planes[0].bytes.data();
+  const auto* const mapped = start_of(base->acquire(k));
   for (const std::size_t i : {0u, 2u, 4u}) {
     EXPECT_EQ(leases[i].view().planes[0].bytes.data(), mapped) << i;
   }
@@ -54,7 +57,7 @@ TEST(OverlayWeights, ShowsWhatWasReplacedUntilItsLayerIsRestored) {
   EXPECT_EQ(first_of(leases[3]), 7);
 
   weights.restore(1);
-  EXPECT_EQ(weights.acquire(q).view().planes[0].bytes.data(), before.planes[0].bytes.data());
+  EXPECT_EQ(start_of(weights.acquire(q)), before.planes[0].bytes.data());
   EXPECT_EQ(first_of(weights.acquire(other)), 7);
   EXPECT_EQ(first_of(leases[1]), 5);  // what is leased stays
 }
@@ -63,15 +66,15 @@ TEST(OverlayWeights, LeasesExpertsOfAReplacedStack) {
   const auto base = open_model("tiny-qwen3-moe");
   OverlayWeights weights(base);
   const TensorKey stack{Role::kExpertUp, 0};
-  const WeightView all = base->acquire(stack).view();
-  const std::uint64_t each = all.rows / base->config().experts;
-  weights.replace(stack, counting(all.rows, all.cols, 1));
+  const WeightLease first = base->acquire({Role::kExpertUp, 0, 0});
+  const std::uint64_t each = first.view().rows, cols = first.view().cols;
+  weights.replace(stack, counting(each * base->config().experts, cols, 1));
   for (const int expert : {0, 1, static_cast<int>(base->config().experts) - 1}) {
     const WeightLease lease = weights.acquire({Role::kExpertUp, 0, expert});
     EXPECT_EQ(lease.view().rows, each);
-    EXPECT_EQ(lease.view().planes[0].bytes.size(), each * all.cols * sizeof(float));
+    EXPECT_EQ(lease.view().planes[0].bytes.size(), each * cols * sizeof(float));
     EXPECT_EQ(first_of(lease),
-              1 + static_cast<float>(static_cast<std::uint64_t>(expert) * each * all.cols));
+              1 + static_cast<float>(static_cast<std::uint64_t>(expert) * each * cols));
   }
 }
 

@@ -10,6 +10,7 @@
 namespace pajamas::runtime {
 
 using model::Role;
+using model::TensorKey;
 
 void CpuEngine::rotate(const CpuHidden& hidden, std::span<float> rows, std::uint64_t heads) const {
   const std::size_t dim = config().head_dim;
@@ -23,11 +24,12 @@ void CpuEngine::rotate(const CpuHidden& hidden, std::span<float> rows, std::uint
   }
 }
 
-void CpuEngine::attention(int layer, CpuHidden& hidden, Batch batch) {
+void CpuEngine::attention(int layer, CpuHidden& hidden, Batch batch, LinearTap* tap) {
   const FloatBuffer x = normed({Role::kAttnNorm, layer}, hidden.values);
   const Rows rows{x, hidden.count};
-  constexpr std::array kRoles{Role::kAttnQ, Role::kAttnK, Role::kAttnV};
-  std::vector<FloatBuffer> projected = project(kRoles, layer, rows);
+  const std::array inputs{TensorKey{Role::kAttnQ, layer}, TensorKey{Role::kAttnK, layer},
+                          TensorKey{Role::kAttnV, layer}};
+  std::vector<FloatBuffer> projected = project(inputs, rows, hidden.numbers, tap);
   FloatBuffer &queries = projected[0], &keys = projected[1], &values = projected[2];
   add_bias({Role::kAttnQBias, layer}, queries);
   add_bias({Role::kAttnKBias, layer}, keys);
@@ -38,7 +40,8 @@ void CpuEngine::attention(int layer, CpuHidden& hidden, Batch batch) {
   rotate(hidden, keys, config().kv_heads);
   remember(layer, batch, keys, values);
   const FloatBuffer mixed = attend_rows(layer, batch, queries);
-  FloatBuffer update = project({Role::kAttnOutput, layer}, {mixed, hidden.count});
+  const std::array output{TensorKey{Role::kAttnOutput, layer}};
+  FloatBuffer update = std::move(project(output, {mixed, hidden.count}, hidden.numbers, tap)[0]);
   add_bias({Role::kAttnOutputBias, layer}, update);
   hidden.add(update);
 }

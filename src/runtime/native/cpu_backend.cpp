@@ -21,9 +21,9 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Engine> open(model::Checkpoint checkpoint,
                                const EngineOptions& options) const override {
     PJ_CHECK(options.pool != nullptr);
-    return std::make_unique<CpuEngine>(std::make_unique<weights::MappedWeights>(std::move(checkpoint)),
-                                       *options.pool, *options.kernels, options.kv_type,
-                                       options.activations);
+    return std::make_unique<CpuEngine>(
+        std::make_unique<weights::MappedWeights>(std::move(checkpoint)), *options.pool,
+        *options.kernels, options.kv_type, options.activations);
   }
 };
 

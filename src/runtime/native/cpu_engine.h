@@ -38,23 +38,32 @@ class CpuEngine final : public Engine {
   std::uint32_t truncate(SessionId session, std::uint32_t length) override;
   void release(SessionId session) override;
   std::uint32_t length(SessionId session) const override;
+  void forget(SessionId session, std::uint64_t layer) override;
+  std::uint64_t bytes(SessionId session) const override;
 
   std::unique_ptr<Hidden> embed(Batch batch) override;
-  void layer(std::uint64_t index, Hidden& hidden, Batch batch) override;
-  void logits(const Hidden& hidden, std::span<const std::size_t> rows,
-              std::span<float> out) override;
+  std::unique_ptr<Hidden> restore(Batch batch, std::span<const float> rows) override;
+  void layer(std::uint64_t index, Hidden& hidden, Batch batch, LinearTap* tap = nullptr) override;
+  void logits(const Hidden& hidden, std::span<const std::size_t> rows, std::span<float> out,
+              LinearTap* tap = nullptr) override;
 
  private:
   class CpuHidden;
 
-  void admit(Batch batch);
+  // Refuses what another engine made.
+  const CpuHidden& own(const Hidden& hidden) const;
+  CpuHidden& own(Hidden& hidden) const;
+  void require_own(const CpuHidden* hidden) const;
+  std::unique_ptr<CpuHidden> begin(Batch batch) const;
+  void make_room(std::uint64_t layer, const CpuHidden& hidden);
   FloatBuffer normed(model::TensorKey norm, std::span<const float> rows) const;
-  // Products of the same rows with the matrices of several roles, side by side.
-  std::vector<FloatBuffer> project(std::span<const model::Role> roles, int layer, Rows x) const;
-  FloatBuffer project(model::TensorKey key, Rows x) const;
+  // Products of the same rows with several matrices, side by side. `numbers` are those of the rows
+  // in the batch, for the tap.
+  std::vector<FloatBuffer> project(std::span<const model::TensorKey> keys, Rows x,
+                                   std::span<const std::uint32_t> numbers, LinearTap* tap) const;
   void add_bias(model::TensorKey key, std::span<float> rows) const;
-  void attention(int layer, CpuHidden& hidden, Batch batch);
-  void feed_forward(int layer, CpuHidden& hidden) const;
+  void attention(int layer, CpuHidden& hidden, Batch batch, LinearTap* tap);
+  void feed_forward(int layer, CpuHidden& hidden, LinearTap* tap) const;
   void rotate(const CpuHidden& hidden, std::span<float> rows, std::uint64_t heads) const;
   void norm_heads(model::TensorKey norm, FloatBuffer& heads) const;
   void remember(int layer, Batch batch, std::span<const float> keys, std::span<const float> values);
@@ -69,6 +78,7 @@ class CpuEngine final : public Engine {
   KvType kv_type_;
   std::map<SessionId, KvCache> sessions_;
   SessionId next_session_ = 0;
+  std::uint64_t number_;  // no other engine of this process has it
 };
 
 }  // namespace pajamas::runtime

@@ -44,9 +44,15 @@ void add_expert_bias(const Device& device, const WeightStore& store, Role role, 
 }
 
 FloatBuffer router_scores(const Device& device, const WeightStore& store,
-                          const Constants& constants, int layer, Rows x) {
+                          const Constants& constants, int layer, Rows x, LinearTap* tap) {
   FloatBuffer scores(x.count * store.config().experts);
-  const WeightLease router = store.acquire({Role::kRouter, layer});
+  const TensorKey key{Role::kRouter, layer};
+  if (tap != nullptr) {
+    std::vector<std::uint32_t> numbers(x.count);
+    std::iota(numbers.begin(), numbers.end(), 0u);
+    tap->input({&key, 1}, x, numbers);
+  }
+  const WeightLease router = store.acquire(key);
   linear(device, router.view(), x, scores);
   const std::span<const float> bias = constants.of({Role::kRouterBias, layer});
   if (bias.empty()) return scores;
@@ -112,6 +118,20 @@ class ExpertProducts {
     }
   }
   void run(const Device& device) const { linear(device, jobs_); }
+  // Every busy expert's rows of `x` with its matrices of all roles.
+  void tell(LinearTap& tap, std::span<const float> x) const {
+    const std::size_t width = x.size() / work_.row.size();
+    for (std::size_t e = 0; e + 1 < work_.begin.size(); ++e) {
+      const std::size_t first = work_.begin[e], count = work_.begin[e + 1] - first;
+      if (count == 0) continue;
+      std::vector<TensorKey> matrices;
+      for (const TensorKey& key : keys_) {
+        if (key.expert == static_cast<int>(e)) matrices.push_back(key);
+      }
+      tap.input(matrices, {x.subspan(first * width, count * width), count},
+                std::span(work_.row).subspan(first, count));
+    }
+  }
 
  private:
   const Assignments& work_;
@@ -160,9 +180,9 @@ void activate(const Device& device, const model::ModelConfig& config, std::span<
 }
 
 void mix_experts(const Device& device, const WeightStore& store, const Constants& constants,
-                 int layer, Rows x, std::span<float> out) {
+                 int layer, Rows x, std::span<float> out, LinearTap* tap) {
   const model::ModelConfig& config = store.config();
-  FloatBuffer scores = router_scores(device, store, constants, layer, x);
+  FloatBuffer scores = router_scores(device, store, constants, layer, x, tap);
   const Assignments work = assign(config, scores, x.count);
   const std::size_t count = work.row.size(), width = config.hidden;
   FloatBuffer in(count * width);
@@ -176,12 +196,14 @@ void mix_experts(const Device& device, const WeightStore& store, const Constants
   store.prefetch(keys_of({Role::kExpertDown, Role::kExpertDownBias}, layer, work));
   first.add(Role::kExpertGate, in, gate);
   first.add(Role::kExpertUp, in, up);
+  if (tap != nullptr) first.tell(*tap, in);
   first.run(device);
   add_expert_bias(device, store, Role::kExpertGateBias, layer, work, gate);
   add_expert_bias(device, store, Role::kExpertUpBias, layer, work, up);
   activate(device, config, gate, up);
   ExpertProducts second(store, {Role::kExpertDown}, layer, work);
   second.add(Role::kExpertDown, gate, in);  // `in` has been used up, and has the size
+  if (tap != nullptr) second.tell(*tap, gate);
   second.run(device);
   add_expert_bias(device, store, Role::kExpertDownBias, layer, work, in);
   std::ranges::fill(out, 0.0f);

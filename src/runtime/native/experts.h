@@ -22,9 +22,10 @@ void activate(const Device& device, const model::ModelConfig& config, std::span<
 
 // out[m] = sum over the chosen experts of their weight times their output, in ascending order.
 // Only chosen experts are computed, each for all of its rows at once. `x` and `out` are
-// [rows][hidden]; out is overwritten.
+// [rows][hidden]; out is overwritten. `tap` sees the router's input and that of every expert.
 void mix_experts(const Device& device, const weights::WeightStore& store,
-                 const Constants& constants, int layer, Rows x, std::span<float> out);
+                 const Constants& constants, int layer, Rows x, std::span<float> out,
+                 LinearTap* tap = nullptr);
 
 // Bytes of work that mix_experts takes for so many rows.
 std::uint64_t expert_work_bytes(const model::ModelConfig& config, std::uint64_t rows);

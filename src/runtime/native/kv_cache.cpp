@@ -57,45 +57,62 @@ std::uint64_t KvCache::bytes() const noexcept {
   return sum;
 }
 
-void KvCache::extend(std::uint32_t length) {
-  PJ_CHECK(length >= length_ && length - length_ <= kMaxStep);
-  const std::size_t first_written = length_ / KvBlock::kPositions;
+void KvCache::make_room(std::uint64_t index, std::uint32_t length) {
+  Layer& layer = layers_[index];
+  PJ_CHECK(length >= layer.length && length - layer.length <= kMaxStep);
   const std::size_t bytes = kv_heads_ * KvBlock::kPositions * row_.bytes;
   const std::size_t end = blocks_for(length);
-  for (Layer& layer : layers_) {
-    // Only the last block can be partly filled, and so be shared and yet be written to.
-    const std::size_t at = first_written - layer.first;
-    if (length > length_ && at < layer.blocks.size() && layer.blocks[at].use_count() > 1) {
-      layer.blocks[at] = std::make_shared<KvBlock>(*layer.blocks[at]);
-    }
-    if (layer.most != 0 && end > layer.first + layer.most) {
-      const std::size_t dropped = std::min(end - layer.most - layer.first, layer.blocks.size());
-      layer.blocks.erase(layer.blocks.begin(),
-                         layer.blocks.begin() + static_cast<std::ptrdiff_t>(dropped));
-      layer.first += dropped;
-    }
-    while (layer.first + layer.blocks.size() < end) {
-      layer.blocks.push_back(
-          std::make_shared<KvBlock>(KvBlock{ByteBuffer(bytes), ByteBuffer(bytes)}));
-    }
+  // Whatever may fail comes first. Only the last block can be partly filled, and so be shared and
+  // yet be written to.
+  std::shared_ptr<KvBlock> own;
+  const std::size_t at = layer.length / KvBlock::kPositions - layer.first;
+  if (length > layer.length && at < layer.blocks.size() && layer.blocks[at].use_count() > 1) {
+    own = std::make_shared<KvBlock>(*layer.blocks[at]);
   }
-  length_ = length;
+  std::vector<std::shared_ptr<KvBlock>> more;
+  while (layer.first + layer.blocks.size() + more.size() < end) {
+    more.push_back(std::make_shared<KvBlock>(KvBlock{ByteBuffer(bytes), ByteBuffer(bytes)}));
+  }
+  layer.blocks.reserve(layer.blocks.size() + more.size());
+
+  if (own != nullptr) layer.blocks[at] = std::move(own);
+  layer.blocks.insert(layer.blocks.end(), more.begin(), more.end());
+  if (layer.most != 0 && layer.blocks.size() > layer.most) {
+    const std::size_t dropped = layer.blocks.size() - layer.most;
+    layer.blocks.erase(layer.blocks.begin(),
+                       layer.blocks.begin() + static_cast<std::ptrdiff_t>(dropped));
+    layer.first += dropped;
+  }
+}
+
+void KvCache::count(std::uint64_t layer, std::uint32_t length) noexcept {
+  layers_[layer].length = length;
 }
 
 std::uint32_t KvCache::truncate(std::uint32_t length) {
-  if (length >= length_) return length_;
   // The next token, at `length`, must find its whole window.
   const bool gone = std::ranges::any_of(layers_, [&](const Layer& layer) {
-    return layer.first * KvBlock::kPositions + layer.window > std::uint64_t{length} + 1 &&
-           layer.first > 0;
+    return length < layer.length && layer.first > 0 &&
+           layer.first * KvBlock::kPositions + layer.window > std::uint64_t{length} + 1;
   });
-  length_ = gone ? 0 : length;
-  for (Layer& layer : layers_) {
-    if (length_ == 0) layer.first = 0;
-    const std::size_t left = blocks_for(length_) - layer.first;
-    layer.blocks.resize(std::min(layer.blocks.size(), left));
+  for (std::uint64_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    if (gone) {
+      forget(i);
+    } else if (length < layer.length) {
+      layer.length = length;
+      const std::size_t left = blocks_for(length) - layer.first;
+      layer.blocks.resize(std::min(layer.blocks.size(), left));
+    }
   }
-  return length_;
+  return this->length();
+}
+
+void KvCache::forget(std::uint64_t index) noexcept {
+  Layer& layer = layers_[index];
+  layer.length = 0;
+  layer.first = 0;
+  layer.blocks = {};
 }
 
 void KvCache::store(const kernels::KernelTable& kernels, std::span<const float> rows,

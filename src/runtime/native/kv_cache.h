@@ -1,4 +1,5 @@
-// The keys and values of one session, in blocks that grow with it and that forks share.
+// The keys and values of one session, in blocks that grow with it and that forks share. Every layer
+// has a length of its own: it grows, and its window moves, when that layer runs.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,9 @@ struct KvBlock {
 
 class KvCache {
  public:
-  // Positions that one `extend` may add. A layer with a sliding window keeps so many beside the
-  // window, for the rows of a batch that come first and for truncations that go back a little.
+  // Positions that `make_room` may be ahead of a layer's length. A layer with a sliding window
+  // keeps so many beside the window, for the rows of a batch that come first and for truncations
+  // that go back a little.
   static constexpr std::uint32_t kMaxStep = 512;
 
   KvCache(const model::ModelConfig& config, KvType type);
@@ -41,18 +43,27 @@ class KvCache {
   std::uint64_t bytes() const noexcept;
 
   const KvRow& row() const noexcept { return row_; }
-  std::uint32_t length() const noexcept { return length_; }
-  // Makes room for, and counts, the positions up to `length`, at most kMaxStep more; blocks that
-  // are about to be written and are shared with a fork are copied, and those that no window will
-  // reach are dropped. Throws std::bad_alloc and is then unchanged in effect.
-  void extend(std::uint32_t length);
-  // Forgets the positions from `length` on and returns the length that is left. That is 0 where a
-  // sliding window would reach back to positions that have been dropped, which never happens
-  // within kMaxStep of the greatest length since it was 0. Fork to keep a place to come back to.
-  std::uint32_t truncate(std::uint32_t length);
+  // Positions that all layers have seen, as long as they run in order: those of the last layer.
+  std::uint32_t length() const noexcept { return layers_.back().length; }
+  std::uint32_t length(std::uint64_t layer) const noexcept { return layers_[layer].length; }
 
-  // Stores one position below length(); both are [kv_heads][head_dim]. Different positions may be
-  // stored at the same time. Throws as encode_kv.
+  // Makes room in one layer for the positions up to `length`, at most kMaxStep more than it has;
+  // they may then be stored, and read, but do not count. Blocks that are about to be written and
+  // are shared with a fork are copied, and those that no window will reach are dropped. Throws
+  // std::bad_alloc and has then changed nothing.
+  void make_room(std::uint64_t layer, std::uint32_t length);
+  // Counts the positions up to `length`, for which there is room.
+  void count(std::uint64_t layer, std::uint32_t length) noexcept;
+  // Forgets, in every layer, the positions from `length` on and returns the length that is left.
+  // That is 0 where a sliding window would reach back to positions that have been dropped, which
+  // never happens within kMaxStep of the greatest length since it was 0. Fork to keep a place to
+  // come back to.
+  std::uint32_t truncate(std::uint32_t length);
+  // Gives one layer's memory back; its length is 0.
+  void forget(std::uint64_t layer) noexcept;
+
+  // Stores one position that there is room for; both are [kv_heads][head_dim]. Different positions
+  // may be stored at the same time. Throws as encode_kv.
   void put(const kernels::KernelTable& kernels, std::uint64_t layer, std::uint32_t position,
            std::span<const float> keys, std::span<const float> values);
 
@@ -68,8 +79,9 @@ class KvCache {
 
  private:
   struct Layer {
-    std::size_t most = 0;   // blocks to keep; 0: all
-    std::size_t first = 0;  // number of blocks.front()
+    std::uint32_t length = 0;  // positions that count
+    std::size_t most = 0;      // blocks to keep; 0: all
+    std::size_t first = 0;     // number of blocks.front()
     std::uint64_t window = 0;
     std::vector<std::shared_ptr<KvBlock>> blocks;
   };
@@ -89,7 +101,6 @@ class KvCache {
 
   std::uint64_t kv_heads_;
   KvRow row_;
-  std::uint32_t length_ = 0;
   std::vector<Layer> layers_;
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/parallel.h"
 #include "kernels/table.h"
+#include "runtime/tap.h"
 #include "weights/store.h"
 
 namespace pajamas::runtime {
@@ -17,12 +18,6 @@ struct Device {
   // Products with activations rounded to eight bits, where a matrix is stored quantized; without
   // them all products are those of floats.
   const kernels::Int8Kernels* int8 = nullptr;
-};
-
-// Activations, row after row without gaps: [rows][cols].
-struct Rows {
-  std::span<const float> values;
-  std::size_t count;
 };
 
 // out[m][n] = sum over c of x[m][c] * w[n][c]. The same floats for every number of threads and of

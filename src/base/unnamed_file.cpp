@@ -1,0 +1,82 @@
+#include "base/unnamed_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+
+namespace pajamas {
+namespace {
+
+[[noreturn]] void throw_disk_error(const std::filesystem::path& folder, const char* what,
+                                   int code) {
+  throw Error(code == ENOSPC || code == EDQUOT    ? ErrorCode::kNoSpace
+              : code == ENOENT || code == ENOTDIR ? ErrorCode::kNotFound
+                                                  : ErrorCode::kIo,
+              fmt::format("cannot {}: {}", what, std::strerror(code)))
+      .at(printable(folder.native(), 300));
+}
+
+}  // namespace
+
+UnnamedFile::UnnamedFile(const std::filesystem::path& folder, Caching caching) : folder_(folder) {
+  fd_ = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (fd_ < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+    std::string name = folder / ".pajamas-XXXXXX";
+    fd_ = ::mkostemp(name.data(), O_CLOEXEC);
+    if (fd_ >= 0) ::unlink(name.c_str());
+  }
+  if (fd_ < 0) throw_disk_error(folder, "write", errno);
+  if (caching == Caching::kDirect) set_direct(true);
+}
+
+UnnamedFile::UnnamedFile(UnnamedFile&& other) noexcept
+    : folder_(std::move(other.folder_)),
+      fd_(std::exchange(other.fd_, -1)),
+      direct_(other.direct_) {}
+
+UnnamedFile::~UnnamedFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void UnnamedFile::set_direct(bool direct) {
+  const int flags = ::fcntl(fd_, F_GETFL);
+  direct_ = ::fcntl(fd_, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0 && direct;
+}
+
+void UnnamedFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t done = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0 && errno == EINVAL && direct_) {  // the file system cannot, after all
+      set_direct(false);
+      continue;
+    }
+    if (done <= 0) throw_disk_error(folder_, "write", done < 0 ? errno : ENOSPC);
+    offset += static_cast<std::uint64_t>(done);
+    bytes = bytes.subspan(static_cast<std::size_t>(done));
+  }
+}
+
+void UnnamedFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t done = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (done < 0 && errno == EINTR) continue;
+    if (done <= 0) throw_disk_error(folder_, "read", done < 0 ? errno : EIO);
+    offset += static_cast<std::uint64_t>(done);
+    out = out.subspan(static_cast<std::size_t>(done));
+  }
+}
+
+void UnnamedFile::sync() {
+  if (::fdatasync(fd_) != 0) throw_disk_error(folder_, "write", errno);
+  if (!direct_) ::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+}  // namespace pajamas
