@@ -45,26 +45,38 @@ struct PackedRows {
 };
 using PackedDot = void (*)(const PackedRows&) noexcept;
 
-// out[d] (+)= sum over j of weights[j] * values[j * stride + d], in the order of j.
+// Several sums of the same rows, out[m][d] += sum over j of weights[m][j] * values[j][d], in the
+// order of j. Strides count floats.
 struct WeightedSum {
-  const float* weights;  // [count]
-  const float* values;   // [count][stride], of which `size` are used
+  const float* weights;  // [sums][count]
+  std::size_t weights_stride;
+  const float* values;  // [count][size]
   std::size_t count;
   std::size_t stride;
   std::size_t size;
-  bool accumulate;
-  float* out;  // [size]
+  std::size_t sums;
+  float* out;  // [sums][size]
+  std::size_t out_stride;
 };
 
 struct MathKernels {
   void (*dot_tile)(const DotTile&) noexcept;
   void (*weighted_sum)(const WeightedSum&) noexcept;
+  // Stored numbers as floats: float16, bfloat16, and blocks of Q8_0. `count` counts what comes out.
+  void (*widen_f16)(const std::byte* from, std::size_t count, float* out) noexcept;
+  void (*widen_bf16)(const std::byte* from, std::size_t count, float* out) noexcept;
+  void (*widen_q8_0)(const std::byte* from, std::size_t count, float* out) noexcept;
   // The fused product for rows of this encoding, or nullptr where decoding first is the way. Gives
   // the same floats as decode_rows and dot_tile do.
   PackedDot (*packed_dot)(const Encoding&, std::size_t cols) noexcept;
 };
 
 // Below: float in and out, sums in double, the same on every machine.
+
+// What the functions of those names do where a table has no better ones.
+void widen_f16(const std::byte* from, std::size_t count, float* out) noexcept;
+void widen_bf16(const std::byte* from, std::size_t count, float* out) noexcept;
+void widen_q8_0(const std::byte* from, std::size_t count, float* out) noexcept;
 
 // out = x / sqrt(mean(x^2) + eps) * weight. `out` may be `x`.
 void rms_norm(std::span<const float> x, std::span<const float> weight, double eps,

@@ -68,31 +68,63 @@ inline void dot_tile(const DotTile& t) noexcept {
   if (m < t.x_rows) dot_x_rows<1>(t, m);
 }
 
-// kV registers of output stay in place while all rows pass.
-template <int kV>
-inline void weighted_columns(const WeightedSum& s, std::size_t d) noexcept {
-  Vector sums[kV];
+// kV registers of each of kM sums stay in place while all rows pass.
+template <int kV, int kM>
+inline void weighted_block(const WeightedSum& s, std::size_t m, std::size_t d) noexcept {
+  float* out = s.out + m * s.out_stride + d;
+  const float* weights = s.weights + m * s.weights_stride;
+  Vector sums[kM][kV];
 #pragma GCC unroll 8
-  for (int v = 0; v < kV; ++v) sums[v] = s.accumulate ? load(s.out + d + v * kLanes) : zero();
+  for (int i = 0; i < kM; ++i) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kV; ++v) {
+      sums[i][v] = load(out + static_cast<std::size_t>(i) * s.out_stride + v * kLanes);
+    }
+  }
   for (std::size_t j = 0; j < s.count; ++j) {
-    const Vector weight = splat(s.weights[j]);
     const float* row = s.values + j * s.stride + d;
+    Vector values[kV];
 #pragma GCC unroll 8
-    for (int v = 0; v < kV; ++v) sums[v] = multiply_add(weight, load(row + v * kLanes), sums[v]);
+    for (int v = 0; v < kV; ++v) values[v] = load(row + v * kLanes);
+#pragma GCC unroll 8
+    for (int i = 0; i < kM; ++i) {
+      const Vector weight = splat(weights[static_cast<std::size_t>(i) * s.weights_stride + j]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kV; ++v) sums[i][v] = multiply_add(weight, values[v], sums[i][v]);
+    }
   }
 #pragma GCC unroll 8
-  for (int v = 0; v < kV; ++v) store(s.out + d + v * kLanes, sums[v]);
+  for (int i = 0; i < kM; ++i) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kV; ++v) {
+      store(out + static_cast<std::size_t>(i) * s.out_stride + v * kLanes, sums[i][v]);
+    }
+  }
+}
+
+// The columns behind the last whole register.
+inline void weighted_rest(const WeightedSum& s, std::size_t m, std::size_t d) noexcept {
+  for (; d < s.size; ++d) {
+    float sum = s.out[m * s.out_stride + d];
+    for (std::size_t j = 0; j < s.count; ++j) {
+      sum = __builtin_fmaf(s.weights[m * s.weights_stride + j], s.values[j * s.stride + d], sum);
+    }
+    s.out[m * s.out_stride + d] = sum;
+  }
+}
+
+template <int kM>
+inline void weighted_sums(const WeightedSum& s, std::size_t m) noexcept {
+  constexpr int kV = kM == 1 ? 8 : kM == 2 ? 2 * kSumV : kSumV;  // registers for the most
+  std::size_t d = 0;
+  for (; d + kV * kLanes <= s.size; d += kV * kLanes) weighted_block<kV, kM>(s, m, d);
+  for (; d + kLanes <= s.size; d += kLanes) weighted_block<1, kM>(s, m, d);
+  for (int i = 0; i < kM; ++i) weighted_rest(s, m + static_cast<std::size_t>(i), d);
 }
 
 inline void weighted_sum(const WeightedSum& s) noexcept {
-  std::size_t d = 0;
-  for (; d + 8 * kLanes <= s.size; d += 8 * kLanes) weighted_columns<8>(s, d);
-  for (; d + kLanes <= s.size; d += kLanes) weighted_columns<1>(s, d);
-  for (; d < s.size; ++d) {
-    float sum = s.accumulate ? s.out[d] : 0.0f;
-    for (std::size_t j = 0; j < s.count; ++j) {
-      sum = __builtin_fmaf(s.weights[j], s.values[j * s.stride + d], sum);
-    }
-    s.out[d] = sum;
-  }
+  std::size_t m = 0;
+  for (; m + 4 <= s.sums; m += 4) weighted_sums<4>(s, m);
+  for (; m + 2 <= s.sums; m += 2) weighted_sums<2>(s, m);
+  if (m < s.sums) weighted_sums<1>(s, m);
 }

@@ -107,27 +107,67 @@ TEST_P(EachTable, DotTileDoesNotDependOnItsShape) {
   EXPECT_EQ(together, alone);
 }
 
-TEST_P(EachTable, WeightedSumIsWithinRoundingAndInOrder) {
+TEST_P(EachTable, WeightedSumsAreWithinRoundingAndInOrder) {
   Numbers numbers(3);
   for (const std::size_t size : {1u, 8u, 20u, 64u, 128u, 150u}) {
-    constexpr std::size_t kCount = 77;
-    const auto weights = numbers.floats(kCount);
-    const auto values = numbers.floats(kCount * (size + 5));
-    std::vector<float> whole(size), halves(size);
-    math().weighted_sum(
-        {weights.data(), values.data(), kCount, size + 5, size, false, whole.data()});
-    math().weighted_sum({weights.data(), values.data(), 30, size + 5, size, false, halves.data()});
-    math().weighted_sum(
-        {&weights[30], &values[30 * (size + 5)], kCount - 30, size + 5, size, true, halves.data()});
+    constexpr std::size_t kCount = 77, kSums = 7, kStride = kCount + 3;
+    const std::size_t stride = size + 5;
+    const auto weights = numbers.floats(kSums * kStride);
+    const auto values = numbers.floats(kCount * stride);
+    const auto before = numbers.floats(kSums * stride);
+    const auto run = [&](std::size_t first, std::size_t count, std::size_t sum, std::size_t sums,
+                         std::vector<float>& out) {
+      math().weighted_sum({&weights[sum * kStride + first], kStride, &values[first * stride], count,
+                           stride, size, sums, &out[sum * stride], stride});
+    };
+    std::vector<float> whole = before, halves = before, apart = before;
+    run(0, kCount, 0, kSums, whole);
+    run(0, 30, 0, kSums, halves);
+    run(30, kCount - 30, 0, kSums, halves);
     EXPECT_EQ(whole, halves);
-    for (std::size_t d = 0; d < size; ++d) {
-      double exact = 0;
-      for (std::size_t j = 0; j < kCount; ++j) {
-        exact += static_cast<double>(weights[j]) * static_cast<double>(values[j * (size + 5) + d]);
+    for (std::size_t m = 0; m < kSums; ++m) run(0, kCount, m, 1, apart);
+    EXPECT_EQ(whole, apart);
+    for (std::size_t m = 0; m < kSums; ++m) {
+      for (std::size_t d = 0; d < stride; ++d) {
+        auto exact = static_cast<double>(before[m * stride + d]);
+        for (std::size_t j = 0; j < kCount && d < size; ++j) {
+          exact += static_cast<double>(weights[m * kStride + j]) *
+                   static_cast<double>(values[j * stride + d]);
+        }
+        ASSERT_NEAR(whole[m * stride + d], exact, d < size ? 2e-5 : 0) << size << " " << m;
       }
-      ASSERT_NEAR(whole[d], exact, 2e-5);
     }
   }
+}
+
+// Every float16 and bfloat16 there is, and every code, at lengths that no register divides.
+TEST_P(EachTable, WidensEveryNumberAsConvertDoes) {
+  std::vector<std::uint16_t> all(65536 + 7);
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::uint16_t>(i);
+  const auto bytes = std::as_bytes(std::span(all));
+  std::vector<float> expected(all.size()), out(all.size());
+  const auto expect_same = [&] {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (std::isnan(expected[i])) {
+        ASSERT_TRUE(std::isnan(out[i])) << i;
+      } else {
+        ASSERT_EQ(std::bit_cast<std::uint32_t>(out[i]), std::bit_cast<std::uint32_t>(expected[i]))
+            << i;
+      }
+    }
+  };
+  to_floats(DType::kF16, bytes, expected);
+  math().widen_f16(bytes.data(), out.size(), out.data());
+  expect_same();
+  to_floats(DType::kBF16, bytes, expected);
+  math().widen_bf16(bytes.data(), out.size(), out.data());
+  expect_same();
+  std::vector<std::byte> blocks(8 * 34);
+  for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i] = static_cast<std::byte>(i);
+  std::vector<float> codes(256), widened(256);
+  codec::decode_rows({.dtype = DType::kQ8_0}, {{std::span<const std::byte>(blocks)}}, 256, codes);
+  math().widen_q8_0(blocks.data(), 256, widened.data());
+  EXPECT_EQ(widened, codes);
 }
 
 std::vector<Encoding> all_encodings() {

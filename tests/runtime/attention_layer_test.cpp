@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/native/attention.h"
 #include "runtime/native/cpu_engine.h"
 #include "runtime/synthetic_model.h"
 
@@ -185,7 +186,7 @@ INSTANTIATE_TEST_SUITE_P(AttentionLayer, EachType,
                          });
 
 TEST_P(EachType, BatchesAndThreadsChangeNothing) {
-  const auto tokens = random_tokens(900);
+  const auto tokens = random_tokens(kRunPositions + 100);
   SyntheticEngine one(synthetic_config(), GetParam(), 1);
   const auto expected = one.run(one.engine.create_session(), tokens);
   for (const std::size_t step : {1u, 7u, 130u}) {

@@ -63,6 +63,23 @@ class Session {
     return out;
   }
 
+  // The same with the runs of both heads spread over the threads of a pool.
+  std::vector<float> attend_spread(const kernels::KernelTable& kernels, const TaskPool& pool,
+                                   std::uint32_t first, std::size_t rows) const {
+    std::vector<float> out(rows * stride());
+    std::vector<AttentionTask> tasks;
+    for (std::size_t head = 0; head < kKvHeads; ++head) {
+      const auto sinks = sinks_.empty() ? std::span<const float>()
+                                        : std::span(sinks_).subspan(head * kGroup, kGroup);
+      const std::size_t at = head * kGroup * case_.head_dim;
+      tasks.push_back({{*cache_, 0, head, first, rows, kGroup, case_.window, sinks},
+                       queries_.data() + first * stride() + at,
+                       out.data() + at});
+    }
+    attend(Device{kernels, pool}, tasks, stride());
+    return out;
+  }
+
   // One row, by the definition.
   std::vector<double> exact(std::uint32_t position) const {
     const std::size_t dim = case_.head_dim;
@@ -172,6 +189,33 @@ TEST_P(EachTable, TilesChangeNothing) {
       const auto part = session.attend_tile(*GetParam(), 125, 7);
       ASSERT_TRUE(std::ranges::equal(
           part, std::span(together).subspan(5 * session.stride(), 7 * session.stride())));
+    }
+  }
+}
+
+// Over several runs, the first and the last of them cut by windows and by the row itself: near the
+// definition, and the same floats in whatever tile, on however many threads.
+TEST_P(EachTable, RunsAreMergedTheSameHoweverTheyAreSpread) {
+  const TaskPool one(1), many(5);
+  constexpr std::uint32_t kLength = 3 * kRunPositions + 200, kFirst = 3 * kRunPositions - 9;
+  for (const Case& c : {Case{64, 0, true}, Case{64, 0, false}, Case{64, 1500, true},
+                        Case{64, 1020, true}, Case{64, 5, true}}) {
+    for (const auto& [type, largest, rms] : kLimits) {
+      if (type != KvType::kF32 && type != KvType::kF16 && type != KvType::kQ4_0) continue;
+      const Session session(c, type, kLength, 3);
+      const auto together = session.attend_tile(*GetParam(), kFirst, 16);
+      EXPECT_EQ(session.attend_spread(*GetParam(), one, kFirst, 16), together);
+      EXPECT_EQ(session.attend_spread(*GetParam(), many, kFirst, 16), together) << c.window;
+      for (const std::uint32_t r : {0u, 8u, 9u, 15u}) {
+        const auto alone = session.attend_spread(*GetParam(), many, kFirst + r, 1);
+        ASSERT_TRUE(std::ranges::equal(
+            alone, std::span(together).subspan(r * session.stride(), session.stride())))
+            << "row " << r << ", window " << c.window;
+        const auto exact = session.exact(kFirst + r);
+        for (std::size_t i = 0; i < alone.size(); ++i) {
+          ASSERT_NEAR(alone[i], exact[i], largest) << info(type).name << ", window " << c.window;
+        }
+      }
     }
   }
 }

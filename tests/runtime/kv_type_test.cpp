@@ -25,7 +25,7 @@ std::vector<float> there_and_back(const kernels::KernelTable& kernels, const KvR
   ByteBuffer bytes(count * row.bytes);
   encode_kv(kernels, row, values, bytes);
   FloatBuffer decoded(count * row.stored);
-  decode_kv(row, bytes, decoded);
+  decode_kv(*kernels::best_kernels().math, row, bytes, decoded);
   std::vector<float> out;
   for (std::size_t i = 0; i < count; ++i) {
     const auto one = std::span(decoded).subspan(i * row.stored, row.dim);
@@ -103,7 +103,7 @@ TEST(KvType, HalvesDecodeToTheirExactValues) {
     std::memcpy(bytes.data() + 2 * i, &half, sizeof(half));
   }
   FloatBuffer out(1 << 16);
-  decode_kv({KvType::kF16, 1 << 16}, bytes, out);
+  decode_kv(*kernels::best_kernels().math, {KvType::kF16, 1 << 16}, bytes, out);
   for (std::uint32_t i = 0; i < 1 << 16; ++i) {
     const float exact = f16_to_float(static_cast<std::uint16_t>(i));
     ASSERT_EQ(std::bit_cast<std::uint32_t>(out[i]), std::bit_cast<std::uint32_t>(exact)) << i;
@@ -119,7 +119,8 @@ TEST(KvType, ThreeBitsLieWhereTheHeaderSays) {
     const std::uint16_t scale = float_to_f16(numbers.normal());
     std::memcpy(block, &scale, sizeof(scale));
     FloatBuffer out(32);
-    decode_kv({KvType::kQ3_0, 32}, std::as_bytes(std::span(block)), out);
+    decode_kv(*kernels::best_kernels().math, {KvType::kQ3_0, 32}, std::as_bytes(std::span(block)),
+              out);
     for (unsigned i = 0; i < 32; ++i) {
       const int low = block[2 + i % 8] >> (i / 8 * 2) & 3;
       const int high = block[10 + i % 4] >> (i / 4) & 1;
@@ -136,7 +137,7 @@ TEST(KvType, StoredFormatsDecodeAsTheirDefinitionDoes) {
     ByteBuffer bytes(50 * row.bytes);
     encode_kv(kernels::best_kernels(), row, numbers.normals(50 * 96), bytes);
     FloatBuffer out(50 * row.stored), exact(50 * row.stored);
-    decode_kv(row, bytes, out);
+    decode_kv(*kernels::best_kernels().math, row, bytes, out);
     codec::decode_rows({*type.type}, {{bytes}}, row.stored, exact);
     EXPECT_EQ(out, exact) << type.name;
   }
@@ -151,11 +152,11 @@ TEST(KvType, StoredRowsAreStoredAgainUnchanged) {
     for (int round = 0; round < 50; ++round) {
       encode_kv(kernels::best_kernels(), row, numbers.normals(32), bytes);
       FloatBuffer decoded(32);
-      decode_kv(row, bytes, decoded);
+      decode_kv(*kernels::best_kernels().math, row, bytes, decoded);
       if (info(type).rotated) kernels::hadamard(decoded);
       encode_kv(kernels::best_kernels(), row, decoded, again);
       FloatBuffer twice(32);
-      decode_kv(row, again, twice);
+      decode_kv(*kernels::best_kernels().math, row, again, twice);
       if (info(type).rotated) kernels::hadamard(twice);
       EXPECT_LT(relative_rms(twice, decoded), 1e-3) << info(type).name;
     }

@@ -14,6 +14,7 @@ using Vector = float32x4_t;
 constexpr std::size_t kLanes = 4;
 constexpr int kTileW = 4;  // 16 sums, 4 weights and 1 activation in 32 registers
 constexpr int kTileX = 4;
+constexpr int kSumV = 4;  // 16 sums of four rows, 4 values and 1 weight
 
 inline Vector zero() noexcept { return vdupq_n_f32(0); }
 inline Vector splat(float value) noexcept { return vdupq_n_f32(value); }
@@ -37,6 +38,9 @@ PackedDot no_packed_dot(const Encoding&, std::size_t) noexcept { return nullptr;
 
 const MathKernels kNeonMath = {.dot_tile = neon::dot_tile,
                                .weighted_sum = neon::weighted_sum,
+                               .widen_f16 = widen_f16,
+                               .widen_bf16 = widen_bf16,
+                               .widen_q8_0 = widen_q8_0,
                                .packed_dot = neon::no_packed_dot};
 
 }  // namespace pajamas::kernels

@@ -30,12 +30,13 @@ void dot_tile(const DotTile& t) noexcept {
 }
 
 void weighted_sum(const WeightedSum& s) noexcept {
-  if (!s.accumulate) {
-    for (std::size_t d = 0; d < s.size; ++d) s.out[d] = 0;
-  }
-  for (std::size_t j = 0; j < s.count; ++j) {
-    const float* row = s.values + j * s.stride;
-    for (std::size_t d = 0; d < s.size; ++d) s.out[d] += s.weights[j] * row[d];
+  for (std::size_t m = 0; m < s.sums; ++m) {
+    float* out = s.out + m * s.out_stride;
+    for (std::size_t j = 0; j < s.count; ++j) {
+      const float weight = s.weights[m * s.weights_stride + j];
+      const float* row = s.values + j * s.stride;
+      for (std::size_t d = 0; d < s.size; ++d) out[d] += weight * row[d];
+    }
   }
 }
 
@@ -43,7 +44,11 @@ PackedDot no_packed_dot(const Encoding&, std::size_t) noexcept { return nullptr;
 
 }  // namespace
 
-const MathKernels kRefMath = {
-    .dot_tile = dot_tile, .weighted_sum = weighted_sum, .packed_dot = no_packed_dot};
+const MathKernels kRefMath = {.dot_tile = dot_tile,
+                              .weighted_sum = weighted_sum,
+                              .widen_f16 = widen_f16,
+                              .widen_bf16 = widen_bf16,
+                              .widen_q8_0 = widen_q8_0,
+                              .packed_dot = no_packed_dot};
 
 }  // namespace pajamas::kernels

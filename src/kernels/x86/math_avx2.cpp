@@ -24,6 +24,7 @@ using Vector = __m256;
 constexpr std::size_t kLanes = 8;
 constexpr int kTileW = 3;  // 12 sums, 3 weights and 1 activation in 16 registers
 constexpr int kTileX = 4;
+constexpr int kSumV = 2;  // 8 sums of four rows, 2 values and 1 weight
 
 inline Vector zero() noexcept { return _mm256_setzero_ps(); }
 inline Vector splat(float value) noexcept { return _mm256_set1_ps(value); }
@@ -58,14 +59,19 @@ inline Vector load_bfloats(const std::byte* from) noexcept {
 }
 
 #include "kernels/math_dot.inl"
-// Uses the above.
+// Use the above.
 #include "kernels/x86/math_packed.inl"
+#include "kernels/x86/math_widen.inl"
 
 }  // namespace
 }  // namespace avx2
 
-const MathKernels kAvx2Math = {
-    .dot_tile = avx2::dot_tile, .weighted_sum = avx2::weighted_sum, .packed_dot = avx2::packed_dot};
+const MathKernels kAvx2Math = {.dot_tile = avx2::dot_tile,
+                               .weighted_sum = avx2::weighted_sum,
+                               .widen_f16 = avx2::widen_f16,
+                               .widen_bf16 = avx2::widen_bf16,
+                               .widen_q8_0 = avx2::widen_q8_0,
+                               .packed_dot = avx2::packed_dot};
 
 }  // namespace pajamas::kernels
 

@@ -32,6 +32,7 @@ using Vector = __m512;
 constexpr std::size_t kLanes = 16;
 constexpr int kTileW = 4;  // 24 sums, 4 weights and 1 activation in 32 registers
 constexpr int kTileX = 6;
+constexpr int kSumV = 4;  // 16 sums of four rows, 4 values and 1 weight
 
 inline Vector zero() noexcept { return _mm512_setzero_ps(); }
 inline Vector splat(float value) noexcept { return _mm512_set1_ps(value); }
@@ -65,14 +66,18 @@ inline Vector load_bfloats(const std::byte* from) noexcept {
 }
 
 #include "kernels/math_dot.inl"
-// Uses the above.
+// Use the above.
 #include "kernels/x86/math_packed.inl"
+#include "kernels/x86/math_widen.inl"
 
 }  // namespace
 }  // namespace avx512
 
 const MathKernels kAvx512Math = {.dot_tile = avx512::dot_tile,
                                  .weighted_sum = avx512::weighted_sum,
+                                 .widen_f16 = avx512::widen_f16,
+                                 .widen_bf16 = avx512::widen_bf16,
+                                 .widen_q8_0 = avx512::widen_q8_0,
                                  .packed_dot = avx512::packed_dot};
 
 }  // namespace pajamas::kernels

@@ -8,6 +8,11 @@
 namespace pajamas::runtime {
 namespace {
 
+constexpr std::uint32_t kBlock = KvBlock::kPositions;
+// Positions that are decoded at a time, so that what comes out stays in the first-level cache.
+constexpr std::uint32_t kDecoded = 32;
+static_assert(kBlock % kDecoded == 0 && kRunPositions % kBlock == 0);
+
 // Products longer than a chunk are summed chunk by chunk, as everywhere.
 void dot_long(const kernels::MathKernels& math, kernels::DotTile tile, std::size_t cols) {
   for (std::size_t c = 0; c < cols; c += kernels::kChunkCols) {
@@ -19,10 +24,56 @@ void dot_long(const kernels::MathKernels& math, kernels::DotTile tile, std::size
   }
 }
 
+// The greatest score of a query so far, and the sum of exp(score - top); 0: it saw nothing.
+struct Sum {
+  float top = -std::numeric_limits<float>::infinity();
+  double weight = 0;
+};
+
+// What the queries of a tile have gathered, in the order [rows][group]: sums, and mixtures of
+// values that were weighted with exp(score - top).
+class Gathered {
+ public:
+  void reset(std::size_t queries, std::size_t dim) {
+    dim_ = dim;
+    sums_.assign(queries, Sum{});
+    mixed_.assign(queries * dim, 0.0f);
+  }
+  std::size_t queries() const noexcept { return sums_.size(); }
+  Sum& sum(std::size_t query) noexcept { return sums_[query]; }
+  float* mixed(std::size_t query) noexcept { return mixed_.data() + query * dim_; }
+
+  // Adds what the same queries gathered over positions behind these.
+  void merge(const Gathered& next) noexcept {
+    for (std::size_t q = 0; q < sums_.size(); ++q) {
+      const Sum& more = next.sums_[q];
+      Sum& sum = sums_[q];
+      if (more.weight == 0) continue;
+      const float* from = next.mixed_.data() + q * dim_;
+      float* to = mixed(q);
+      if (sum.weight == 0) {
+        sum = more;
+        std::copy_n(from, dim_, to);
+        continue;
+      }
+      const float top = std::max(sum.top, more.top);
+      const float kept = std::exp(sum.top - top), added = std::exp(more.top - top);
+      sum.weight =
+          sum.weight * static_cast<double>(kept) + more.weight * static_cast<double>(added);
+      sum.top = top;
+      for (std::size_t c = 0; c < dim_; ++c) to[c] = to[c] * kept + from[c] * added;
+    }
+  }
+
+ private:
+  std::size_t dim_ = 0;
+  std::vector<Sum> sums_;
+  FloatBuffer mixed_;
+};
+
 // One tile's work, in one pass over the cache: every block's scores become weights against the
 // greatest score so far, and what was summed up under a smaller one is scaled down. Blocks begin at
-// multiples of their size, so a row is summed in the same pieces whatever tile it is in. Queries,
-// scores and results stand in the order [rows][group].
+// multiples of their size, so a row is summed in the same pieces whatever tile it is in.
 class TileAttention {
  public:
   TileAttention(const kernels::KernelTable& kernels, const AttentionTile& tile)
@@ -33,85 +84,144 @@ class TileAttention {
         end_(tile.position + static_cast<std::uint32_t>(tile.rows)),
         scale_(static_cast<float>(1.0 / std::sqrt(static_cast<double>(row_.dim)))) {}
 
-  void run(const float* queries, float* out, std::size_t stride) const {
+  // Numbers of the runs that any row sees: [first, end).
+  std::uint32_t first_run() const noexcept { return begin_ / kRunPositions; }
+  std::uint32_t end_run() const noexcept { return (end_ - 1) / kRunPositions + 1; }
+
+  void gather(std::uint32_t run, const float* queries, std::size_t stride, Gathered& out) const {
     thread_local FloatBuffer x;        // [rows][group][dim]
     thread_local FloatBuffer scores;   // [rows][group][kBlock]
-    thread_local FloatBuffer decoded;  // keys, then values, of a block
-    thread_local std::vector<Sum> sums;
+    thread_local FloatBuffer decoded;  // keys, then values, of kDecoded positions
     const std::size_t width = tile_.group * row_.dim;
     x.resize(tile_.rows * width);
     scores.resize(tile_.rows * tile_.group * kBlock);
-    sums.clear();
     for (std::size_t r = 0; r < tile_.rows; ++r) {
       std::copy_n(queries + r * stride, width, x.data() + r * width);
-      std::fill_n(out + r * stride, width, 0.0f);
-      for (std::size_t g = 0; g < tile_.group; ++g) sums.push_back(first_sum(g));
     }
     turn(x);
-    for (std::uint32_t position = begin_; position < end_;) {
-      const Part part = part_at(position);
+    out.reset(tile_.rows * tile_.group, row_.dim);
+    add_sinks(run, out);
+    const std::uint32_t last = std::min(end_, (run + 1) * kRunPositions);
+    for (std::uint32_t position = std::max(begin_, run * kRunPositions); position < last;) {
+      const Part part{position, std::min(last, position / kBlock * kBlock + kBlock)};
       multiply_keys(part, x, scores, decoded);
-      const float* values =
-          floats(tile_.cache.values(tile_.layer, tile_.kv_head, position), part, decoded);
-      for (std::size_t r = 0; r < tile_.rows; ++r) {
-        add_part(r, part, values, scores, sums, out + r * stride);
-      }
+      for (std::size_t r = 0; r < tile_.rows; ++r) weigh(r, part, scores, out);
+      add_values(part, scores, decoded, out);
       position = part.last;
     }
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-      const auto share = static_cast<float>(1.0 / sums[i].weight);
-      float* head = out + i / tile_.group * stride + i % tile_.group * row_.dim;
-      for (std::size_t c = 0; c < row_.dim; ++c) head[c] *= share;
+  }
+
+  void finish(Gathered& gathered, float* out, std::size_t stride) const {
+    for (std::size_t q = 0; q < gathered.queries(); ++q) {
+      const auto share = static_cast<float>(1.0 / gathered.sum(q).weight);
+      float* head = out + q / tile_.group * stride + q % tile_.group * row_.dim;
+      const float* mixed = gathered.mixed(q);
+      for (std::size_t c = 0; c < row_.dim; ++c) head[c] = mixed[c] * share;
     }
-    for (std::size_t r = 0; r < tile_.rows; ++r) turn({out + r * stride, width});
+    for (std::size_t r = 0; r < tile_.rows; ++r) {
+      turn({out + r * stride, tile_.group * row_.dim});
+    }
   }
 
  private:
-  static constexpr std::uint32_t kBlock = KvBlock::kPositions;
-
-  // The greatest score of a query so far, and the sum of exp(score - top).
-  struct Sum {
-    float top;
-    double weight;
-  };
-  Sum first_sum(std::size_t g) const {
-    if (tile_.sinks.empty()) return {-std::numeric_limits<float>::infinity(), 0};
-    return {tile_.sinks[g], tile_.sinks[g] > -std::numeric_limits<float>::infinity() ? 1.0 : 0.0};
-  }
-
   // Positions of one block: [first, last).
   struct Part {
     std::uint32_t first;
     std::uint32_t last;
   };
-  Part part_at(std::uint32_t position) const {
-    return {position, std::min(end_, position / kBlock * kBlock + kBlock)};
+
+  std::uint32_t position_of(std::size_t r) const noexcept {
+    return tile_.position + static_cast<std::uint32_t>(r);
+  }
+  // What row `r` sees of the part; first >= last where that is nothing.
+  Part seen(std::size_t r, const Part& part) const noexcept {
+    return {std::max(part.first, first_seen(position_of(r), tile_.window)),
+            std::min(part.last, position_of(r) + 1)};
+  }
+
+  // Sinks are seen with the first run that a row sees.
+  void add_sinks(std::uint32_t run, Gathered& out) const {
+    if (tile_.sinks.empty()) return;
+    for (std::size_t r = 0; r < tile_.rows; ++r) {
+      if (first_seen(position_of(r), tile_.window) / kRunPositions != run) continue;
+      for (std::size_t g = 0; g < tile_.group; ++g) {
+        if (tile_.sinks[g] == -std::numeric_limits<float>::infinity()) continue;
+        out.sum(r * tile_.group + g) = {tile_.sinks[g], 1};
+      }
+    }
   }
 
   // Rows of floats, row_.stored apart; decoded into `buffer` unless they are floats already.
-  const float* floats(std::span<const std::byte> rows, const Part& part,
+  const float* floats(std::span<const std::byte> rows, std::size_t count,
                       FloatBuffer& buffer) const {
     if (row_.type == KvType::kF32) return reinterpret_cast<const float*>(rows.data());
-    const std::size_t count = part.last - part.first;
-    buffer.resize(kBlock * row_.stored);
-    decode_kv(row_, rows.first(count * row_.bytes), std::span(buffer).first(count * row_.stored));
+    buffer.resize(kDecoded * row_.stored);
+    decode_kv(*kernels_.math, row_, rows.first(count * row_.bytes),
+              std::span(buffer).first(count * row_.stored));
     return buffer.data();
   }
 
   void multiply_keys(const Part& part, std::span<const float> x, std::span<float> scores,
                      FloatBuffer& decoded) const {
-    dot_long(*kernels_.math,
-             {.w = floats(tile_.cache.keys(tile_.layer, tile_.kv_head, part.first), part, decoded),
-              .w_rows = part.last - part.first,
-              .w_stride = row_.stored,
-              .x = x.data(),
-              .x_rows = tile_.rows * tile_.group,
-              .x_stride = row_.dim,
-              .cols = 0,
-              .accumulate = false,
-              .out = scores.data(),
-              .out_stride = kBlock},
-             row_.dim);
+    for (std::uint32_t at = part.first; at < part.last; at += kDecoded) {
+      const std::size_t count = std::min(kDecoded, part.last - at);
+      dot_long(*kernels_.math,
+               {.w = floats(tile_.cache.keys(tile_.layer, tile_.kv_head, at), count, decoded),
+                .w_rows = count,
+                .w_stride = row_.stored,
+                .x = x.data(),
+                .x_rows = tile_.rows * tile_.group,
+                .x_stride = row_.dim,
+                .cols = 0,
+                .accumulate = false,
+                .out = scores.data() + (at - part.first),
+                .out_stride = kBlock},
+               row_.dim);
+    }
+  }
+
+  // Makes weights of the scores that row `r` has in the part.
+  void weigh(std::size_t r, const Part& part, std::span<float> scores, Gathered& out) const {
+    const Part own = seen(r, part);
+    if (own.first >= own.last) return;
+    for (std::size_t q = r * tile_.group; q < (r + 1) * tile_.group; ++q) {
+      const std::span<float> own_scores =
+          scores.subspan(q * kBlock + (own.first - part.first), own.last - own.first);
+      Sum& sum = out.sum(q);
+      const float top = std::max(sum.top, *std::ranges::max_element(own_scores) * scale_);
+      const float kept = std::exp(sum.top - top);  // 1 where the top stays, 0 at the start
+      sum.weight =
+          sum.weight * static_cast<double>(kept) + kernels::exp_sum(own_scores, scale_, top);
+      sum.top = top;
+      if (kept == 1.0f) continue;
+      float* mixed = out.mixed(q);
+      for (std::size_t c = 0; c < row_.dim; ++c) mixed[c] *= kept;
+    }
+  }
+
+  // Adds the part's values under their weights, in the order of positions.
+  void add_values(const Part& part, std::span<const float> weights, FloatBuffer& decoded,
+                  Gathered& out) const {
+    for (std::uint32_t at = part.first; at < part.last; at += kDecoded) {
+      const std::uint32_t end = std::min(at + kDecoded, part.last);
+      const float* values =
+          floats(tile_.cache.values(tile_.layer, tile_.kv_head, at), end - at, decoded);
+      for (std::size_t r = 0; r < tile_.rows; ++r) {
+        const Part own = seen(r, {at, end});
+        if (own.first >= own.last) continue;
+        const std::size_t q = r * tile_.group;
+        kernels_.math->weighted_sum(
+            {.weights = weights.data() + q * kBlock + (own.first - part.first),
+             .weights_stride = kBlock,
+             .values = values + (own.first - at) * row_.stored,
+             .count = own.last - own.first,
+             .stride = row_.stored,
+             .size = row_.dim,
+             .sums = tile_.group,
+             .out = out.mixed(q),
+             .out_stride = row_.dim});
+      }
+    }
   }
 
   // Into the space of stored rows and, since the transform undoes itself, out of it.
@@ -119,35 +229,6 @@ class TileAttention {
     if (!info(row_.type).rotated) return;
     for (std::size_t i = 0; i < heads.size(); i += row_.dim) {
       kernels::hadamard(heads.subspan(i, row_.dim));
-    }
-  }
-
-  // Adds what row `r` sees of the part, in the order of positions.
-  void add_part(std::size_t r, const Part& part, const float* values, std::span<float> scores,
-                std::span<Sum> sums, float* out) const {
-    const auto position = tile_.position + static_cast<std::uint32_t>(r);
-    const std::uint32_t first = std::max(part.first, first_seen(position, tile_.window));
-    const std::uint32_t last = std::min(part.last, position + 1);
-    if (first >= last) return;
-    for (std::size_t g = 0; g < tile_.group; ++g) {
-      const std::span<float> seen =
-          scores.subspan((r * tile_.group + g) * kBlock + (first - part.first), last - first);
-      Sum& sum = sums[r * tile_.group + g];
-      const float top = std::max(sum.top, *std::ranges::max_element(seen) * scale_);
-      const float kept = std::exp(sum.top - top);  // 1 where the top stays, 0 at the start
-      sum.weight = sum.weight * static_cast<double>(kept) + kernels::exp_sum(seen, scale_, top);
-      sum.top = top;
-      float* head = out + g * row_.dim;
-      if (kept != 1.0f) {
-        for (std::size_t c = 0; c < row_.dim; ++c) head[c] *= kept;
-      }
-      kernels_.math->weighted_sum({.weights = seen.data(),
-                                   .values = values + (first - part.first) * row_.stored,
-                                   .count = last - first,
-                                   .stride = row_.stored,
-                                   .size = row_.dim,
-                                   .accumulate = true,
-                                   .out = head});
     }
   }
 
@@ -159,11 +240,85 @@ class TileAttention {
   float scale_;
 };
 
+// Runs of few tiles, a wave of them at a time: all side by side, then merged in order.
+class SpreadRuns {
+ public:
+  SpreadRuns(const Device& device, std::span<const AttentionTask> tasks, std::size_t stride)
+      : device_(device), stride_(stride), tasks_(tasks), sums_(tasks.size()) {
+    tiles_.reserve(tasks.size());
+    for (const AttentionTask& task : tasks) {
+      tiles_.emplace_back(device.kernels, task.tile);
+      sums_[tiles_.size() - 1].reset(task.tile.rows * task.tile.group, task.tile.cache.row().dim);
+      runs_ = std::max(runs_, tiles_.back().end_run() - tiles_.back().first_run());
+    }
+    const auto most = static_cast<std::size_t>(device.pool.threads()) * kPiecesAThread;
+    wave_ = std::min<std::size_t>(runs_, (most + tasks.size() - 1) / tasks.size());
+    pieces_.resize(wave_ * tasks.size());
+  }
+
+  void run() {
+    for (std::uint32_t first = 0; first < runs_; first += static_cast<std::uint32_t>(wave_)) {
+      device_.pool.for_ranges(pieces_.size(), 1, [&](std::uint64_t piece, std::uint64_t) {
+        const std::size_t task = piece / wave_;
+        const std::uint32_t run =
+            tiles_[task].first_run() + first + static_cast<std::uint32_t>(piece % wave_);
+        if (run >= tiles_[task].end_run()) {
+          pieces_[piece].reset(sums_[task].queries(), 0);
+        } else {
+          tiles_[task].gather(run, tasks_[task].queries, stride_, pieces_[piece]);
+        }
+      });
+      device_.pool.for_ranges(tiles_.size(), 1, [&](std::uint64_t task, std::uint64_t) {
+        for (std::size_t w = 0; w < wave_; ++w) sums_[task].merge(pieces_[task * wave_ + w]);
+      });
+    }
+    for (std::size_t task = 0; task < tiles_.size(); ++task) {
+      tiles_[task].finish(sums_[task], tasks_[task].out, stride_);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kPiecesAThread = 4;
+
+  const Device& device_;
+  std::size_t stride_;
+  std::span<const AttentionTask> tasks_;
+  std::vector<TileAttention> tiles_;
+  std::vector<Gathered> sums_;    // of each task
+  std::vector<Gathered> pieces_;  // of each task, the runs of a wave
+  std::uint32_t runs_ = 0;        // of the task that has most
+  std::size_t wave_ = 0;          // runs of each task at a time
+};
+
 }  // namespace
 
 void attend(const kernels::KernelTable& kernels, const AttentionTile& tile, const float* queries,
             float* out, std::size_t stride) {
-  TileAttention(kernels, tile).run(queries, out, stride);
+  thread_local Gathered sums, more;
+  const TileAttention attention(kernels, tile);
+  attention.gather(attention.first_run(), queries, stride, sums);
+  for (std::uint32_t run = attention.first_run() + 1; run < attention.end_run(); ++run) {
+    attention.gather(run, queries, stride, more);
+    sums.merge(more);
+  }
+  attention.finish(sums, out, stride);
+}
+
+void attend(const Device& device, std::span<const AttentionTask> tasks, std::size_t stride) {
+  // A few tasks for each thread even out.
+  const auto threads = static_cast<std::size_t>(device.pool.threads());
+  const bool long_ones = std::ranges::any_of(tasks, [](const AttentionTask& task) {
+    return first_seen(task.tile.position, task.tile.window) / kRunPositions !=
+           (task.tile.position + task.tile.rows - 1) / kRunPositions;
+  });
+  if (threads > 1 && tasks.size() < 4 * threads && long_ones) {
+    return SpreadRuns(device, tasks, stride).run();
+  }
+  device.pool.for_ranges(tasks.size(), 1, [&](std::uint64_t first, std::uint64_t last) {
+    for (std::uint64_t t = first; t < last; ++t) {
+      attend(device.kernels, tasks[t].tile, tasks[t].queries, tasks[t].out, stride);
+    }
+  });
 }
 
 }  // namespace pajamas::runtime

@@ -6,6 +6,7 @@
 
 #include "kernels/table.h"
 #include "runtime/native/kv_cache.h"
+#include "runtime/native/linear.h"
 
 namespace pajamas::runtime {
 
@@ -30,10 +31,22 @@ constexpr std::uint32_t first_seen(std::uint32_t position, std::uint64_t window)
 
 // Rows that a tile has at most.
 inline constexpr std::size_t kTileRows = 16;
+// Positions are summed in runs that begin at multiples of this, each from nothing, and the runs are
+// merged in order. So runs can be computed side by side, and a row gets the same floats however
+// many threads there are and whatever tile it is in.
+inline constexpr std::uint32_t kRunPositions = 1024;
 
 // Rows of `queries` and `out` lie `stride` floats apart and begin with [group][head_dim]. What a
 // row gets depends on nothing but its query, its position and the cache.
 void attend(const kernels::KernelTable& kernels, const AttentionTile& tile, const float* queries,
             float* out, std::size_t stride);
+
+// The same for many tiles. Where they are too few to keep all threads busy, their runs are spread.
+struct AttentionTask {
+  AttentionTile tile;
+  const float* queries;
+  float* out;
+};
+void attend(const Device& device, std::span<const AttentionTask> tasks, std::size_t stride);
 
 }  // namespace pajamas::runtime

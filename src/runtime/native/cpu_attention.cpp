@@ -15,13 +15,15 @@ using model::TensorKey;
 void CpuEngine::rotate(const CpuHidden& hidden, std::span<float> rows, std::uint64_t heads) const {
   const std::size_t dim = config().head_dim;
   const auto turn = config().rope_interleaved ? kernels::rope_interleaved : kernels::rope;
-  for (std::size_t i = 0; i < hidden.count; ++i) {
-    const auto cos = std::span(hidden.cos).subspan(i * hidden.half, hidden.half);
-    const auto sin = std::span(hidden.sin).subspan(i * hidden.half, hidden.half);
-    for (std::uint64_t head = 0; head < heads; ++head) {
-      turn(rows.subspan((i * heads + head) * dim, dim), cos, sin);
+  device_.pool.for_ranges(hidden.count, kRowsAPiece, [&](std::uint64_t first, std::uint64_t last) {
+    for (std::uint64_t i = first; i < last; ++i) {
+      const auto cos = std::span(hidden.cos).subspan(i * hidden.half, hidden.half);
+      const auto sin = std::span(hidden.sin).subspan(i * hidden.half, hidden.half);
+      for (std::uint64_t head = 0; head < heads; ++head) {
+        turn(rows.subspan((i * heads + head) * dim, dim), cos, sin);
+      }
     }
-  }
+  });
 }
 
 void CpuEngine::attention(int layer, CpuHidden& hidden, Batch batch, LinearTap* tap) {
@@ -43,7 +45,7 @@ void CpuEngine::attention(int layer, CpuHidden& hidden, Batch batch, LinearTap* 
   const std::array output{TensorKey{Role::kAttnOutput, layer}};
   FloatBuffer update = std::move(project(output, {mixed, hidden.count}, hidden.numbers, tap)[0]);
   add_bias({Role::kAttnOutputBias, layer}, update);
-  hidden.add(update);
+  add(hidden, update);
 }
 
 void CpuEngine::norm_heads(model::TensorKey norm, FloatBuffer& heads) const {
@@ -53,7 +55,7 @@ void CpuEngine::norm_heads(model::TensorKey norm, FloatBuffer& heads) const {
 void CpuEngine::remember(int layer, Batch batch, std::span<const float> keys,
                          std::span<const float> values) {
   const std::size_t width = config().kv_rows();
-  device_.pool.for_ranges(batch.size(), 16, [&](std::uint64_t first, std::uint64_t last) {
+  device_.pool.for_ranges(batch.size(), kRowsAPiece, [&](std::uint64_t first, std::uint64_t last) {
     for (std::uint64_t i = first; i < last; ++i) {
       session(batch[i].session)
           .put(device_.kernels, static_cast<std::uint64_t>(layer), batch[i].position,
@@ -93,22 +95,19 @@ FloatBuffer CpuEngine::attend_rows(int layer, Batch batch, std::span<const float
   const std::size_t width = group * config().head_dim;
   const std::uint64_t window = config().window(index);
   const std::span<const float> sinks = constants_.of({Role::kAttnSinks, layer});
-  const std::vector<RowRange> tiles = tiles_of(batch);
-  // Task t is one key head of one tile.
-  device_.pool.for_ranges(tiles.size() * kv_heads, 1, [&](std::uint64_t first, std::uint64_t last) {
-    for (std::uint64_t t = first; t < last; ++t) {
-      const RowRange& rows = tiles[t / kv_heads];
-      const BatchRow& row = batch[rows.first];
-      const std::uint64_t head = t % kv_heads;
-      const auto own_sinks =
-          sinks.empty() ? std::span<const float>() : sinks.subspan(head * group, group);
+  std::vector<AttentionTask> tasks;
+  for (const RowRange& rows : tiles_of(batch)) {
+    const BatchRow& row = batch[rows.first];
+    for (std::uint64_t head = 0; head < kv_heads; ++head) {
+      const auto own_sinks = sinks.empty() ? sinks : sinks.subspan(head * group, group);
       const std::size_t at = rows.first * config().q_rows() + head * width;
-      attend(
-          device_.kernels,
-          {session(row.session), index, head, row.position, rows.count, group, window, own_sinks},
-          queries.data() + at, out.data() + at, config().q_rows());
+      tasks.push_back(
+          {{session(row.session), index, head, row.position, rows.count, group, window, own_sinks},
+           queries.data() + at,
+           out.data() + at});
     }
-  });
+  }
+  attend(device_, tasks, config().q_rows());
   return out;
 }
 

@@ -175,12 +175,13 @@ FloatBuffer CpuEngine::normed(TensorKey norm, std::span<const float> rows) const
   const std::span<const float> weight = constants_.of(norm);
   FloatBuffer out(rows.size());
   const std::size_t width = weight.size();
-  device_.pool.for_ranges(rows.size() / width, 16, [&](std::uint64_t first, std::uint64_t last) {
-    for (std::uint64_t i = first; i < last; ++i) {
-      kernels::rms_norm(rows.subspan(i * width, width), weight, config().norm_eps,
-                        std::span(out).subspan(i * width, width));
-    }
-  });
+  device_.pool.for_ranges(
+      rows.size() / width, kRowsAPiece, [&](std::uint64_t first, std::uint64_t last) {
+        for (std::uint64_t i = first; i < last; ++i) {
+          kernels::rms_norm(rows.subspan(i * width, width), weight, config().norm_eps,
+                            std::span(out).subspan(i * width, width));
+        }
+      });
   return out;
 }
 
@@ -201,9 +202,24 @@ std::vector<FloatBuffer> CpuEngine::project(std::span<const TensorKey> keys, Row
 void CpuEngine::add_bias(TensorKey key, std::span<float> rows) const {
   const std::span<const float> bias = constants_.of(key);
   if (bias.empty()) return;
-  for (std::size_t i = 0; i < rows.size(); i += bias.size()) {
-    for (std::size_t j = 0; j < bias.size(); ++j) rows[i + j] += bias[j];
-  }
+  const std::size_t width = bias.size();
+  device_.pool.for_ranges(rows.size() / width, kRowsAPiece,
+                          [&](std::uint64_t first, std::uint64_t last) {
+                            for (std::uint64_t i = first; i < last; ++i) {
+                              for (std::size_t j = 0; j < width; ++j)
+                                rows[i * width + j] += bias[j];
+                            }
+                          });
+}
+
+// A projection's output, to the residual stream.
+void CpuEngine::add(CpuHidden& hidden, std::span<const float> update) const {
+  device_.pool.for_ranges(update.size(), kFloatsAPiece,
+                          [&](std::uint64_t first, std::uint64_t last) {
+                            for (std::uint64_t i = first; i < last; ++i) {
+                              hidden.values[i] += update[i];
+                            }
+                          });
 }
 
 void CpuEngine::feed_forward(int layer, CpuHidden& hidden, LinearTap* tap) const {
@@ -211,7 +227,7 @@ void CpuEngine::feed_forward(int layer, CpuHidden& hidden, LinearTap* tap) const
   if (config().is_sparse(static_cast<std::uint64_t>(layer))) {
     FloatBuffer mixed(x.size());
     mix_experts(device_, *store_, constants_, layer, {x, hidden.count}, mixed, tap);
-    hidden.add(mixed);
+    add(hidden, mixed);
     return;
   }
   const std::array gate_up{TensorKey{Role::kFfnGate, layer}, TensorKey{Role::kFfnUp, layer}};
@@ -220,7 +236,7 @@ void CpuEngine::feed_forward(int layer, CpuHidden& hidden, LinearTap* tap) const
   std::vector<FloatBuffer> products = project(gate_up, {x, hidden.count}, hidden.numbers, tap);
   FloatBuffer& gate = products[0];
   activate(device_, config(), gate, products[1]);
-  hidden.add(project(down, {gate, hidden.count}, hidden.numbers, tap)[0]);
+  add(hidden, project(down, {gate, hidden.count}, hidden.numbers, tap)[0]);
 }
 
 void CpuEngine::logits(const Hidden& hidden, std::span<const std::size_t> rows,

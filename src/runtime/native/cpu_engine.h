@@ -62,6 +62,7 @@ class CpuEngine final : public Engine {
   std::vector<FloatBuffer> project(std::span<const model::TensorKey> keys, Rows x,
                                    std::span<const std::uint32_t> numbers, LinearTap* tap) const;
   void add_bias(model::TensorKey key, std::span<float> rows) const;
+  void add(CpuHidden& hidden, std::span<const float> update) const;
   void attention(int layer, CpuHidden& hidden, Batch batch, LinearTap* tap);
   void feed_forward(int layer, CpuHidden& hidden, LinearTap* tap) const;
   void rotate(const CpuHidden& hidden, std::span<float> rows, std::uint64_t heads) const;

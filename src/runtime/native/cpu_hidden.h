@@ -30,10 +30,6 @@ class CpuEngine::CpuHidden final : public Hidden {
   std::span<const float> row(std::size_t i) const noexcept {
     return std::span(values).subspan(i * cols, cols);
   }
-  // Adds a projection's output to the residual stream.
-  void add(std::span<const float> update) noexcept {
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] += update[i];
-  }
 
   std::uint64_t engine;
   std::size_t count;

@@ -25,26 +25,33 @@ struct Assignments {
   std::vector<std::uint32_t> row;    // of the batch
   std::vector<float> weight;         // of that row's output
   std::vector<std::uint32_t> begin;  // [experts + 1]
+  std::vector<std::uint32_t> place;  // [rows][used]: where a row's experts have it, in their order
 };
 
 // Adds a vector of each expert to all of its rows, where the model has one.
 void add_expert_bias(const Device& device, const WeightStore& store, Role role, int layer,
                      const Assignments& work, std::span<float> values) {
   if (!store.contains({role, layer})) return;
-  FloatBuffer bias(values.size() / work.row.size());
-  for (std::size_t e = 0; e + 1 < work.begin.size(); ++e) {
-    if (work.begin[e] == work.begin[e + 1]) continue;
-    const WeightLease lease = store.acquire({role, layer, static_cast<int>(e)});
-    decode_row(device, lease.view(), 0, bias);
-    for (std::size_t i = work.begin[e]; i < work.begin[e + 1]; ++i) {
-      float* to = values.data() + i * bias.size();
-      for (std::size_t c = 0; c < bias.size(); ++c) to[c] += bias[c];
+  const std::size_t width = values.size() / work.row.size();
+  const std::uint64_t experts = work.begin.size() - 1;
+  const std::uint64_t grain = work.row.size() <= kRowsAPiece ? experts : 1;
+  device.pool.for_ranges(experts, grain, [&](std::uint64_t first, std::uint64_t last) {
+    thread_local FloatBuffer bias;
+    bias.resize(width);
+    for (std::uint64_t e = first; e < last; ++e) {
+      if (work.begin[e] == work.begin[e + 1]) continue;
+      const WeightLease lease = store.acquire({role, layer, static_cast<int>(e)});
+      decode_row(device, lease.view(), 0, bias);
+      for (std::size_t i = work.begin[e]; i < work.begin[e + 1]; ++i) {
+        float* to = values.data() + i * width;
+        for (std::size_t c = 0; c < width; ++c) to[c] += bias[c];
+      }
     }
-  }
+  });
 }
 
-FloatBuffer router_scores(const Device& device, const WeightStore& store,
-                          const Constants& constants, int layer, Rows x, LinearTap* tap) {
+FloatBuffer router_scores(const Device& device, const WeightStore& store, int layer, Rows x,
+                          LinearTap* tap) {
   FloatBuffer scores(x.count * store.config().experts);
   const TensorKey key{Role::kRouter, layer};
   if (tap != nullptr) {
@@ -54,32 +61,36 @@ FloatBuffer router_scores(const Device& device, const WeightStore& store,
   }
   const WeightLease router = store.acquire(key);
   linear(device, router.view(), x, scores);
-  const std::span<const float> bias = constants.of({Role::kRouterBias, layer});
-  if (bias.empty()) return scores;
-  for (std::size_t i = 0; i < scores.size(); ++i) scores[i] += bias[i % bias.size()];
   return scores;
 }
 
-Assignments assign(const model::ModelConfig& config, std::span<float> scores, std::size_t rows) {
+// `bias` is the router's, or empty.
+Assignments assign(const Device& device, const model::ModelConfig& config,
+                   std::span<const float> bias, std::span<float> scores, std::size_t rows) {
   const std::size_t used = config.experts_used;
   std::vector<std::uint32_t> chosen(rows * used);
   std::vector<float> weight(rows * used);
   Assignments work;
   work.begin.assign(config.experts + 1, 0);
-  for (std::size_t m = 0; m < rows; ++m) {
-    choose_experts(config, scores.subspan(m * config.experts, config.experts),
-                   std::span(chosen).subspan(m * used, used),
-                   std::span(weight).subspan(m * used, used));
-  }
+  device.pool.for_ranges(rows, kRowsAPiece, [&](std::uint64_t first, std::uint64_t last) {
+    for (std::uint64_t m = first; m < last; ++m) {
+      const auto own = scores.subspan(m * config.experts, config.experts);
+      for (std::size_t e = 0; e < bias.size(); ++e) own[e] += bias[e];
+      choose_experts(config, own, std::span(chosen).subspan(m * used, used),
+                     std::span(weight).subspan(m * used, used));
+    }
+  });
   for (const std::uint32_t expert : chosen) ++work.begin[expert + 1];
   std::partial_sum(work.begin.begin(), work.begin.end(), work.begin.begin());
   work.row.resize(chosen.size());
   work.weight.resize(chosen.size());
+  work.place.resize(chosen.size());
   std::vector<std::uint32_t> next(work.begin.begin(), work.begin.end() - 1);
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     const std::uint32_t at = next[chosen[i]]++;
     work.row[at] = static_cast<std::uint32_t>(i / used);
     work.weight[at] = weight[i];
+    work.place[i] = at;
   }
   return work;
 }
@@ -147,7 +158,8 @@ void choose_experts(const model::ModelConfig& config, std::span<float> scores,
   PJ_CHECK(scores.size() == config.experts && experts.size() == config.experts_used);
   const bool all_first = config.router == model::RouterKind::kSoftmaxThenTop;
   if (all_first) kernels::softmax(scores);
-  std::vector<std::uint32_t> order(scores.size());
+  thread_local std::vector<std::uint32_t> order;
+  order.resize(scores.size());
   std::iota(order.begin(), order.end(), 0);
   const auto better = [&](std::uint32_t a, std::uint32_t b) {
     return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
@@ -182,14 +194,16 @@ void activate(const Device& device, const model::ModelConfig& config, std::span<
 void mix_experts(const Device& device, const WeightStore& store, const Constants& constants,
                  int layer, Rows x, std::span<float> out, LinearTap* tap) {
   const model::ModelConfig& config = store.config();
-  FloatBuffer scores = router_scores(device, store, constants, layer, x, tap);
-  const Assignments work = assign(config, scores, x.count);
+  FloatBuffer scores = router_scores(device, store, layer, x, tap);
+  const Assignments work =
+      assign(device, config, constants.of({Role::kRouterBias, layer}), scores, x.count);
   const std::size_t count = work.row.size(), width = config.hidden;
   FloatBuffer in(count * width);
-  for (std::size_t i = 0; i < count; ++i) {
-    std::ranges::copy(x.values.subspan(work.row[i] * width, width),
-                      in.begin() + static_cast<std::ptrdiff_t>(i * width));
-  }
+  device.pool.for_ranges(count, kRowsAPiece, [&](std::uint64_t from, std::uint64_t to) {
+    for (std::uint64_t i = from; i < to; ++i) {
+      std::copy_n(x.values.data() + work.row[i] * width, width, in.data() + i * width);
+    }
+  });
   FloatBuffer gate(count * config.expert_ffn), up(count * config.expert_ffn);
   ExpertProducts first(store, {Role::kExpertGate, Role::kExpertUp}, layer, work);
   // On their way while gate and up are computed.
@@ -206,12 +220,17 @@ void mix_experts(const Device& device, const WeightStore& store, const Constants
   if (tap != nullptr) second.tell(*tap, gate);
   second.run(device);
   add_expert_bias(device, store, Role::kExpertDownBias, layer, work, in);
-  std::ranges::fill(out, 0.0f);
-  for (std::size_t i = 0; i < count; ++i) {
-    const float* from = in.data() + i * width;
-    float* to = out.data() + work.row[i] * width;
-    for (std::size_t c = 0; c < width; ++c) to[c] += work.weight[i] * from[c];
-  }
+  device.pool.for_ranges(x.count, kRowsAPiece, [&](std::uint64_t from, std::uint64_t to) {
+    for (std::uint64_t m = from; m < to; ++m) {
+      const auto own = out.subspan(m * width, width);
+      std::ranges::fill(own, 0.0f);
+      for (std::size_t k = 0; k < config.experts_used; ++k) {
+        const std::uint32_t i = work.place[m * config.experts_used + k];
+        const float* row = in.data() + i * width;
+        for (std::size_t c = 0; c < width; ++c) own[c] += work.weight[i] * row[c];
+      }
+    }
+  });
 }
 
 std::uint64_t expert_work_bytes(const model::ModelConfig& config, std::uint64_t rows) {

@@ -135,33 +135,11 @@ void decode_q4(const std::byte* from, float* out) noexcept {
   scale_codes(scale, codes, 8, out);
 }
 
-void decode_q8(const std::byte* from, float* out) noexcept {
-  std::uint16_t scale;
-  std::int8_t codes[kBlock];
-  std::memcpy(&scale, from, sizeof(scale));
-  std::memcpy(codes, from + 2, sizeof(codes));
-  scale_codes(scale, codes, 0, out);
-}
-
 template <auto kDecode>
 void decode_blocks(const KvRow& row, std::span<const std::byte> rows,
                    std::span<float> out) noexcept {
   for (std::size_t i = 0; i < out.size() / kBlock; ++i) {
     kDecode(rows.data() + i * info(row.type).block_bytes, out.data() + i * kBlock);
-  }
-}
-
-// As f16_to_float, without branches, for the compiler's vectors. Scaling by 2^112 moves the bias
-// of the exponent, of subnormal numbers too.
-void decode_halves(std::span<const std::byte> from, std::span<float> out) noexcept {
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    std::uint16_t half;
-    std::memcpy(&half, from.data() + 2 * i, sizeof(half));
-    const std::uint32_t magnitude = half & 0x7FFFu;
-    const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
-    const std::uint32_t special = magnitude >= 0x7C00u ? 0x7F800000u : 0u;
-    const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
-    out[i] = std::bit_cast<float>(std::bit_cast<std::uint32_t>(scaled) | special | sign);
   }
 }
 
@@ -236,19 +214,23 @@ void encode_kv(const kernels::KernelTable& kernels, const KvRow& row, std::span<
   }
 }
 
-void decode_kv(const KvRow& row, std::span<const std::byte> rows, std::span<float> out) noexcept {
+void decode_kv(const kernels::MathKernels& math, const KvRow& row, std::span<const std::byte> rows,
+               std::span<float> out) noexcept {
   switch (row.type) {
     case KvType::kF16:
-      return decode_halves(rows, out);
+      return math.widen_f16(rows.data(), out.size(), out.data());
+    case KvType::kBF16:
+      return math.widen_bf16(rows.data(), out.size(), out.data());
     case KvType::kQ8_0:
-      return decode_blocks<decode_q8>(row, rows, out);
+      return math.widen_q8_0(rows.data(), out.size(), out.data());
     case KvType::kQ4_0:
       return decode_blocks<decode_q4>(row, rows, out);
     case KvType::kQ3_0:
       return decode_blocks<decode_q3>(row, rows, out);
-    default:
-      return to_floats(*info(row.type).type, rows, out);
+    case KvType::kF32:
+      break;
   }
+  std::memcpy(out.data(), rows.data(), out.size_bytes());
 }
 
 }  // namespace pajamas::runtime

@@ -34,6 +34,7 @@ struct KvRow {
 void encode_kv(const kernels::KernelTable& kernels, const KvRow& row, std::span<const float> values,
                std::span<std::byte> out);
 // out is [count][row.stored]; `rows` holds count * row.bytes.
-void decode_kv(const KvRow& row, std::span<const std::byte> rows, std::span<float> out) noexcept;
+void decode_kv(const kernels::MathKernels& math, const KvRow& row, std::span<const std::byte> rows,
+               std::span<float> out) noexcept;
 
 }  // namespace pajamas::runtime

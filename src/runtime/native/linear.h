@@ -20,6 +20,10 @@ struct Device {
   const kernels::Int8Kernels* int8 = nullptr;
 };
 
+// Rows of activations, and numbers of them, that one task of a loop over them takes.
+inline constexpr std::uint64_t kRowsAPiece = 16;
+inline constexpr std::uint64_t kFloatsAPiece = 16384;
+
 // out[m][n] = sum over c of x[m][c] * w[n][c]. The same floats for every number of threads and of
 // rows in `x`. out.size() is x.count * w.rows.
 void linear(const Device& device, const weights::WeightView& w, Rows x, std::span<float> out);
