@@ -69,7 +69,10 @@ void add_engine_options(CLI::App& command, EngineFlags& flags, const EngineDefau
       ->type_name("NAME")
       ->default_str(flags.backend);
   add_kernels_option(command, flags.kernels);
-  add_kv_cache_option(command, flags.kv_cache, defaults.kv_cache);
+  flags.kv_cache = runtime::info(defaults.kv_cache).name;
+  add_kv_cache_option(
+      command, flags.kv_cache,
+      defaults.settings ? "the setting kv_cache, else " + flags.kv_cache : flags.kv_cache);
   flags.activations = defaults.activations;
   command
       .add_option("--activations", flags.activations,

@@ -17,14 +17,15 @@ struct EngineFlags {
   int threads = 0;
   std::string backend = "cpu";
   std::string kernels;  // empty: the best
-  std::string kv_cache = "f32";
+  std::string kv_cache{runtime::info(runtime::kUsualKvType).name};
   std::string activations = "float";
 };
 
 // What a command does without these options.
 struct EngineDefaults {
-  std::string_view kv_cache;     // in words, for the help
+  runtime::KvType kv_cache;
   std::string_view activations;  // "int8" or "float"
+  bool settings;                 // whether the settings have a say in what keys and values are
 };
 
 // --threads, --backend, --kernels, --kv-cache, --activations.

@@ -46,6 +46,7 @@ quantize::PlanInput load(const Options& options, const StopFlag& stop) {
 // How a plan takes its model to be run.
 runtime::EngineOptions engine_of(const Options& options, const model::ModelConfig& config) {
   runtime::EngineOptions engine;
+  engine.kv_type = runtime::kUsualKvType;
   engine.context =
       checked_context(options.context, 0, "give the number of tokens that a cache is to hold");
   if (engine.context == 0) engine.context = runtime::default_context(config);

@@ -108,7 +108,7 @@ void add_run_command(CLI::App* command, Context& context, bool is_chat) {
                    "model's, at most 4096)")
       ->type_name("N");
   add_engine_options(*command, options->engine,
-                     {.kv_cache = "the setting kv_cache, else f32", .activations = "int8"});
+                     {.kv_cache = runtime::kUsualKvType, .activations = "int8", .settings = true});
   add_pre_tokenizer_option(*command, options->pre_tokenizer);
   add_no_download_option(*command, options->no_download);
   command->add_option("--stats", options->stats, "Write tokens, rates and memory as JSON")

@@ -282,7 +282,9 @@ void add_validate(CLI::App& app, Context& context) {
       ->type_name("N");
   command->add_option("--chunks", options->chunks, "Stop after so many chunks (default: all)")
       ->type_name("N");
-  add_engine_options(*command, options->engine, {.kv_cache = "f32", .activations = "float"});
+  add_engine_options(
+      *command, options->engine,
+      {.kv_cache = runtime::KvType::kF32, .activations = "float", .settings = false});
   command->add_flag("--json", options->json, "Print JSON");
   command
       ->add_option("--dump-logits", options->dump_logits,

@@ -37,6 +37,10 @@ inline constexpr std::array<KvTypeInfo, 6> kKvTypes{{
 constexpr const KvTypeInfo& info(KvType type) noexcept {
   return kKvTypes[static_cast<std::size_t>(type)];
 }
+// What answers are computed with where nobody says: half the memory and the reading of f32, and a
+// KL of some 1e-8 to it. Figures of a model take f32.
+inline constexpr KvType kUsualKvType = KvType::kF16;
+
 std::optional<KvType> kv_type_by_name(std::string_view name) noexcept;
 
 }  // namespace pajamas::runtime

@@ -106,6 +106,10 @@ TEST(KvType, HalvesDecodeToTheirExactValues) {
   decode_kv(*kernels::best_kernels().math, {KvType::kF16, 1 << 16}, bytes, out);
   for (std::uint32_t i = 0; i < 1 << 16; ++i) {
     const float exact = f16_to_float(static_cast<std::uint16_t>(i));
+    if (std::isnan(exact)) {
+      ASSERT_TRUE(std::isnan(out[i])) << i;
+      continue;
+    }
     ASSERT_EQ(std::bit_cast<std::uint32_t>(out[i]), std::bit_cast<std::uint32_t>(exact)) << i;
   }
 }

@@ -45,7 +45,8 @@ void add_doctor(CLI::App& app, Context& context) {
   command->add_option("--ctx", options->context, "Tokens that models are to have room for")
       ->capture_default_str()
       ->type_name("N");
-  add_kv_cache_option(*command, options->engine.kv_cache, "the setting kv_cache, else f32");
+  add_kv_cache_option(*command, options->engine.kv_cache,
+                      "the setting kv_cache, else " + options->engine.kv_cache);
   add_threads_option(*command, options->engine.threads);
   add_kernels_option(*command, options->engine.kernels);
   command->add_flag("--json", options->json, "Print JSON");

@@ -1,4 +1,5 @@
-// Stored numbers as floats. Included by x86/math_avx2.cpp and x86/math_avx512.cpp after math_dot.inl.
+// Stored numbers as floats. Included by x86/math_avx2.cpp and x86/math_avx512.cpp after
+// kernels/math_dot.inl.
 #pragma once
 
 inline void widen_f16(const std::byte* from, std::size_t count, float* out) noexcept {
