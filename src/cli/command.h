@@ -1,7 +1,6 @@
 // What the commands share: how one is registered, and what every one of them is given.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "base/append_file.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "cli/cli11_fwd.h"
 #include "cli/settings.h"
 
 namespace pajamas::cli {

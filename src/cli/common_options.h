@@ -1,9 +1,9 @@
 // The options that every command has, and where settings become defaults of options.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
+#include "cli/cli11_fwd.h"
 #include "cli/log.h"
 #include "cli/settings.h"
 

@@ -2,9 +2,10 @@
 // that --help prints.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
+
+#include "cli/cli11_fwd.h"
 
 namespace pajamas::cli {
 

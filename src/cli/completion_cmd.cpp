@@ -1,6 +1,7 @@
 // `completion`: a script that teaches a shell the commands, options and values.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <array>
 #include <memory>
 #include <string>

@@ -2,11 +2,11 @@
 // context, spelt and checked the same in every command.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "cli/cli11_fwd.h"
 #include "kernels/table.h"
 #include "runtime/engine_options.h"
 

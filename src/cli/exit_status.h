@@ -1,11 +1,11 @@
 // The table of exit statuses, and command-line mistakes as Errors.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <exception>
 #include <string_view>
 
 #include "base/error.h"
+#include "cli/cli11_fwd.h"
 
 namespace pajamas::cli {
 

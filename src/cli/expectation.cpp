@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/terminal.h"
+#include "quantize/plan_input.h"
 #include "runtime/backend.h"
 
 namespace pajamas::cli {

@@ -1,13 +1,13 @@
 // Words of other tools, and of ours that are not there yet: what to say to who types them.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "cli/cli11_fwd.h"
 
 namespace pajamas::cli {
 

@@ -1,9 +1,10 @@
 // What the program says when it is called without a command.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <string_view>
+
+#include "cli/cli11_fwd.h"
 
 namespace pajamas::cli {
 

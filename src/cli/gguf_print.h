@@ -1,7 +1,7 @@
 // The metadata of GGUF files as people and programs read it.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "io/gguf.h"
 

@@ -1,6 +1,7 @@
 // `help`, `version`, and what the program says when it is called without anything.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <array>
 #include <memory>
 #include <string>

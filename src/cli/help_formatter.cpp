@@ -1,5 +1,6 @@
 #include "cli/help_formatter.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "cli/completion.h"

@@ -7,6 +7,7 @@
 #include "cli/expectation.h"
 #include "cli/log.h"
 #include "cli/terminal.h"
+#include "quantize/plan_input.h"
 #include "quantize/weight_check.h"
 #include "runtime/backend.h"
 

@@ -1,6 +1,7 @@
 // `man`: manual pages, made from the same definitions as --help.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
 #include <string>

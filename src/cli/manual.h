@@ -1,9 +1,10 @@
 // Man pages out of the definitions that --help prints.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
+
+#include "cli/cli11_fwd.h"
 
 namespace pajamas::cli {
 

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "cli/cli11_fwd.h"
 #include "cli/command.h"
 #include "hub/fetch.h"
 

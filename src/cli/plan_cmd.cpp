@@ -1,6 +1,7 @@
 // `plan`: what `quantize` would write, to the byte, without reading a weight.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -16,6 +17,7 @@
 #include "cli/quantize_options.h"
 #include "cli/terminal.h"
 #include "quantize/plan.h"
+#include "quantize/plan_input.h"
 #include "runtime/backend.h"
 
 namespace pajamas::cli {

@@ -1,6 +1,7 @@
 // `quantize`: checkpoint in, GGUF and MLX out, in one pass.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -19,6 +20,7 @@
 #include "cli/shell_words.h"
 #include "cli/terminal.h"
 #include "quantize/execute.h"
+#include "quantize/plan_input.h"
 
 namespace pajamas::cli {
 namespace {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/cli11_fwd.h"
 #include "cli/command.h"
 #include "quantize/plan.h"
 

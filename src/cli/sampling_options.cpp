@@ -1,5 +1,7 @@
 #include "cli/sampling_options.h"
 
+#include <CLI/CLI.hpp>
+
 namespace pajamas::cli {
 namespace {
 

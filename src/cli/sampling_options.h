@@ -1,9 +1,9 @@
 // How the user wants tokens to be drawn.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 
+#include "cli/cli11_fwd.h"
 #include "runtime/sampler.h"
 
 namespace pajamas::cli {

@@ -1,5 +1,6 @@
 #include "cli/text_option.h"
 
+#include <CLI/CLI.hpp>
 #include <vector>
 
 #include "model/chat.h"

@@ -1,10 +1,10 @@
 // The options of whatever turns text into tokens, and what a model says of text with them.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 
 #include "base/progress.h"
+#include "cli/cli11_fwd.h"
 #include "model/text_assets.h"
 
 namespace pajamas::cli {

@@ -1,6 +1,7 @@
 // `validate`: how well a model predicts a text, and how far it lies from another.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <memory>

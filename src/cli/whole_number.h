@@ -1,8 +1,9 @@
 // What an option of a whole number takes.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
+
+#include "cli/cli11_fwd.h"
 
 namespace pajamas::cli {
 

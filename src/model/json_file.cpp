@@ -1,5 +1,7 @@
 #include "model/json_file.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "base/file.h"
 

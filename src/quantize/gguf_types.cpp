@@ -232,7 +232,7 @@ std::vector<Choice> choose_gguf_types(const Recipe& recipe, const model::ModelCo
     }
     std::optional<Choice> choice;
     for (std::size_t k = 0; k < recipe.overrides.size() && !choice; ++k) {
-      if (!std::regex_search(tensor.gguf, recipe.overrides[k].pattern)) continue;
+      if (!recipe.overrides[k].is_for(tensor.gguf)) continue;
       used[k] = true;
       choice = fitted(recipe.overrides[k].gguf_type, tensor.shape.cols(),
                       fmt::format("--tensor-type {}", recipe.overrides[k].text));

@@ -1,6 +1,8 @@
 // Facts: mlx-lm 0.32, utils.py save_model and save_config.
 #include "quantize/mlx_files.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/json_numbers.h"
 #include "model/architecture.h"
 #include "model/rope_config.h"

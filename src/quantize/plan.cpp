@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -16,6 +17,7 @@
 #include "quantize/gguf_metadata.h"
 #include "quantize/mlx_files.h"
 #include "quantize/pieces.h"
+#include "quantize/plan_input.h"
 
 namespace pajamas::quantize {
 namespace {

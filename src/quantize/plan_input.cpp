@@ -1,3 +1,5 @@
+#include "quantize/plan_input.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,7 +12,6 @@
 #include "model/json_file.h"
 #include "model/shards.h"
 #include "quantize/pieces.h"
-#include "quantize/plan.h"
 #include "tensor/rows.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <regex>
 
 #include "base/error.h"
 #include "base/suggest.h"
@@ -58,10 +59,6 @@ bool parse_mlx_type(std::string_view type, TypeOverride& override) {
          std::find(kGroupSizes.begin(), kGroupSizes.end(), group) != kGroupSizes.end();
 }
 
-bool matches(const TypeOverride& override, const std::string& name) {
-  return std::regex_search(name, override.pattern);
-}
-
 // The encoding of a row of `cols` at `bits`: the group asked for, else the largest that fits.
 Choice mlx_choice(int bits, int group_size, DType plain, std::uint64_t cols, std::string reason) {
   if (bits == 16) return {.encoding = {.dtype = plain}, .reason = std::move(reason)};
@@ -91,7 +88,8 @@ TypeOverride parse_type_override(std::string_view text, std::span<const Format> 
   TypeOverride override;
   override.text = std::string(text);
   try {
-    override.pattern = std::regex(std::string(text.substr(0, equals)));
+    override.is_for = [regex = std::regex(std::string(text.substr(0, equals)))](
+                          const std::string& name) { return std::regex_search(name, regex); };
   } catch (const std::regex_error& error) {
     throw_bad_override(text, fmt::format("is no regular expression: {}", error.what()));
   }
@@ -146,7 +144,7 @@ std::vector<Choice> choose_mlx_types(const Recipe& recipe, DType plain,
           tensor.key.role == model::Role::kOutput ? "bits of the output" : "bits of the embedding";
     }
     for (std::size_t i = 0; i < recipe.overrides.size(); ++i) {
-      if (!matches(recipe.overrides[i], tensor.mlx)) continue;
+      if (!recipe.overrides[i].is_for(tensor.mlx)) continue;
       used[i] = true;
       bits = recipe.overrides[i].mlx_bits;
       mxfp4 = recipe.overrides[i].mlx_mxfp4;

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
-#include <regex>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,8 +18,8 @@ namespace pajamas::quantize {
 // `--tensor-type REGEX=TYPE`. The type decides which format it is for: Q6_K or F16 for GGUF,
 // 6bit, 6bit-g32 or bf16 for MLX. "bf16" is MLX's, "BF16" GGUF's where both are written.
 struct TypeOverride {
-  std::string text;  // as given
-  std::regex pattern;
+  std::string text;                                     // as given
+  std::function<bool(const std::string& name)> is_for;  // whether REGEX is in a tensor's name
   Format format;
   DType gguf_type = DType::kF32;
   int mlx_bits = 0;                   // 16: unquantized

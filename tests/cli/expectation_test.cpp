@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "cli/doctor/report.h"
+#include "quantize/plan_input.h"
 #include "runtime/backend.h"
 
 namespace pajamas::cli {

@@ -1,6 +1,7 @@
 // Lines of a width, words of other tools, and commands that can be copied.
 #include <gtest/gtest.h>
 
+#include <CLI/CLI.hpp>
 #include <sstream>
 
 #include "cli/foreign_words.h"

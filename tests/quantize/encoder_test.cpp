@@ -19,6 +19,7 @@
 #include "paths.h"
 #include "quantize/execute.h"
 #include "quantize/importance.h"
+#include "quantize/plan_input.h"
 
 namespace pajamas::quantize {
 namespace {

@@ -12,6 +12,7 @@
 #include "io/safetensors.h"
 #include "io/temp.h"
 #include "paths.h"
+#include "quantize/plan_input.h"
 #include "weights/row_reader.h"
 
 namespace pajamas::quantize {

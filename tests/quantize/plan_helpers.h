@@ -10,6 +10,7 @@
 #include "io/temp.h"
 #include "paths.h"
 #include "quantize/plan.h"
+#include "quantize/plan_input.h"
 
 namespace pajamas::quantize {
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "paths.h"
+#include "quantize/plan_input.h"
 
 namespace pajamas::quantize {
 namespace {

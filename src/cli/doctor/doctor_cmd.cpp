@@ -1,7 +1,9 @@
 // `doctor`: what the machine has, what is set, and what to expect of it.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "cli/command.h"

@@ -16,6 +16,7 @@
 #include "base/system.h"
 #include "cli/expectation.h"
 #include "cli/log.h"
+#include "quantize/plan_input.h"
 
 namespace pajamas::cli {
 namespace {

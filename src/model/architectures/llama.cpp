@@ -1,6 +1,8 @@
 // Llama 3: dense, without biases; rotary frequencies scaled in bands (llama3). GGUF stores the rows
 // of q and k interleaved, and the scaling as a tensor of factors.
 // Source: transformers' modeling_llama and llama.cpp's converter.
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "model/decoder.h"
 #include "model/hparams.h"
