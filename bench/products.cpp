@@ -97,10 +97,10 @@ int main(int argc, char** argv) {
   for (const Encoding& encoding :
        {Encoding{DType::kQ4_K}, Encoding{DType::kQ6_K}, Encoding{DType::kQ8_0},
         Encoding{DType::kQ3_K}, Encoding{DType::kQ2_K}, Encoding{DType::kQ5_K},
-        Encoding{DType::kQ4_0}, Encoding{DType::kMXFP4}, Encoding::mxfp4(),
-        Encoding::affine(4, 64, DType::kBF16), Encoding::affine(8, 64, DType::kBF16),
-        Encoding::affine(6, 64, DType::kBF16), Encoding::affine(3, 64, DType::kBF16),
-        Encoding::affine(2, 64, DType::kBF16)}) {
+        Encoding{DType::kQ4_0}, Encoding{DType::kIQ4_NL}, Encoding{DType::kMXFP4},
+        Encoding::mxfp4(), Encoding::affine(4, 64, DType::kBF16),
+        Encoding::affine(8, 64, DType::kBF16), Encoding::affine(6, 64, DType::kBF16),
+        Encoding::affine(3, 64, DType::kBF16), Encoding::affine(2, 64, DType::kBF16)}) {
     const Matrix matrix(encoding, matrix_rows, cached ? 0 : kStoredBytes);
     const double bytes = static_cast<double>(encoding.row_bytes(kCols) * matrix.view.rows);
     weights::WeightView part = matrix.view;

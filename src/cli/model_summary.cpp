@@ -24,12 +24,11 @@ struct FileType {
   std::uint64_t number;
   std::string_view name;
 };
-constexpr std::array<FileType, 14> kOtherFileTypes{{{19, "IQ2_XXS"},
+constexpr std::array<FileType, 13> kOtherFileTypes{{{19, "IQ2_XXS"},
                                                     {20, "IQ2_XS"},
                                                     {22, "IQ3_XS"},
                                                     {23, "IQ3_XXS"},
                                                     {24, "IQ1_S"},
-                                                    {25, "IQ4_NL"},
                                                     {26, "IQ3_S"},
                                                     {27, "IQ3_M"},
                                                     {28, "IQ2_S"},

@@ -1,6 +1,7 @@
 #include "cli/quantize_options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "cli/model_argument.h"
 #include "cli/terminal.h"
 #include "cli/text_option.h"
+#include "tensor/affine.h"
 
 namespace pajamas::cli {
 namespace {
@@ -41,20 +43,23 @@ fs::path output_path(const fs::path& path, Format format, const std::string& met
   return path / "gguf" / fmt::format("model-{}.gguf", lower);
 }
 
+// "32, 64 or 128".
+std::string one_of(std::span<const int> numbers) {
+  return fmt::format("{} or {}", fmt::join(numbers.first(numbers.size() - 1), ", "),
+                     numbers.back());
+}
+
 void check_group_size(int group_size) {
-  if (group_size == 32 || group_size == 64 || group_size == 128) return;
+  if (group_size > 0 && is_affine_group(static_cast<std::uint64_t>(group_size))) return;
   throw Error(ErrorCode::kUsage, fmt::format("groups of {} do not exist", group_size),
-              "give 32, 64 or 128")
+              fmt::format("give {}", one_of(kAffineGroups)))
       .at("--group-size");
 }
 
 void check_bits(std::optional<int> bits, const char* option) {
-  if (!bits) return;
-  for (const int known : {2, 3, 4, 5, 6, 8}) {
-    if (*bits == known) return;
-  }
+  if (!bits || (*bits > 0 && is_affine_bits(static_cast<std::uint64_t>(*bits)))) return;
   throw Error(ErrorCode::kUsage, fmt::format("{} bits do not exist", *bits),
-              "give 2, 3, 4, 5, 6 or 8")
+              fmt::format("give {}", one_of(kAffineBits)))
       .at(option);
 }
 
@@ -108,6 +113,15 @@ quantize::Recipe recipe_of(const QuantizeOptions& options, std::span<const Forma
 
 }  // namespace
 
+namespace {
+template <class Row>
+std::string names_of(std::span<const Row> methods) {
+  std::vector<std::string_view> names;
+  for (const Row& method : methods) names.push_back(method.name);
+  return fmt::format("{}", fmt::join(names, " "));
+}
+}  // namespace
+
 void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
   add_pre_tokenizer_option(command, options.pre_tokenizer);
   add_no_download_option(command, options.no_download);
@@ -117,15 +131,15 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
   command
       .add_option(
           "--method", options.methods,
-          "How much to keep: F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_K_S Q4_K_M Q4_K_S Q3_K_L "
-          "Q3_K_M Q3_K_S Q2_K Q2_K_S Q4_0 Q4_1 Q5_0 Q5_1 MXFP4_MOE for GGUF; 2bit 3bit 4bit "
-          "5bit 6bit 8bit bf16 mxfp4 for MLX; one for both, or one each as Q4_K_M:4bit; several "
-          "of one format in one pass as Q4_K_M,Q5_K_M")
+          fmt::format("How much to keep: {} for GGUF; {} for MLX; one for both, or one each as "
+                      "Q4_K_M:4bit; several of one format in one pass as Q4_K_M,Q5_K_M",
+                      names_of(quantize::gguf_methods()), names_of(quantize::mlx_methods())))
       ->required()
       ->type_name("METHODS");
   command
-      .add_option("--group-size", options.group_size,
-                  "MLX: weights that share a scale (32, 64, 128)")
+      .add_option(
+          "--group-size", options.group_size,
+          fmt::format("MLX: weights that share a scale ({})", fmt::join(kAffineGroups, ", ")))
       ->capture_default_str()
       ->type_name("N");
   command.add_flag("--mixed-precision", options.mixed_precision,

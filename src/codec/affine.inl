@@ -3,7 +3,7 @@
 #pragma once
 
 template <int kBits>
-void unpack_codes(const std::byte* from, int count, std::int16_t* codes) noexcept {
+void unpack_stream(const std::byte* from, int count, std::int16_t* codes) noexcept {
   for (int i = 0; i < count; i += 8, from += kBits) {
     std::uint64_t word = 0;
     __builtin_memcpy(&word, from, kBits);
@@ -24,7 +24,7 @@ std::uint64_t pack_four(const std::int16_t* codes) noexcept {
 }
 
 template <int kBits>
-void pack_codes(const std::int16_t* codes, int count, std::byte* to) noexcept {
+void pack_stream(const std::int16_t* codes, int count, std::byte* to) noexcept {
   for (int i = 0; i < count; i += 8, to += kBits) {
     const std::uint64_t word = pack_four<kBits>(codes + i) | pack_four<kBits>(codes + i + 4)
                                                                  << (4 * kBits);
@@ -52,61 +52,44 @@ inline void store_scale(DType type, float value, std::byte* to, std::size_t inde
   __builtin_memcpy(to + index * 2, &bits, 2);
 }
 
+// Calls Action::run<kBits> with a number of bits that is known.
+template <class Action, std::size_t kAt = 0, class... Arguments>
+inline void with_bits(int bits, const Arguments&... arguments) noexcept {
+  if constexpr (kAt < kAffineBits.size()) {
+    if (bits == kAffineBits[kAt]) return Action::template run<kAffineBits[kAt]>(arguments...);
+    with_bits<Action, kAt + 1>(bits, arguments...);
+  }
+}
+struct UnpackCodes {
+  template <int kBits>
+  static void run(const std::byte* from, int count, std::int16_t* codes) noexcept {
+    unpack_stream<kBits>(from, count, codes);
+  }
+};
+struct PackCodes {
+  template <int kBits>
+  static void run(const std::int16_t* codes, int count, std::byte* to) noexcept {
+    pack_stream<kBits>(codes, count, to);
+  }
+};
+
 struct AffineCodec {
   Encoding encoding;
 
+  std::size_t group_bytes() const noexcept {
+    return static_cast<std::size_t>(encoding.group_size) * encoding.bits / 8;
+  }
+
   void unpack_at(const ConstPlanes& planes, std::size_t index, FittedBlock& out) const noexcept {
-    const int n = encoding.group_size;
-    const std::byte* from =
-        planes.plane[0].data() + index * static_cast<std::size_t>(n) * encoding.bits / 8;
-    switch (encoding.bits) {
-      case 2:
-        unpack_codes<2>(from, n, out.codes);
-        break;
-      case 3:
-        unpack_codes<3>(from, n, out.codes);
-        break;
-      case 4:
-        unpack_codes<4>(from, n, out.codes);
-        break;
-      case 5:
-        unpack_codes<5>(from, n, out.codes);
-        break;
-      case 6:
-        unpack_codes<6>(from, n, out.codes);
-        break;
-      default:
-        unpack_codes<8>(from, n, out.codes);
-        break;
-    }
+    const std::byte* from = planes.plane[0].data() + index * group_bytes();
+    with_bits<UnpackCodes>(encoding.bits, from, int{encoding.group_size}, out.codes + 0);
     out.d = load_scale(encoding.dtype, planes.plane[1].data(), index);
     out.m = load_scale(encoding.dtype, planes.plane[2].data(), index);
   }
 
   void pack_at(const FittedBlock& in, const Planes& planes, std::size_t index) const noexcept {
-    const int n = encoding.group_size;
-    std::byte* to =
-        planes.plane[0].data() + index * static_cast<std::size_t>(n) * encoding.bits / 8;
-    switch (encoding.bits) {
-      case 2:
-        pack_codes<2>(in.codes, n, to);
-        break;
-      case 3:
-        pack_codes<3>(in.codes, n, to);
-        break;
-      case 4:
-        pack_codes<4>(in.codes, n, to);
-        break;
-      case 5:
-        pack_codes<5>(in.codes, n, to);
-        break;
-      case 6:
-        pack_codes<6>(in.codes, n, to);
-        break;
-      default:
-        pack_codes<8>(in.codes, n, to);
-        break;
-    }
+    std::byte* to = planes.plane[0].data() + index * group_bytes();
+    with_bits<PackCodes>(encoding.bits, in.codes + 0, int{encoding.group_size}, to);
     store_scale(encoding.dtype, in.d, planes.plane[1].data(), index);
     store_scale(encoding.dtype, in.m, planes.plane[2].data(), index);
   }

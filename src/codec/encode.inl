@@ -3,86 +3,6 @@
 
 #include "codec/fit_block.inl"
 
-// How hard each format is searched; more tries cost time in proportion.
-struct Effort {
-  SymmetricSearch symmetric;
-  AffineSearch affine;
-  BlockSearch block;
-  PhaseSearch phases;  // of a group that stores its own step and offset
-  PairSearch pairs;    // for those that choose from few
-};
-
-inline Effort effort_for(const Encoding& encoding) noexcept {
-  Effort effort{};
-  if (encoding.is_affine()) {
-    switch (encoding.bits) {
-      case 2:
-        effort.affine = {0.85f, 0, 1, false, 14, 1, 0.5f, false, 1};
-        return effort;
-      case 3:
-        effort.affine = {0.85f, 0, 1, false, 26, 1, 0.4f, false, 1};
-        return effort;
-      case 4:
-        effort.phases = {0.8f, 1.12f, 12, 0, 8};
-        effort.affine = {1, 0, 0, false, 2, 1, 0.5f, false, 1};
-        return effort;
-      case 5:
-        effort.phases = {0.92f, 1.14f, 14, 1, 5};
-        effort.affine = {1, 0, 0, false, 0, 1, 0.5f, false, 1};
-        return effort;
-      case 6:
-        effort.phases = {0.98f, 1.12f, 26, 1, 8};
-        effort.affine = {1, 0, 0, false, 0, 1, 0.5f, false, 1};
-        return effort;
-      default:
-        effort.pairs = {0, 20, 6, 7, 20, 8};
-        return effort;
-    }
-  }
-  switch (encoding.dtype) {
-    case DType::kQ4_0:
-      effort.symmetric = {7.0f, 0.25f, 9, true, 2};
-      return effort;
-    case DType::kQ5_0:
-      effort.symmetric = {13.0f, 0.2f, 20, true, 1};
-      return effort;
-    case DType::kQ8_0:
-      effort.symmetric = {119.0f, 0.5f, 18, false, 1};
-      return effort;
-    case DType::kQ4_1:
-      effort.phases = {0.8f, 1.15f, 12, 0, 5};
-      effort.affine = {1, 0, 0, false, 2, 1, 0.5f, false, 1};
-      return effort;
-    case DType::kQ5_1:
-      effort.phases = {0.9f, 1.15f, 12, 1, 5};
-      effort.affine = {1, 0, 0, false, 2, 1, 0.5f, false, 1};
-      return effort;
-    case DType::kQ2_K:
-      effort.affine = {1, 0.1f, 5, true, 8, 0.4f, 0.2f, true, 0};
-      effort.block = {2, 0.06f, 1, 1};
-      effort.pairs = {2, 5, 1, 3, 0, 0};
-      return effort;
-    case DType::kQ3_K:
-      effort.symmetric = {2.75f, 0.25f, 8, true, 1};
-      effort.block = {3, 0.03f, 0, 1};
-      return effort;
-    case DType::kQ4_K:
-      effort.affine = {1, 0, 1, false, 12, 0.8f, 0.4f, true, 0};
-      effort.block = {2, 0.03f, 0, 1};
-      effort.pairs = {5, 12, 1, 5, 0, 0};
-      return effort;
-    case DType::kQ5_K:
-      effort.affine = {1, 0, 1, false, 16, 0.8f, 0.4f, true, 0};
-      effort.block = {4, 0.03f, 1, 1};
-      effort.pairs = {9, 20, 2, 6, 0, 0};
-      return effort;
-    default:  // Q6_K
-      effort.symmetric = {27.5f, 0.4f, 13, true, 0};
-      effort.block = {1, 0.01f, 1, 2};
-      return effort;
-  }
-}
-
 // A run of blocks of a tensor: rows of `cols` columns lie behind one another.
 struct Run {
   const float* weights;     // of the first block
@@ -145,12 +65,23 @@ inline void centre(Tile& t) {
   }
 }
 
+// Without an offset. `codes`: a CodeRange or LevelCodes.
+template <bool kWeighted, class Codes>
+inline StoredFit fit_codes(const Tile& t, const Grid& grid, const Effort& effort,
+                           const Codes& codes) {
+  const SymmetricFit ideal = fit_symmetric<kWeighted>(t, codes, effort.symmetric);
+  if (grid.groups() == 1) return store_symmetric<kWeighted>(t, grid, codes, ideal);
+  return store_scales<kWeighted>(t, grid, codes, ideal, effort.block);
+}
+
 // The weights must have been set.
 template <bool kWeighted>
-inline StoredFit fit_tile(Tile& t, const Grid& grid, const Effort& effort) {
+inline StoredFit fit_tile(Tile& t, const Format& format) {
+  const Grid& grid = format.grid;
+  const Effort& effort = format.effort;
   normalise(t, grid);
   t.mean = splat(0);
-  if (grid.e2m1) return store_e2m1<kWeighted>(t);
+  if (grid.scale_type == DType::kF8E8M0) return store_e2m1<kWeighted>(t);
   if (grid.has_offset()) {
     centre<kWeighted>(t);
     if (grid.groups() == 1) {
@@ -161,10 +92,10 @@ inline StoredFit fit_tile(Tile& t, const Grid& grid, const Effort& effort) {
         fit_affine<kWeighted>(t, static_cast<float>(grid.max_code), effort.affine);
     return store_scales_and_mins<kWeighted>(t, grid, ideal, effort.block, effort.pairs);
   }
-  const SymmetricFit ideal = fit_symmetric<kWeighted>(
-      t, static_cast<float>(grid.min_code), static_cast<float>(grid.max_code), effort.symmetric);
-  if (grid.groups() == 1) return store_symmetric<kWeighted>(t, grid, ideal);
-  return store_scales<kWeighted>(t, grid, ideal, effort.block);
+  if (!grid.book.empty()) return fit_codes<kWeighted>(t, grid, effort, LevelCodes(grid.book));
+  return fit_codes<kWeighted>(
+      t, grid, effort,
+      code_range(static_cast<float>(grid.min_code), static_cast<float>(grid.max_code)));
 }
 
 inline void read_fit(const Tile& t, const StoredFit& fit, const Grid& grid, FittedBlock* blocks,
@@ -186,8 +117,8 @@ inline void read_fit(const Tile& t, const StoredFit& fit, const Grid& grid, Fitt
 }
 
 // Fits 1 to kLanes / groups blocks.
-inline void fit_run(const Grid& grid, const Effort& effort, const Run& run, FittedBlock* blocks,
-                    int count) {
+inline void fit_run(const Format& format, const Run& run, FittedBlock* blocks, int count) {
+  const Grid& grid = format.grid;
   Tile t;
   t.n = grid.group;
   const auto stride = static_cast<std::size_t>(t.n);
@@ -202,7 +133,7 @@ inline void fit_run(const Grid& grid, const Effort& effort, const Run& run, Fitt
   }
   if (run.importance == nullptr) {
     set_weights<false>(t, grid);
-    read_fit(t, fit_tile<false>(t, grid, effort), grid, blocks, count);
+    read_fit(t, fit_tile<false>(t, format), grid, blocks, count);
     return;
   }
   alignas(64) float importance[Tile::kMaxColumns * kLanes] = {};
@@ -214,7 +145,7 @@ inline void fit_run(const Grid& grid, const Effort& effort, const Run& run, Fitt
   }
   transpose_in(importance, stride, t.n, t.w);
   set_weights<true>(t, grid);
-  read_fit(t, fit_tile<true>(t, grid, effort), grid, blocks, count);
+  read_fit(t, fit_tile<true>(t, format), grid, blocks, count);
 }
 
 inline float nearest_code(float ratio, float low, float high) {
@@ -231,6 +162,26 @@ inline float nearest_e2m1(float ratio) {
   return ratio < 0 ? -most : most;
 }
 
+inline float nearest_level(const CodeBook& book, float ratio) {
+  auto nearest = static_cast<float>(book.levels[0]);
+  for (std::size_t i = 1; i < book.levels.size(); ++i) {
+    const auto below = static_cast<float>(book.levels[i - 1]);
+    const auto level = static_cast<float>(book.levels[i]);
+    nearest = 0.5f * (below + level) < ratio ? level : nearest;
+  }
+  return nearest;
+}
+
+inline float nearest_code_of(const Grid& grid, float ratio) {
+  if (grid.book.small_float) return nearest_e2m1(ratio);
+  if (!grid.book.empty()) return nearest_level(grid.book, ratio);
+  return nearest_code(ratio, static_cast<float>(grid.min_code), static_cast<float>(grid.max_code));
+}
+
+inline std::int16_t to_short(float code) {
+  return static_cast<std::int16_t>(static_cast<std::int32_t>(code));
+}
+
 inline void round_block(const Grid& grid, const float* weights, FittedBlock& block) {
   const auto low = static_cast<float>(grid.min_code), high = static_cast<float>(grid.max_code);
   for (int g = 0; g < grid.groups(); ++g) {
@@ -239,18 +190,16 @@ inline void round_block(const Grid& grid, const float* weights, FittedBlock& blo
     const float step = block.step(g);
     const float offset = block.offset(g);
     if (step == 0) {
-      for (int i = 0; i < grid.group; ++i) codes[i] = 0;
-      continue;
-    }
-    if (grid.e2m1) {
+      for (int i = 0; i < grid.group; ++i) codes[i] = to_short(nearest_code_of(grid, 0));
+    } else if (grid.book.small_float) {
+      for (int i = 0; i < grid.group; ++i) codes[i] = to_short(nearest_e2m1(w[i] / step));
+    } else if (!grid.book.empty()) {
+      for (int i = 0; i < grid.group; ++i)
+        codes[i] = to_short(nearest_level(grid.book, w[i] / step));
+    } else {
       for (int i = 0; i < grid.group; ++i) {
-        codes[i] = static_cast<std::int16_t>(static_cast<std::int32_t>(nearest_e2m1(w[i] / step)));
+        codes[i] = to_short(nearest_code((w[i] - offset) / step, low, high));
       }
-      continue;
-    }
-    for (int i = 0; i < grid.group; ++i) {
-      codes[i] = static_cast<std::int16_t>(
-          static_cast<std::int32_t>(nearest_code((w[i] - offset) / step, low, high)));
     }
   }
 }
@@ -265,17 +214,17 @@ struct EncodeBlocks {
 
   template <class Codec>
   void operator()(const Codec& codec) const noexcept {
-    const Grid grid = grid_of(encoding);
-    const Effort effort = effort_for(encoding);
+    const Format& format = *find_format(encoding);
+    const Grid& grid = format.grid;
     const auto block = static_cast<std::size_t>(grid.block);
     const auto full = static_cast<std::size_t>(kLanes / grid.groups());
     FittedBlock fitted[kLanes];
     std::size_t first = 0;
-    if (importance != nullptr && grid.groups() == 1) first = encode_columns(codec, grid, effort);
+    if (importance != nullptr && grid.groups() == 1) first = encode_columns(codec, format);
     for (; first < count; first += full) {
       const std::size_t now = count - first < full ? count - first : full;
       const Run run{weights + first * block, importance, cols, first * block};
-      fit_run(grid, effort, run, fitted, static_cast<int>(now));
+      fit_run(format, run, fitted, static_cast<int>(now));
       for (std::size_t b = 0; b < now; ++b) {
         round_block(grid, run.weights + b * block, fitted[b]);
         codec.pack_at(fitted[b], planes, first + b);
@@ -287,8 +236,8 @@ struct EncodeBlocks {
   // 16 rows at a time, whose blocks below one another share their importance; returns how many
   // blocks were encoded. A lane computes the same whatever its neighbours are.
   template <class Codec>
-  std::size_t encode_columns(const Codec& codec, const Grid& grid,
-                             const Effort& effort) const noexcept {
+  std::size_t encode_columns(const Codec& codec, const Format& format) const noexcept {
+    const Grid& grid = format.grid;
     const auto block = static_cast<std::size_t>(grid.block);
     const auto lanes = static_cast<std::size_t>(kLanes);
     const std::size_t per_row = cols / block;
@@ -304,7 +253,7 @@ struct EncodeBlocks {
       for (std::size_t row = 0; row < rows; row += lanes) {
         const float* const from = weights + row * cols + column * block;
         transpose_in(from, cols, t.n, t.x);
-        read_fit(t, fit_tile<true>(t, grid, effort), grid, fitted, kLanes);
+        read_fit(t, fit_tile<true>(t, format), grid, fitted, kLanes);
         for (std::size_t lane = 0; lane < lanes; ++lane) {
           round_block(grid, from + lane * cols, fitted[lane]);
           codec.pack_at(fitted[lane], planes, (row + lane) * per_row + column);

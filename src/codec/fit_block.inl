@@ -22,16 +22,16 @@ inline void keep_where(const IntLanes& mask, const StoredFit& from, StoredFit& t
 
 // The ideal step, rounded, and its storable neighbours: they matter where it is so small that they
 // are far apart.
-template <bool kWeighted>
-inline StoredFit store_symmetric(const Tile& t, const Grid& grid, const SymmetricFit& ideal) {
-  const auto low = static_cast<float>(grid.min_code), high = static_cast<float>(grid.max_code);
+template <bool kWeighted, class Codes>
+inline StoredFit store_symmetric(const Tile& t, const Grid& grid, const Codes& codes,
+                                 const SymmetricFit& ideal) {
   const Lanes exact = to_stored(grid.scale_type, ideal.step * t.unit);
   StoredFit best{splat(0), splat(0), splat(1), splat(1), splat(1e30f)};
   for (const int away : {0, 1, -1}) {
     StoredFit now = best;
     now.d = away == 0 ? exact : stored_neighbour(grid.scale_type, exact, away);
     now.d = now.d * t.inv_unit;
-    now.error = error_at<kWeighted>(t, now.d, splat(0), low, high);
+    now.error = error_at<kWeighted>(t, now.d, splat(0), codes);
     keep_where(now.error < best.error, now, best);
   }
   return best;
@@ -53,21 +53,6 @@ struct StepLimits {
       : least(splat(smallest_stored(grid.scale_type)) * t.inv_unit),
         most(splat(0x1.8p127f / static_cast<float>(grid.max_code)) * t.inv_unit) {}
   Lanes operator()(const Lanes& step) const { return max(min(step, most), least); }
-};
-
-// Which steps' phases are looked at before the walk, and what is then tried in full.
-struct PhaseSearch {
-  float narrowest, widest;  // steps, relative to the one that spans the range
-  int steps;                // 0: no phases, or up to kMostPhases
-  int turns;  // offsets a whole step apart on both sides of the one that centres the codes
-  int tries;  // of the most promising, Shortlist::kMost at most
-};
-
-// The same where steps cannot be chosen so finely: `below` places under the start, `steps` in all.
-struct PairSearch {
-  int below, steps, turns, tries;
-  // Where most weights are 0: under how many steps how many codes on both sides are laid on it.
-  int sparse_steps, sparse_codes;
 };
 
 // Where the step that spans the range is a few of the type's smallest values, hardly any steps can
@@ -272,26 +257,24 @@ inline Lanes clamp(const Lanes& v, int low, int high) {
 inline Lanes to_code(const Lanes& v, int low, int high) { return nearest(clamp(v, low, high)); }
 
 // For given d: the best stored scale of each group, near the ideal one.
-template <bool kWeighted>
-inline StoredFit search_scales(const Tile& t, const Grid& grid, const Lanes& d,
+template <bool kWeighted, class Codes>
+inline StoredFit search_scales(const Tile& t, const Grid& grid, const Codes& codes, const Lanes& d,
                                const Lanes& ideal_step, int reach) {
-  const auto low = static_cast<float>(grid.min_code), high = static_cast<float>(grid.max_code);
   const Lanes start = to_code(ideal_step * inverse(d), grid.min_scale, grid.max_scale);
   StoredFit best{d, splat(0), start, splat(0), splat(1e30f)};
   for (int away = -reach; away <= reach; ++away) {
     StoredFit now = best;
     now.scale = clamp(start + splat(static_cast<float>(away)), grid.min_scale, grid.max_scale);
-    now.error = error_at<kWeighted>(t, d * now.scale, splat(0), low, high);
+    now.error = error_at<kWeighted>(t, d * now.scale, splat(0), codes);
     keep_where(now.error < best.error, now, best);
   }
   return best;
 }
 
 // The d that fits best under the codes of the present scales.
-template <bool kWeighted>
-inline Lanes refit_d(const Tile& t, const Grid& grid, const StoredFit& fit) {
-  const auto low = static_cast<float>(grid.min_code), high = static_cast<float>(grid.max_code);
-  const Sums s = symmetric_sums_at<kWeighted>(t, inverse(fit.d * fit.scale), low, high);
+template <bool kWeighted, class Codes>
+inline Lanes refit_d(const Tile& t, const Grid& grid, const Codes& codes, const StoredFit& fit) {
+  const Sums s = symmetric_sums_at<kWeighted>(t, inverse(fit.d * fit.scale), codes);
   const Lanes xu = block_sum(fit.scale * s.xq, grid.groups());
   const Lanes uu = block_sum(fit.scale * fit.scale * s.qq, grid.groups());
   return stored(t, grid.scale_type, xu * inverse(uu));
@@ -301,16 +284,9 @@ inline void keep_better_blocks(const StoredFit& now, int groups, StoredFit& best
   keep_where(block_sum(now.error, groups) < block_sum(best.error, groups), now, best);
 }
 
-struct BlockSearch {
-  int starts;    // how many values of d are tried from the outset
-  float spread;  // ... this far apart, relatively
-  int rounds;    // of refitting d and searching again
-  int reach;     // stored scales tried on either side
-};
-
-template <bool kWeighted>
-inline StoredFit store_scales(const Tile& t, const Grid& grid, const SymmetricFit& ideal,
-                              const BlockSearch& search) {
+template <bool kWeighted, class Codes>
+inline StoredFit store_scales(const Tile& t, const Grid& grid, const Codes& codes,
+                              const SymmetricFit& ideal, const BlockSearch& search) {
   const int groups = grid.groups();
   // The largest step takes the end of the range that reaches further, min_scale.
   const Lanes high = block_max(ideal.step, groups);
@@ -323,9 +299,9 @@ inline StoredFit store_scales(const Tile& t, const Grid& grid, const SymmetricFi
     const float factor = 1 + search.spread * static_cast<float>(away) * (i % 2 ? 1 : -1);
     Lanes d = stored(t, grid.scale_type, largest / end * splat(factor));
     for (int round = 0; round <= search.rounds; ++round) {
-      const StoredFit now = search_scales<kWeighted>(t, grid, d, ideal.step, search.reach);
+      const StoredFit now = search_scales<kWeighted>(t, grid, codes, d, ideal.step, search.reach);
       keep_better_blocks(now, groups, best);
-      if (round < search.rounds) d = refit_d<kWeighted>(t, grid, now);
+      if (round < search.rounds) d = refit_d<kWeighted>(t, grid, codes, now);
     }
   }
   return best;

@@ -45,14 +45,35 @@ inline Sums sums_at(const Tile& t, const Lanes& inv, const Lanes& offset, float 
   return s;
 }
 
+// A table of codes: level[i] is nearest above the threshold above[i], up to the next one.
+struct LevelCodes {
+  static constexpr int kMost = 16;
+  float level[kMost], above[kMost];
+
+  explicit LevelCodes(const CodeBook& book) {
+    for (int i = 0; i < kMost; ++i) {
+      const bool exists = static_cast<std::size_t>(i) < book.levels.size();
+      level[i] = exists ? static_cast<float>(book.levels[static_cast<std::size_t>(i)]) : 0;
+      above[i] = i > 0 && exists ? 0.5f * (level[i - 1] + level[i]) : 3e38f;
+    }
+  }
+};
+
+inline Lanes nearest_codes(const Lanes& ratio, const LevelCodes& codes) {
+  Lanes nearest = splat(codes.level[0]);
+  for (int i = 1; i < LevelCodes::kMost; ++i) {
+    nearest = select(splat(codes.above[i]) < ratio, splat(codes.level[i]), nearest);
+  }
+  return nearest;
+}
+
 // The same without an offset and without the plain sum.
-template <bool kWeighted>
-inline Sums symmetric_sums_at(const Tile& t, const Lanes& inv, float low, float high) {
-  const CodeRange range = code_range(low, high);
+template <bool kWeighted, class Codes>
+inline Sums symmetric_sums_at(const Tile& t, const Lanes& inv, const Codes& codes) {
   Sums s{splat(0), splat(0), splat(0)};
   for (int k = 0; k < t.n; ++k) {
     const Lanes x = load(t.x + k * kLanes);
-    const Lanes q = nearest_codes(x * inv, range);
+    const Lanes q = nearest_codes(x * inv, codes);
     const Lanes wq = weighted<kWeighted>(t, k, q);
     s.qq = s.qq + wq * q;
     s.xq = s.xq + wq * x;
@@ -61,19 +82,23 @@ inline Sums symmetric_sums_at(const Tile& t, const Lanes& inv, float low, float 
 }
 
 // Squared error with the nearest codes under a given step and offset.
-template <bool kWeighted>
-inline Lanes error_at(const Tile& t, const Lanes& step, const Lanes& offset, float low,
-                      float high) {
-  const CodeRange range = code_range(low, high);
+template <bool kWeighted, class Codes>
+inline Lanes error_at(const Tile& t, const Lanes& step, const Lanes& offset, const Codes& codes) {
   const Lanes inv = inverse(step);
   Lanes error = splat(0);
   for (int k = 0; k < t.n; ++k) {
     const Lanes x = load(t.x + k * kLanes) - offset;
-    const Lanes q = nearest_codes(x * inv, range);
+    const Lanes q = nearest_codes(x * inv, codes);
     const Lanes r = x - step * q;
     error = error + weighted<kWeighted>(t, k, r * r);
   }
   return error;
+}
+
+template <bool kWeighted>
+inline Lanes error_at(const Tile& t, const Lanes& step, const Lanes& offset, float low,
+                      float high) {
+  return error_at<kWeighted>(t, step, offset, code_range(low, high));
 }
 
 inline Lanes stored(const Tile& t, DType type, const Lanes& value) {
@@ -91,15 +116,6 @@ inline Lanes signed_extreme(const Tile& t) {
   return select(high < splat(0) - low, low, high);
 }
 
-// Which codes the extreme weight is tried at: first, first + step, ... on both sides of zero where
-// the range of codes is lopsided.
-struct SymmetricSearch {
-  float first, step;
-  int count;
-  bool both_signs;
-  int refinements;
-};
-
 struct SymmetricFit {
   Lanes step, gain;  // gain: how much of sum w x^2 is explained
 
@@ -113,20 +129,20 @@ struct SymmetricFit {
   }
 };
 
-template <bool kWeighted>
-inline SymmetricFit fit_symmetric(const Tile& t, float low, float high,
+template <bool kWeighted, class Codes>
+inline SymmetricFit fit_symmetric(const Tile& t, const Codes& codes,
                                   const SymmetricSearch& search) {
   const Lanes per_extreme = inverse(signed_extreme(t));
   SymmetricFit best{splat(0), splat(0)};
   for (int i = 0; i < search.count; ++i) {
     const Lanes code = splat(search.first + search.step * static_cast<float>(i));
-    best.consider(symmetric_sums_at<kWeighted>(t, per_extreme * code, low, high));
+    best.consider(symmetric_sums_at<kWeighted>(t, per_extreme * code, codes));
     if (!search.both_signs) continue;
     const Lanes inv = splat(0) - per_extreme * code;
-    best.consider(symmetric_sums_at<kWeighted>(t, inv, low, high));
+    best.consider(symmetric_sums_at<kWeighted>(t, inv, codes));
   }
   for (int i = 0; i < search.refinements; ++i) {
-    best.consider(symmetric_sums_at<kWeighted>(t, inverse(best.step), low, high));
+    best.consider(symmetric_sums_at<kWeighted>(t, inverse(best.step), codes));
   }
   return best;
 }
@@ -137,21 +153,6 @@ inline Lanes error_under(const Tile& t, const Sums& s, const Lanes& step, const 
   return t.sum_xx + step * (step * s.qq - splat(2) * s.xq) +
          offset * (offset * t.sum_w + splat(2) * (step * s.q - t.sum_x));
 }
-
-// First the codes are laid over the whole range of weights, shrunk at both ends to `first` of it,
-// then by shrink_step more each time. From there the search walks: it moves both ends of the best
-// fit so far at random, by up to `radius` steps, at the end by last_radius. Which weights happen to
-// lie near a code decides as much as how many are clipped, so where it goes matters little and how
-// often it tries matters most.
-struct AffineSearch {
-  float first, shrink_step;
-  int ranges;
-  bool single_ends;  // shrink every other range at one end alone too
-  int walks;         // an even number
-  float radius, last_radius;
-  bool offset_not_positive;  // K-quants can only subtract a minimum
-  int neighbours;            // storable steps tried on both sides, where a group stores its own
-};
 
 struct AffineFit {
   Lanes step, offset, gain;  // offset: of the centred weights, so add the mean

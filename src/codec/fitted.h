@@ -6,28 +6,10 @@
 #include <cstdint>
 #include <span>
 
+#include "codec/grid.h"
 #include "tensor/encoding.h"
 
 namespace pajamas::codec {
-
-// What a format can store. A block is `groups()` groups; column i of group g stands for
-// d * scales[g] * codes[i] + m * mins[g].
-struct Grid {
-  int block = 0;  // columns of a block
-  int group = 0;  // columns that share a scale (and a minimum)
-  int min_code = 0;
-  int max_code = 0;
-  int min_scale = 1;  // both 1: the block has one group, d is its scale
-  int max_scale = 1;  //
-  int max_min = 0;    // 0: the format has no offset; 1: m is the offset of the one group
-  DType scale_type = DType::kF16;  // of d and m
-  // Of the codes only E2M1's doubled values, kMxfp4Values, and d is a power of two, 2^-128 at
-  // least.
-  bool e2m1 = false;
-
-  constexpr int groups() const noexcept { return block / group; }
-  constexpr bool has_offset() const noexcept { return max_min != 0; }
-};
 
 // Requires a quantized encoding that can be decoded.
 Grid grid_of(const Encoding& encoding) noexcept;

@@ -2,12 +2,15 @@
 // functions of these headers may be shared by all translation units and stay baseline code.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "codec/fitted.h"
-#include "codec/gguf_blocks.h"
+#include "codec/format.h"
+#include "codec/formats.h"
+#include "tensor/affine.h"
 #include "tensor/convert.h"
 #include "tensor/encoding.h"

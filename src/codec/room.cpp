@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 #include "codec/codec.h"
 #include "codec/fitted.h"
-#include "codec/gguf_blocks.h"
+#include "codec/format.h"
 
 namespace pajamas::codec {
 namespace {
@@ -101,39 +101,6 @@ ConstPlanes block_of(const Encoding& encoding, const ConstPlanes& planes, std::s
   return block;
 }
 
-// Where a GGUF block keeps its numbers of F16, one or two side by side.
-struct Halves {
-  std::size_t first = 0;
-  std::size_t count = 0;
-};
-
-Halves halves_of(DType type) noexcept {
-  switch (type) {
-    case DType::kQ4_0:
-      return {offsetof(BlockQ4_0, d), 1};
-    case DType::kQ4_1:
-      return {offsetof(BlockQ4_1, d), 2};
-    case DType::kQ5_0:
-      return {offsetof(BlockQ5_0, d), 1};
-    case DType::kQ5_1:
-      return {offsetof(BlockQ5_1, d), 2};
-    case DType::kQ8_0:
-      return {offsetof(BlockQ8_0, d), 1};
-    case DType::kQ2_K:
-      return {offsetof(BlockQ2_K, d), 2};
-    case DType::kQ3_K:
-      return {offsetof(BlockQ3_K, d), 1};
-    case DType::kQ4_K:
-      return {offsetof(BlockQ4_K, d), 2};
-    case DType::kQ5_K:
-      return {offsetof(BlockQ5_K, d), 2};
-    case DType::kQ6_K:
-      return {offsetof(BlockQ6_K, d), 1};
-    default:
-      return {};
-  }
-}
-
 bool is_finite_half(const std::byte* from) noexcept {
   return (load_le<std::uint16_t>(from) & 0x7C00u) != 0x7C00u;
 }
@@ -155,7 +122,7 @@ constexpr std::byte kNoScale{0xFF};  // E8M0's NaN
 
 float always_room(const Encoding& encoding) noexcept {
   if (encoding.is_plain()) return largest_plain(encoding.dtype);
-  if (encoding.is_mxfp4()) return kMostFitted;
+  if (grid_of(encoding).scale_type == DType::kF8E8M0) return kMostFitted;
   // No step is larger than the largest weight of its block, and no offset than twice that.
   return std::min(largest_stored(grid_of(encoding).scale_type) / 2, kMostFitted);
 }
@@ -219,15 +186,15 @@ std::size_t first_broken_block(const Encoding& encoding, const ConstPlanes& stor
   }
   const std::size_t bytes = info(encoding.dtype).block_bytes;
   const std::size_t count = stored.plane[0].size() / bytes;
-  const Halves halves = halves_of(encoding.dtype);
-  const bool e8m0 = encoding.is_mxfp4();
-  if (encoding.layout != Layout::kStream || (halves.count == 0 && !e8m0)) return count;
+  const Format* format = find_format(encoding);
+  if (format == nullptr) return count;
+  const BlockLayout& layout = format->layout;
   for (std::size_t b = 0; b < count; ++b) {
     const std::byte* block = stored.plane[0].data() + b * bytes;
-    if (e8m0 && *block == kNoScale) return b;
-    for (std::size_t i = 0; i < halves.count; ++i) {
-      if (!is_finite_half(block + halves.first + 2 * i)) return b;
-    }
+    const bool good = format->grid.scale_type == DType::kF8E8M0 ? block[layout.d] != kNoScale
+                                                                : is_finite_half(block + layout.d);
+    if (!good) return b;
+    if (layout.m != BlockLayout::kNone && !is_finite_half(block + layout.m)) return b;
   }
   return count;
 }

@@ -4,54 +4,19 @@
 #pragma once
 
 #include "codec/affine.inl"
-#include "codec/kquants.inl"
-#include "codec/legacy.inl"
+#include "codec/blocks.inl"
 
-template <class Block>
-struct BlockCodec {
-  static void unpack_at(const ConstPlanes& planes, std::size_t index, FittedBlock& out) noexcept {
-    Block block;
-    __builtin_memcpy(&block, planes.plane[0].data() + index * sizeof(Block), sizeof(Block));
-    unpack(block, out);
-  }
-  static void pack_at(const FittedBlock& in, const Planes& planes, std::size_t index) noexcept {
-    Block block;
-    pack(in, block);
-    __builtin_memcpy(planes.plane[0].data() + index * sizeof(Block), &block, sizeof(Block));
-  }
-};
+template <class Action, class... F>
+void with_block_codec(FormatList<F...>, DType type, const Action& action) noexcept {
+  (void)((F::kFormat.type == type && (action(BlockCodec<F>{}), true)) || ...);
+}
 
 // Calls `action` with the codec of an encoding of blocks or groups: each can be read and written.
 template <class Action>
 void with_codec(const Encoding& encoding, const Action& action) noexcept {
   if (encoding.is_affine()) return action(AffineCodec{encoding});
   if (encoding.layout == Layout::kMxfp4) return action(PlanarMxfp4Codec{});
-  switch (encoding.dtype) {
-    case DType::kQ4_0:
-      return action(BlockCodec<BlockQ4_0>{});
-    case DType::kQ4_1:
-      return action(BlockCodec<BlockQ4_1>{});
-    case DType::kQ5_0:
-      return action(BlockCodec<BlockQ5_0>{});
-    case DType::kQ5_1:
-      return action(BlockCodec<BlockQ5_1>{});
-    case DType::kQ8_0:
-      return action(BlockCodec<BlockQ8_0>{});
-    case DType::kMXFP4:
-      return action(BlockCodec<BlockMXFP4>{});
-    case DType::kQ2_K:
-      return action(BlockCodec<BlockQ2_K>{});
-    case DType::kQ3_K:
-      return action(BlockCodec<BlockQ3_K>{});
-    case DType::kQ4_K:
-      return action(BlockCodec<BlockQ4_K>{});
-    case DType::kQ5_K:
-      return action(BlockCodec<BlockQ5_K>{});
-    case DType::kQ6_K:
-      return action(BlockCodec<BlockQ6_K>{});
-    default:
-      return;
-  }
+  with_block_codec(BlockFormats{}, encoding.dtype, action);
 }
 
 inline void set_single_group(FittedBlock& block) noexcept {
@@ -127,7 +92,7 @@ inline void decode_rows_isa(const Encoding& encoding, const ConstPlanes& planes,
                             std::span<float> out) {
   if (encoding.is_plain()) return to_floats(encoding.dtype, planes.plane[0], out);
   if (encoding.layout == Layout::kFp8) return decode_fp8(encoding, planes, cols, out);
-  const Grid grid = grid_of(encoding);
+  const Grid& grid = find_format(encoding)->grid;
   const std::size_t count = out.size() / static_cast<std::size_t>(grid.block);
   with_codec(encoding, DecodeBlocks{grid, planes, out.data(), count});
 }

@@ -34,14 +34,12 @@ template <int kFrom, int kTo>
   if constexpr (kFrom < kTo) return left<kTo - kFrom>(word);
   return word;
 }
-[[gnu::always_inline]] inline Word each_byte(unsigned value) noexcept {
-  return words(value * 0x01010101u);
-}
-[[gnu::always_inline]] inline Word low_nibbles(Word word) noexcept {
-  return and_words(word, each_byte(15));
-}
-[[gnu::always_inline]] inline Word high_nibbles(Word word) noexcept {
-  return low_nibbles(right<4>(word));
+#include "codec/words.inl"
+// Bits from kShift up, as many as kMask has, at the bottom of every byte.
+template <int kShift, unsigned kMask>
+[[gnu::always_inline]] inline Word bits_of_bytes(Word word) noexcept {
+  if constexpr (kMask == 255) return word;
+  return and_words(move_bits<kShift, 0>(word), each_byte(kMask));
 }
 template <int kByte>
 [[gnu::always_inline]] inline Real byte_at(Word word) noexcept {
@@ -119,66 +117,77 @@ struct BlockRun {
   }
 };
 
+// 2^(e - 128) for the exponent in every word.
+[[gnu::always_inline]] inline Real half_e8m0(Word e) noexcept {
+  const Word normal = left<23>(subtract_words(e, words(1)));
+  return as_real(
+      equal_or(e, words(0), words(0x00200000u), equal_or(e, words(1), words(0x00400000u), normal)));
+}
+
+// What is multiplied is code + bias: a byte from 0. From 128 on, products of AVX2 and NEON need the
+// form `wide`, which takes 128 off again.
+template <class F>
+inline constexpr bool kWideCodes = F::kFormat.grid.max_code - F::kFormat.grid.min_code > 127;
+template <class F>
+inline constexpr int kCodeBias = kWideCodes<F> ? 128 : -F::kFormat.grid.min_code;
+
+// The levels of a table as bytes, the bias added.
+template <class F>
+consteval std::array<std::uint8_t, 16> biased_levels() {
+  constexpr codec::Grid kGrid = F::kFormat.grid;
+  std::array<std::uint8_t, 16> table{};
+  for (std::size_t i = 0; i < kGrid.book.levels.size(); ++i) {
+    table[i] = static_cast<std::uint8_t>(kGrid.book.levels[i] + kCodeBias<F>);
+  }
+  return table;
+}
+
+// From the bits of four codes to what is multiplied.
+template <class F>
+[[gnu::always_inline]] inline Word code_bytes(Word bits) noexcept {
+  if constexpr (!F::kFormat.grid.book.empty()) {
+    alignas(16) static constexpr std::array<std::uint8_t, 16> kTable = biased_levels<F>();
+    return look_up(kTable.data(), bits);
+  } else if constexpr (F::kFormat.layout.low.bits == 8) {
+    return xor_words(bits, each_byte(128));
+  } else {
+    return bits;
+  }
+}
+
 // Blocks of 32 columns with a step (and an offset) of their own.
-template <class Block>
-struct RunFormat : NaturalFormat {
+template <class F>
+struct FormatOf32 : NaturalFormat {
+  using Block = typename F::Block;
+  static constexpr codec::BlockLayout kLayout = F::kFormat.layout;
+  static constexpr codec::CodeBits kLow = kLayout.low;
+  static_assert(kLayout.scales == codec::Scales::kNone && kLayout.high.bits == 0);
   static constexpr std::size_t kBlock = 256;
-  static constexpr std::size_t kSize = sizeof(Block);
+  static constexpr bool kOffset = F::kFormat.grid.has_offset(), kWide = kWideCodes<F>;
+  static constexpr int kBias = kCodeBias<F>;
   struct Raw {
     BlockRun<Block> run;
     Real step[8], offset[8];
   };
-};
 
-// Calls F::set_step<g> for the eight blocks of a run.
-template <class F, int g = 0>
-[[gnu::always_inline]] inline void set_steps(typename F::Raw& raw) noexcept {
-  F::template set_step<g>(raw);
-  if constexpr (g < 7) set_steps<F, g + 1>(raw);
-}
-template <class F>
-[[gnu::always_inline]] inline void load_run(const LaneRows& rows, std::size_t col, std::size_t cols,
-                                            typename F::Raw& raw) noexcept {
-  raw.run.load(rows, col, cols);
-  set_steps<F>(raw);
-}
-
-struct FormatQ8_0 : RunFormat<codec::BlockQ8_0> {
-  static constexpr int kBias = 128;
-  static constexpr bool kOffset = false, kWide = true;
-  template <int g>
-  [[gnu::always_inline]] static void set_step(Raw& raw) noexcept {
-    raw.step[g] = low_half(raw.run.start_at<g * kSize>());
-  }
-  [[gnu::always_inline]] static void load(const LaneRows& rows, const Encoding&, std::size_t col,
-                                          std::size_t cols, Raw& raw) noexcept {
-    load_run<FormatQ8_0>(rows, col, cols, raw);
-  }
-  template <int g, int i = 0>
-  [[gnu::always_inline]] static void codes(const Raw& raw, Word (&out)[8]) noexcept {
-    out[i] = xor_words(raw.run.at<g * kSize + 2 + 4 * i>(), each_byte(128));
-    if constexpr (i < 7) codes<g, i + 1>(raw, out);
-  }
-};
-
-// Q4_0, Q4_1, Q5_0 and Q5_1.
-template <class Block, bool kFive, bool kHasOffset>
-struct FormatLegacy : RunFormat<Block> {
-  using Base = RunFormat<Block>;
-  using Raw = typename Base::Raw;
-  static constexpr bool kOffset = kHasOffset;
-  static constexpr int kBias = kHasOffset ? 0 : kFive ? 16 : 8;
-
-  template <int g>
-  [[gnu::always_inline]] static void set_step(Raw& raw) noexcept {
-    raw.step[g] = low_half(raw.run.template start_at<g * Base::kSize>());
-    if constexpr (kHasOffset) {
-      raw.offset[g] = low_half(raw.run.template start_at<g * Base::kSize + 2>());
+  // For the eight blocks of a run.
+  template <std::size_t g = 0>
+  [[gnu::always_inline]] static void set_steps(Raw& raw) noexcept {
+    const Word d = raw.run.template start_at<g * sizeof(Block) + kLayout.d>();
+    if constexpr (F::kFormat.grid.scale_type == DType::kF8E8M0) {
+      raw.step[g] = half_e8m0(and_words(d, words(255)));
+    } else {
+      raw.step[g] = low_half(d);
     }
+    if constexpr (kOffset) {
+      raw.offset[g] = low_half(raw.run.template start_at<g * sizeof(Block) + kLayout.m>());
+    }
+    if constexpr (g < 7) set_steps<g + 1>(raw);
   }
   [[gnu::always_inline]] static void load(const LaneRows& rows, const Encoding&, std::size_t col,
                                           std::size_t cols, Raw& raw) noexcept {
-    load_run<FormatLegacy>(rows, col, cols, raw);
+    raw.run.load(rows, col, cols);
+    set_steps(raw);
   }
   // Bits 4 i to 4 i + 3 of `word`, as bit 4 of every byte.
   template <int i>
@@ -190,56 +199,25 @@ struct FormatLegacy : RunFormat<Block> {
   }
   template <int g, int i = 0>
   [[gnu::always_inline]] static void codes(const Raw& raw, Word (&out)[8]) noexcept {
-    const Word bytes = raw.run.template at<g * Base::kSize + offsetof(Block, qs) + 4 * i>();
-    out[i] = low_nibbles(bytes);
-    out[i + 4] = high_nibbles(bytes);
-    if constexpr (kFive) {
-      const Word fifth = raw.run.template at<g * Base::kSize + offsetof(Block, qs) - 4>();
-      out[i] = or_words(out[i], fifth_bits<i>(fifth));
-      out[i + 4] = or_words(out[i + 4], fifth_bits<i + 4>(fifth));
+    constexpr std::size_t kAt = g * sizeof(Block);
+    constexpr auto kRun = kLow.run[static_cast<std::size_t>(4 * i / kLow.run_cols)];
+    constexpr std::size_t kByte = kLow.at + kRun.byte + 4 * i % kLow.run_cols;
+    Word bits =
+        bits_of_bytes<kRun.shift, (1u << kLow.bits) - 1>(raw.run.template at<kAt + kByte>());
+    if constexpr (kLayout.fifth_at != codec::BlockLayout::kNone) {
+      bits = or_words(bits, fifth_bits<i>(raw.run.template at<kAt + kLayout.fifth_at>()));
     }
-    if constexpr (i < 3) codes<g, i + 1>(raw, out);
+    out[i] = code_bytes<F>(bits);
+    if constexpr (i < 7) codes<g, i + 1>(raw, out);
   }
 };
 
-// E2M1's doubled values (codec::kMxfp4Values) + 12, by nibble.
-[[gnu::always_inline]] inline Word mxfp4_codes(Word nibbles) noexcept {
-  alignas(16) static constexpr std::uint8_t kTable[16] = {12, 13, 14, 15, 16, 18, 20, 24,
-                                                          12, 11, 10, 9,  8,  6,  4,  0};
-  return look_up(kTable, nibbles);
-}
-// 2^(e - 128) for the exponent in every word.
-[[gnu::always_inline]] inline Real mxfp4_steps(Word e) noexcept {
-  const Word normal = left<23>(subtract_words(e, words(1)));
-  return as_real(
-      equal_or(e, words(0), words(0x00200000u), equal_or(e, words(1), words(0x00400000u), normal)));
-}
-
-struct FormatMxfp4 : RunFormat<codec::BlockMXFP4> {
-  static constexpr int kBias = 12;
-  static constexpr bool kOffset = false;
-  template <int g>
-  [[gnu::always_inline]] static void set_step(Raw& raw) noexcept {
-    raw.step[g] = mxfp4_steps(and_words(raw.run.start_at<g * kSize>(), words(255)));
-  }
-  [[gnu::always_inline]] static void load(const LaneRows& rows, const Encoding&, std::size_t col,
-                                          std::size_t cols, Raw& raw) noexcept {
-    load_run<FormatMxfp4>(rows, col, cols, raw);
-  }
-  template <int g, int i = 0>
-  [[gnu::always_inline]] static void codes(const Raw& raw, Word (&out)[8]) noexcept {
-    const Word bytes = raw.run.at<g * kSize + 1 + 4 * i>();
-    out[i] = mxfp4_codes(low_nibbles(bytes));
-    out[i + 4] = mxfp4_codes(high_nibbles(bytes));
-    if constexpr (i < 3) codes<g, i + 1>(raw, out);
-  }
-};
-
-// Two planes, the nibbles in the order of columns.
+// MXFP4 in two planes, the nibbles in the order of columns.
 struct FormatMxfp4Planes : NaturalFormat {
+  using F = codec::Mxfp4;
   static constexpr std::size_t kPlanes = 2;
   static constexpr std::size_t kBlock = 256;
-  static constexpr int kBias = 12;
+  static constexpr int kBias = kCodeBias<F>;
   static constexpr bool kOffset = false;
   static constexpr Int8Order kOrder = Int8Order::kByTwo;
   struct Raw {
@@ -252,21 +230,21 @@ struct FormatMxfp4Planes : NaturalFormat {
     load_part(rows, 1, col / 32, part);
     for (int i = 0; i < 2; ++i) {
       const Word mask = words(255);
-      raw.step[4 * i] = mxfp4_steps(and_words(part[i], mask));
-      raw.step[4 * i + 1] = mxfp4_steps(and_words(right<8>(part[i]), mask));
-      raw.step[4 * i + 2] = mxfp4_steps(and_words(right<16>(part[i]), mask));
-      raw.step[4 * i + 3] = mxfp4_steps(right<24>(part[i]));
+      raw.step[4 * i] = half_e8m0(and_words(part[i], mask));
+      raw.step[4 * i + 1] = half_e8m0(and_words(right<8>(part[i]), mask));
+      raw.step[4 * i + 2] = half_e8m0(and_words(right<16>(part[i]), mask));
+      raw.step[4 * i + 3] = half_e8m0(right<24>(part[i]));
     }
     for (std::size_t g = 0; g < cols / 32; ++g) {
-      load_part(rows, 0, col / 2 + 16 * g, part);
+      load_part(rows, 0, (col / 32 + g) * F::kPlanarCodeBytes, part);
       for (std::size_t i = 0; i < 4; ++i) raw.code[4 * g + i] = part[i];
     }
   }
   template <int g>
   [[gnu::always_inline]] static void codes(const Raw& raw, Word (&out)[8]) noexcept {
     for (int i = 0; i < 4; ++i) {
-      out[2 * i] = mxfp4_codes(low_nibbles(raw.code[4 * g + i]));
-      out[2 * i + 1] = mxfp4_codes(high_nibbles(raw.code[4 * g + i]));
+      out[2 * i] = code_bytes<F>(low_nibbles(raw.code[4 * g + i]));
+      out[2 * i + 1] = code_bytes<F>(high_nibbles(raw.code[4 * g + i]));
     }
   }
 };

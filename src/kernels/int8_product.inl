@@ -320,55 +320,29 @@ inline void multiply_panel(const Int8Form& form, const std::byte* panel, std::si
   return panel_tile<false, 1, true, false>(panel, rows, cols, tile, out);
 }
 
+template <class F>
+using FormatOf = std::conditional_t<F::kFormat.grid.block == 32, FormatOf32<F>, FormatOf256<F>>;
+
+template <template <class> class Action, class... F, class... Arguments>
+inline void with_block_format(codec::FormatList<F...>, DType type,
+                              const Arguments&... arguments) noexcept {
+  (void)((F::kFormat.type == type && (Action<FormatOf<F>>::run(arguments...), true)) || ...);
+}
+template <template <class> class Action, std::size_t kAt = 0, class... Arguments>
+inline void with_affine_format(int bits, const Arguments&... arguments) noexcept {
+  if constexpr (kAt < kAffineBits.size()) {
+    if (bits == kAffineBits[kAt]) return Action<FormatAffine<kAffineBits[kAt]>>::run(arguments...);
+    with_affine_format<Action, kAt + 1>(bits, arguments...);
+  }
+}
+
 // Calls Action<F>::run with the format of an encoding; `form` has said that there is one.
 template <template <class> class Action, class... Arguments>
 inline void with_format(const Encoding& e, const Arguments&... arguments) noexcept {
-  if (e.is_affine()) {
-    switch (e.bits) {
-      case 2:
-        return Action<FormatAffine<2>>::run(arguments...);
-      case 3:
-        return Action<FormatAffine<3>>::run(arguments...);
-      case 4:
-        return Action<FormatAffine<4>>::run(arguments...);
-      case 5:
-        return Action<FormatAffine<5>>::run(arguments...);
-      case 6:
-        return Action<FormatAffine<6>>::run(arguments...);
-      case 8:
-        return Action<FormatAffine<8>>::run(arguments...);
-      default:
-        return;
-    }
-  }
+  if (e.is_affine()) return with_affine_format<Action>(e.bits, arguments...);
   if (e.layout == Layout::kMxfp4) return Action<FormatMxfp4Planes>::run(arguments...);
   if (e.layout != Layout::kStream) return;
-  switch (e.dtype) {
-    case DType::kQ4_0:
-      return Action<FormatLegacy<codec::BlockQ4_0, false, false>>::run(arguments...);
-    case DType::kQ4_1:
-      return Action<FormatLegacy<codec::BlockQ4_1, false, true>>::run(arguments...);
-    case DType::kQ5_0:
-      return Action<FormatLegacy<codec::BlockQ5_0, true, false>>::run(arguments...);
-    case DType::kQ5_1:
-      return Action<FormatLegacy<codec::BlockQ5_1, true, true>>::run(arguments...);
-    case DType::kQ8_0:
-      return Action<FormatQ8_0>::run(arguments...);
-    case DType::kMXFP4:
-      return Action<FormatMxfp4>::run(arguments...);
-    case DType::kQ2_K:
-      return Action<FormatQ2_K>::run(arguments...);
-    case DType::kQ3_K:
-      return Action<FormatQ3_K>::run(arguments...);
-    case DType::kQ4_K:
-      return Action<FormatQ4_K>::run(arguments...);
-    case DType::kQ5_K:
-      return Action<FormatQ5_K>::run(arguments...);
-    case DType::kQ6_K:
-      return Action<FormatQ6_K>::run(arguments...);
-    default:
-      return;
-  }
+  with_block_format<Action>(codec::BlockFormats{}, e.dtype, arguments...);
 }
 
 template <class F>

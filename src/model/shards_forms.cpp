@@ -8,6 +8,7 @@
 #include "model/hparams.h"
 #include "model/shards.h"
 #include "model/tensor_names.h"
+#include "tensor/affine.h"
 
 namespace pajamas::model {
 namespace {
@@ -298,9 +299,7 @@ StoredTensor Shards::mlx_tensor(const TensorSpec& spec, const std::string& name,
   const std::uint64_t bits = consistent ? code_bits / cols : 0;
   const std::uint64_t group = consistent ? cols / groups : 0;
   const bool known =
-      affine ? (bits == 2 || bits == 3 || bits == 4 || bits == 5 || bits == 6 || bits == 8) &&
-                   (group == 32 || group == 64 || group == 128)
-             : bits == 4 && group == 32;
+      affine ? is_affine_bits(bits) && is_affine_group(group) : bits == 4 && group == 32;
   if (consistent && !known && !affine) {
     throw Error(
         ErrorCode::kUnsupported,

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "codec/format.h"
 #include "quantize/recipe.h"
 
 namespace pajamas::quantize {
@@ -58,6 +59,9 @@ DType attn_v_type(const Setting& s, std::uint64_t i) noexcept {
     case GgufMethod::kQ4_K_S:
       if (i < 4) type = DType::kQ5_K;
       break;
+    case GgufMethod::kIQ4_NL:
+      if (s.gqa >= 4) type = DType::kQ5_K;
+      break;
     default:
       break;
   }
@@ -79,6 +83,7 @@ DType ffn_down_type(const Setting& s, std::uint64_t i) noexcept {
     case GgufMethod::kQ5_K_M:
       return use_more_bits(i, s.layers) ? DType::kQ6_K : s.default_type;
     case GgufMethod::kQ4_K_S:
+    case GgufMethod::kIQ4_NL:
       return i < s.layers / 8 ? DType::kQ5_K : s.default_type;
     default:
       return s.default_type;
@@ -89,7 +94,7 @@ DType attn_output_type(const Setting& s) noexcept {
   if (s.experts == 8) {
     const bool raised = s.method == GgufMethod::kQ2_K || s.method == GgufMethod::kQ3_K_S ||
                         s.method == GgufMethod::kQ3_K_M || s.method == GgufMethod::kQ4_K_S ||
-                        s.method == GgufMethod::kQ4_K_M;
+                        s.method == GgufMethod::kQ4_K_M || s.method == GgufMethod::kIQ4_NL;
     return raised ? DType::kQ5_K : s.default_type;
   }
   switch (s.method) {
@@ -106,24 +111,9 @@ DType attn_output_type(const Setting& s) noexcept {
 
 // The type for rows that do not fill the blocks of `type`; F16 where blocks of 32 do not fit.
 DType substitute(DType type, std::uint64_t cols) noexcept {
-  DType smaller = type;
-  switch (type) {
-    case DType::kQ2_K:
-    case DType::kQ3_K:
-      smaller = DType::kQ4_0;
-      break;
-    case DType::kQ4_K:
-      smaller = DType::kQ5_0;
-      break;
-    case DType::kQ5_K:
-      smaller = DType::kQ5_1;
-      break;
-    case DType::kQ6_K:
-      smaller = DType::kQ8_0;
-      break;
-    default:
-      break;
-  }
+  const codec::Format* format = codec::find_format({.dtype = type});
+  const bool has = format != nullptr && format->narrower != DType::kCount;
+  const DType smaller = has ? format->narrower : type;
   return cols % info(smaller).block_elems == 0 ? smaller : DType::kF16;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "codec/format.h"
 #include "weights/row_reader.h"
 
 namespace pajamas::quantize {
@@ -103,26 +104,8 @@ std::optional<model::TensorKey> norm_before(model::TensorKey matrix) noexcept {
 }
 
 double plain_error_budget(const Encoding& encoding) noexcept {
-  if (encoding.is_affine()) return encoding.bits == 8 ? 0.05 : 0.025;
-  switch (encoding.dtype) {
-    // llama.cpp searches these well where it is given a matrix, be it one of ones.
-    case DType::kQ4_1:
-    case DType::kQ5_1:
-      return 0.0015;
-    case DType::kQ4_0:
-    case DType::kQ3_K:
-      return 0.003;
-    case DType::kQ5_0:
-      return 0.005;
-    case DType::kQ4_K:
-      return 0.006;
-    case DType::kQ5_K:
-      return 0.012;
-    case DType::kQ8_0:
-      return 0.03;
-    default:
-      return 0.02;
-  }
+  const codec::Format* format = codec::find_format(encoding);
+  return format == nullptr ? codec::Format{}.error_budget : format->error_budget;
 }
 
 std::span<const float> ColumnImportance::of(const model::StoredTensor& tensor,

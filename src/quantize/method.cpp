@@ -33,6 +33,7 @@ constexpr std::array<GgufMethodInfo, static_cast<std::size_t>(GgufMethod::kCount
     {GgufMethod::kQ4_1, "Q4_1", 3, DType::kQ4_1, "4bit"},
     {GgufMethod::kQ5_0, "Q5_0", 8, DType::kQ5_0, "5bit"},
     {GgufMethod::kQ5_1, "Q5_1", 9, DType::kQ5_1, "5bit"},
+    {GgufMethod::kIQ4_NL, "IQ4_NL", 25, DType::kIQ4_NL, "4bit"},
     {GgufMethod::kMXFP4_MOE, "MXFP4_MOE", 38, DType::kMXFP4, "mxfp4"},
 }};
 

@@ -37,6 +37,7 @@ enum class GgufMethod : std::uint8_t {
   kQ4_1,
   kQ5_0,
   kQ5_1,
+  kIQ4_NL,
   kMXFP4_MOE,
   kCount,
 };

@@ -2,43 +2,30 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 
 #include "base/error.h"
+#include "codec/format.h"
 #include "quantize/recipe.h"
+#include "tensor/affine.h"
 
 namespace pajamas::quantize {
 namespace {
 
 using model::Role;
 
-constexpr std::array kBlockLadder{DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
-                                  DType::kQ8_0};
-constexpr std::array kSuperBlockLadder{DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,
-                                       DType::kQ5_K, DType::kQ6_K, DType::kQ8_0};
-constexpr std::array kBitsLadder{2, 3, 4, 5, 6, 8};
-
-template <class Ladder, class Step>
-std::optional<Step> above(const Ladder& ladder, Step step) {
-  const auto at = std::ranges::find(ladder, step);
-  if (at == ladder.end() || at + 1 == ladder.end()) return std::nullopt;
-  return *(at + 1);
-}
-
 // The next better encoding that rows of `cols` fit; nothing above 8 bits.
 std::optional<Encoding> step_up(const Encoding& encoding, std::uint64_t cols) {
   if (encoding.is_affine()) {
-    const auto bits = above(kBitsLadder, static_cast<int>(encoding.bits));
-    if (!bits) return std::nullopt;
-    return Encoding::affine(*bits, encoding.group_size, encoding.dtype);
+    const auto better = std::ranges::upper_bound(kAffineBits, static_cast<int>(encoding.bits));
+    if (better == kAffineBits.end()) return std::nullopt;
+    return Encoding::affine(*better, encoding.group_size, encoding.dtype);
   }
-  if (encoding.layout != Layout::kStream) return std::nullopt;
-  auto better = above(kSuperBlockLadder, encoding.dtype);
-  if (!better) better = above(kBlockLadder, encoding.dtype);
-  if (encoding.dtype == DType::kMXFP4) better = DType::kQ5_0;
-  if (!better || !Encoding{.dtype = *better}.fits(cols)) return std::nullopt;
-  return Encoding{.dtype = *better};
+  const codec::Format* format = codec::find_format(encoding);
+  if (encoding.layout != Layout::kStream || format == nullptr) return std::nullopt;
+  const Encoding better{.dtype = format->better};
+  if (format->better == DType::kCount || !better.fits(cols)) return std::nullopt;
+  return better;
 }
 
 double bits_per_weight(const Encoding& encoding, std::uint64_t cols) {

@@ -3,18 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <regex>
 
 #include "base/error.h"
 #include "base/suggest.h"
 #include "codec/codec.h"
+#include "tensor/affine.h"
 
 namespace pajamas::quantize {
 namespace {
-
-constexpr std::array<int, 3> kGroupSizes{128, 64, 32};
 
 // mlx-lm gives the router as many, unless a recipe of its own is in force.
 constexpr int kRouterBits = 8;
@@ -55,8 +53,8 @@ bool parse_mlx_type(std::string_view type, TypeOverride& override) {
   const std::string_view digits = type.substr(dash + 2);
   const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), group);
   override.mlx_group_size = group;
-  return code == std::errc() && end == digits.data() + digits.size() && *bits != 16 &&
-         std::find(kGroupSizes.begin(), kGroupSizes.end(), group) != kGroupSizes.end();
+  return code == std::errc() && end == digits.data() + digits.size() && *bits != 16 && group > 0 &&
+         is_affine_group(static_cast<std::uint64_t>(group));
 }
 
 // The encoding of a row of `cols` at `bits`: the group asked for, else the largest that fits.
@@ -72,7 +70,8 @@ Choice mlx_choice(int bits, int group_size, DType plain, std::uint64_t cols, std
                   .reason = fmt::format("{}; {}", reason, why),
                   .substitution = fmt::format("{} ({} bits)", why, bits)};
   };
-  for (const int smaller : kGroupSizes) {
+  for (std::size_t i = kAffineGroups.size(); i-- > 0;) {
+    const int smaller = kAffineGroups[i];
     if (cols % static_cast<std::uint64_t>(smaller) != 0) continue;
     return substituted(Encoding::affine(bits, smaller, plain),
                        fmt::format("groups of {}, the largest that fits", smaller));

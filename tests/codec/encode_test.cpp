@@ -9,7 +9,7 @@
 
 #include "codec/codec.h"
 #include "codec/fitted.h"
-#include "codec/gguf_blocks.h"
+#include "codec/formats.h"
 #include "codec/sample_weights.h"
 #include "paths.h"
 
@@ -54,7 +54,7 @@ TEST(Encode, ErrorIsBelowTheStockQuantizers) {
     EXPECT_LT(ours, 0.99 * stock) << test::full_name(encoding) << " " << kind;
     ++lines;
   }
-  EXPECT_EQ(lines, 3 * (11 + 54));
+  EXPECT_EQ(lines, 3 * (12 + 54));
 }
 
 TEST(Encode, NeverStoresWhatIsNotFinite) {
@@ -197,7 +197,7 @@ TEST(Encode, Mxfp4RoundsToTheNearest) {
       const FittedBlock& block = blocks[i / 32];
       const double d = block.d, stored = block.codes[i % 32];
       double least = std::numeric_limits<double>::infinity();
-      for (const int code : kMxfp4Values) {
+      for (const int code : Mxfp4::kLevels) {
         least = std::min(least, std::abs(weights[i] - d * code));
       }
       ASSERT_EQ(std::abs(weights[i] - d * stored), least) << weights[i] << " " << d;
@@ -222,7 +222,7 @@ TEST(Encode, Mxfp4KeepsWhatIsMxfp4) {
   std::vector<float> weights(32 * 64);
   for (std::size_t i = 0; i < weights.size(); ++i) {
     const int exponent = static_cast<int>(i / 32) * 4 - 128;
-    const int code = kMxfp4Values[static_cast<int>(uniform.next() * 16)];
+    const int code = Mxfp4::kLevels[static_cast<int>(uniform.next() * 16)];
     weights[i] = std::ldexp(static_cast<float>(code), std::min(exponent, 122));
   }
   EXPECT_EQ(through({DType::kMXFP4}, weights, {}, weights.size()), weights);

@@ -21,7 +21,7 @@ class Oracle {
       : grid_(grid), x_(weights), w_(importance) {}
 
   double smallest_error() {
-    if (grid_.e2m1) return power_of_two();
+    if (grid_.scale_type == DType::kF8E8M0) return power_of_two();
     if (grid_.groups() == 1) return grid_.has_offset() ? affine() : symmetric();
     return super_block();
   }
@@ -44,12 +44,12 @@ class Oracle {
     return values[static_cast<std::size_t>(i)];
   }
   double nearest(double ratio) const {
-    if (grid_.e2m1) {
-      double best = 0;
-      for (const double code : {1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0}) {
-        if (std::abs(std::abs(ratio) - code) < std::abs(std::abs(ratio) - best)) best = code;
+    if (!grid_.book.empty()) {
+      double best = grid_.book.levels[0];
+      for (const double code : grid_.book.levels) {
+        if (std::abs(ratio - code) < std::abs(ratio - best)) best = code;
       }
-      return ratio < 0 ? -best : best;
+      return best;
     }
     const double q = std::min(std::max(ratio, double(grid_.min_code)), double(grid_.max_code));
     return (q + 0x1.8p52) - 0x1.8p52;

@@ -26,7 +26,7 @@ std::vector<Encoding> oracle_encodings() {
   std::vector<Encoding> all;
   for (const DType dtype :
        {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K,
-        DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kMXFP4}) {
+        DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kMXFP4, DType::kIQ4_NL}) {
     all.push_back({dtype});
   }
   for (const int bits : {2, 3, 4, 5, 6, 8}) all.push_back(Encoding::affine(bits, 64, DType::kBF16));

@@ -120,7 +120,7 @@ inline std::vector<Encoding> block_encodings() {
   std::vector<Encoding> all;
   for (const DType dtype :
        {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K,
-        DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kMXFP4}) {
+        DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kMXFP4, DType::kIQ4_NL}) {
     all.push_back({dtype});
   }
   all.push_back(Encoding::mxfp4());

@@ -68,7 +68,7 @@ def files_of(path):
 
 
 CASES = [("gguf", m) for m in ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K", "Q4_0", "Q4_1",
-                               "Q5_0", "Q5_1")] + [("mlx", f"{b}bit") for b in pajamas.MLX_BITS]
+                               "Q5_0", "Q5_1", "IQ4_NL")] + [("mlx", f"{b}bit") for b in pajamas.MLX_BITS]
 
 
 @pytest.mark.parametrize("formats,method", CASES)

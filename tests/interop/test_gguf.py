@@ -74,6 +74,7 @@ PUBLISHED_GB = {
     "F16": 15.232, "BF16": 15.232, "Q8_0": 8.093, "Q6_K": 6.248, "Q5_K_M": 5.439, "Q5_K_S": 5.309,
     "Q4_K_M": 4.677, "Q4_K_S": 4.452, "Q3_K_L": 4.083, "Q3_K_M": 3.802, "Q3_K_S": 3.486,
     "Q2_K": 3.010, "Q2_K_S": 2.828, "Q4_0": 4.425, "Q4_1": 4.867, "Q5_0": 5.309, "Q5_1": 5.751,
+    "IQ4_NL": 4.457,
 }
 QWEN_7B = dict(hidden_size=3584, num_attention_heads=28, num_key_value_heads=4,
                num_hidden_layers=28, intermediate_size=18944, vocab_size=152064,

@@ -128,7 +128,7 @@ def test_our_decode_is_that_of_the_gguf_package(subject, scratch, method):
 
 
 @pytest.mark.parametrize("method", ["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K", "Q4_0",
-                                    "Q4_1", "Q5_0", "Q5_1", "MXFP4_MOE"])
+                                    "Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "MXFP4_MOE"])
 def test_expert_stacks_err_no_more_than_llama_cpps(subject, method):
     """Every expert of a stack is quantized from its own rows; the error is at most the stock one."""
     source = subject.opened()

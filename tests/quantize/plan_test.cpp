@@ -54,7 +54,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Size{"Q5_K_S", 5.309}, Size{"Q5_1", 5.751}, Size{"Q5_0", 5.309},
                     Size{"Q4_K_M", 4.677}, Size{"Q4_K_S", 4.452}, Size{"Q4_1", 4.867},
                     Size{"Q4_0", 4.425}, Size{"Q3_K_L", 4.083}, Size{"Q3_K_M", 3.802},
-                    Size{"Q3_K_S", 3.486}, Size{"Q2_K", 3.010}, Size{"Q2_K_S", 2.828}),
+                    Size{"Q3_K_S", 3.486}, Size{"Q2_K", 3.010}, Size{"Q2_K_S", 2.828},
+                    Size{"IQ4_NL", 4.457}),
     [](const auto& size) { return std::string(size.param.method); });
 
 // mixed precision of mlx-lm's arithmetic: codes, and a bf16 scale and bias a group.

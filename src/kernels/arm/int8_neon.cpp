@@ -2,11 +2,14 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
-#include "codec/gguf_blocks.h"
+#include "codec/formats.h"
 #include "kernels/int8_tables.h"
+#include "tensor/affine.h"
 
 namespace pajamas::kernels {
 namespace neon {

@@ -2,11 +2,14 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
-#include "codec/gguf_blocks.h"
+#include "codec/formats.h"
 #include "kernels/int8_tables.h"
+#include "tensor/affine.h"
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)

@@ -8,11 +8,14 @@
 #endif
 #include <immintrin.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
-#include "codec/gguf_blocks.h"
+#include "codec/formats.h"
 #include "kernels/int8_tables.h"
+#include "tensor/affine.h"
 
 #if defined(__clang__)
 #pragma clang attribute push(                                                             \

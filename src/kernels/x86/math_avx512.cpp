@@ -8,11 +8,13 @@
 #endif
 #include <immintrin.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
-#include "codec/gguf_blocks.h"
+#include "codec/formats.h"
 #include "kernels/math_tables.h"
+#include "tensor/affine.h"
 
 #if defined(__clang__)
 #pragma clang attribute push(                                                             \

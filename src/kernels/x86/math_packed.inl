@@ -10,6 +10,8 @@ struct Unpacked {
   float offset[16];
 };
 
+#include "codec/scalar_words.inl"
+
 template <class Block>
 inline const std::byte* block_at(const PackedRows& p, std::size_t row, std::size_t index) noexcept {
   return p.plane[0] + row * p.plane_row_bytes[0] + index * sizeof(Block);
@@ -27,132 +29,15 @@ inline __m256i load_bytes(const void* from) noexcept {
 inline void store_bytes(void* to, __m256i bytes) noexcept {
   _mm256_storeu_si256(static_cast<__m256i*>(to), bytes);
 }
-// Every byte shifted right, then masked.
-template <int kShift>
-inline __m256i bits_of(__m256i bytes, int mask) noexcept {
-  return _mm256_and_si256(_mm256_srli_epi16(bytes, kShift),
-                          _mm256_set1_epi8(static_cast<char>(mask)));
-}
-// Every byte's bits `kShift` and up, as many as `mask` has, moved to bit 4.
-template <int kShift>
-inline __m256i high_bits(__m256i bytes, int mask) noexcept {
-  const __m256i moved = kShift >= 4 ? _mm256_srli_epi16(bytes, kShift >= 4 ? kShift - 4 : 0)
-                                    : _mm256_slli_epi16(bytes, kShift < 4 ? 4 - kShift : 0);
-  return _mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(mask << 4)));
+// Every byte's bits `kFrom` and up, as many as `mask` has, moved to bit `kTo`.
+template <int kFrom, int kTo>
+inline __m256i move_bits(__m256i bytes, int mask) noexcept {
+  const __m256i moved = kFrom >= kTo ? _mm256_srli_epi16(bytes, kFrom >= kTo ? kFrom - kTo : 0)
+                                     : _mm256_slli_epi16(bytes, kFrom < kTo ? kTo - kFrom : 0);
+  return _mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(mask << kTo)));
 }
 
-struct PackedQ8_0 {
-  static constexpr int kBlock = 32, kGroup = 32;
-  static constexpr bool kSigned = true, kOffset = false;
-  static const void* unpack(const PackedRows& p, std::size_t row, std::size_t col,
-                            Unpacked& u) noexcept {
-    const std::byte* block = block_at<codec::BlockQ8_0>(p, row, col / kBlock);
-    u.step[0] = half_at(block + offsetof(codec::BlockQ8_0, d));
-    return block + offsetof(codec::BlockQ8_0, qs);
-  }
-};
-
-inline __m256 eight_floats(std::uint64_t bytes) noexcept {
-  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(bytes))));
-}
-
-// The twelve bytes of six-bit scales and minimums (codec/kquants.inl, unpack_scales_k4), four bytes
-// at a time, times d and -dmin.
-inline void steps_k4(const std::byte* scales, float d, float dmin, Unpacked& u) noexcept {
-  std::uint32_t a, b, c;
-  __builtin_memcpy(&a, scales, 4);
-  __builtin_memcpy(&b, scales + 4, 4);
-  __builtin_memcpy(&c, scales + 8, 4);
-  const std::uint64_t low_scales = a & 0x3F3F3F3Fu;
-  const std::uint64_t high_scales = (c & 0x0F0F0F0Fu) | ((a >> 6) & 0x03030303u) << 4;
-  const std::uint64_t low_mins = b & 0x3F3F3F3Fu;
-  const std::uint64_t high_mins = ((c >> 4) & 0x0F0F0F0Fu) | ((b >> 6) & 0x03030303u) << 4;
-  const __m256 step = eight_floats(low_scales | high_scales << 32);
-  const __m256 offset = eight_floats(low_mins | high_mins << 32);
-  _mm256_storeu_ps(u.step, _mm256_mul_ps(_mm256_set1_ps(d), step));
-  _mm256_storeu_ps(u.offset, _mm256_mul_ps(_mm256_set1_ps(-dmin), offset));
-}
-
-struct PackedQ4_K {
-  static constexpr int kBlock = 256, kGroup = 32;
-  static constexpr bool kSigned = false, kOffset = true;
-  static const void* unpack(const PackedRows& p, std::size_t row, std::size_t col,
-                            Unpacked& u) noexcept {
-    using Block = codec::BlockQ4_K;
-    const std::byte* block = block_at<Block>(p, row, col / kBlock);
-    steps_k4(block + offsetof(Block, scales), half_at(block + offsetof(Block, d)),
-             half_at(block + offsetof(Block, dmin)), u);
-#pragma GCC unroll 4
-    for (int run = 0; run < 4; ++run) {
-      const __m256i bytes = load_bytes(block + offsetof(Block, qs) + run * 32);
-      store_bytes(u.codes + run * 64, bits_of<0>(bytes, 15));
-      store_bytes(u.codes + run * 64 + 32, bits_of<4>(bytes, 15));
-    }
-    return u.codes;
-  }
-};
-
-struct PackedQ5_K {
-  static constexpr int kBlock = 256, kGroup = 32;
-  static constexpr bool kSigned = false, kOffset = true;
-  template <int kRun>
-  static void unpack_run(const std::byte* qs, __m256i high, Unpacked& u) noexcept {
-    const __m256i bytes = load_bytes(qs + kRun * 32);
-    store_bytes(u.codes + kRun * 64,
-                _mm256_or_si256(bits_of<0>(bytes, 15), high_bits<2 * kRun>(high, 1)));
-    store_bytes(u.codes + kRun * 64 + 32,
-                _mm256_or_si256(bits_of<4>(bytes, 15), high_bits<2 * kRun + 1>(high, 1)));
-  }
-  static const void* unpack(const PackedRows& p, std::size_t row, std::size_t col,
-                            Unpacked& u) noexcept {
-    using Block = codec::BlockQ5_K;
-    const std::byte* block = block_at<Block>(p, row, col / kBlock);
-    steps_k4(block + offsetof(Block, scales), half_at(block + offsetof(Block, d)),
-             half_at(block + offsetof(Block, dmin)), u);
-    const __m256i high = load_bytes(block + offsetof(Block, qh));
-    const std::byte* qs = block + offsetof(Block, qs);
-    unpack_run<0>(qs, high, u);
-    unpack_run<1>(qs, high, u);
-    unpack_run<2>(qs, high, u);
-    unpack_run<3>(qs, high, u);
-    return u.codes;
-  }
-};
-
-struct PackedQ6_K {
-  static constexpr int kBlock = 256, kGroup = 16;
-  static constexpr bool kSigned = true, kOffset = false;
-  static const void* unpack(const PackedRows& p, std::size_t row, std::size_t col,
-                            Unpacked& u) noexcept {
-    using Block = codec::BlockQ6_K;
-    const std::byte* block = block_at<Block>(p, row, col / kBlock);
-    const __m256 d = _mm256_set1_ps(half_at(block + offsetof(Block, d)));
-    const __m128i scales =
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(block + offsetof(Block, scales)));
-    _mm256_storeu_ps(u.step, _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(scales))));
-    _mm256_storeu_ps(
-        u.step + 8,
-        _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(scales, 8)))));
-    const __m256i bias = _mm256_set1_epi8(32);
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
-      const __m256i low = load_bytes(block + offsetof(Block, ql) + half * 64);
-      const __m256i next = load_bytes(block + offsetof(Block, ql) + half * 64 + 32);
-      const __m256i high = load_bytes(block + offsetof(Block, qh) + half * 32);
-      const __m256i runs[4] = {_mm256_or_si256(bits_of<0>(low, 15), high_bits<0>(high, 3)),
-                               _mm256_or_si256(bits_of<0>(next, 15), high_bits<2>(high, 3)),
-                               _mm256_or_si256(bits_of<4>(low, 15), high_bits<4>(high, 3)),
-                               _mm256_or_si256(bits_of<4>(next, 15), high_bits<6>(high, 3))};
-#pragma GCC unroll 4
-      for (int run = 0; run < 4; ++run) {
-        store_bytes(u.codes + half * 128 + run * 32, _mm256_sub_epi8(runs[run], bias));
-      }
-    }
-    return u.codes;
-  }
-};
-
-#include "kernels/x86/math_packed_small.inl"
+#include "kernels/x86/math_packed_blocks.inl"
 
 inline float scale_at(DType type, const std::byte* plane, std::size_t index) noexcept {
   if (type == DType::kF16) return half_at(plane + 2 * index);
@@ -237,21 +122,6 @@ struct PackedAffine {
   }
 };
 
-template <class Format>
-inline Vector add_block(const PackedRows& p, std::size_t row, std::size_t col,
-                        Vector sum) noexcept {
-  Unpacked u;
-  const auto* codes = static_cast<const std::uint8_t*>(Format::unpack(p, row, col, u));
-#pragma GCC unroll 32
-  for (int i = 0; i < Format::kBlock; i += static_cast<int>(kLanes)) {
-    const int group = i / Format::kGroup;
-    Vector weights = multiply(load_codes<Format::kSigned>(codes + i), splat(u.step[group]));
-    if constexpr (Format::kOffset) weights = add(weights, splat(u.offset[group]));
-    sum = multiply_add(weights, load(p.x + col + static_cast<std::size_t>(i)), sum);
-  }
-  return sum;
-}
-
 #if defined(PJ_CODE_TABLES)
 // Four-bit codes where a register holds sixteen floats: all values that a group can have are
 // computed once, by the same operations, and looked up. Only the low four bits of an index count.
@@ -278,30 +148,84 @@ inline Vector add_ordered(const std::byte* from, Vector values, const float* x,
                  sum);
 }
 
-template <>
-inline Vector add_block<PackedQ4_K>(const PackedRows& p, std::size_t row, std::size_t col,
-                                    Vector sum) noexcept {
-  using Block = codec::BlockQ4_K;
-  const std::byte* block = block_at<Block>(p, row, col / PackedQ4_K::kBlock);
-  Unpacked u;
-  steps_k4(block + offsetof(Block, scales), half_at(block + offsetof(Block, d)),
-           half_at(block + offsetof(Block, dmin)), u);
+template <class Format>
+inline constexpr bool kIsNibbles = false;
+template <class F>
+inline constexpr bool kIsNibbles<PackedBlock<F>> =
+    F::kFormat.layout.low.bits == 4 && F::kFormat.layout.high.bits == 0 &&
+    F::kFormat.layout.fifth_at == codec::BlockLayout::kNone;
+
+template <class F>
+consteval std::array<float, 16> codes_by_index() {
+  constexpr codec::Grid kGrid = F::kFormat.grid;
+  std::array<float, 16> codes{};
+  for (std::size_t i = 0; i < 16; ++i) {
+    codes[i] = kGrid.book.empty() ? static_cast<float>(static_cast<int>(i) + kGrid.min_code)
+                                  : static_cast<float>(kGrid.book.levels[i]);
+  }
+  return codes;
+}
+// The sixteen values of a group of F.
+template <class F>
+inline Vector values_of(float step, [[maybe_unused]] float offset) noexcept {
+  static constexpr std::array<float, 16> kCodes = codes_by_index<F>();
+  const Vector values = multiply(load(kCodes.data()), splat(step));
+  if constexpr (F::kFormat.grid.has_offset()) return add(values, splat(offset));
+  return values;
+}
+
+template <class F>
+inline Vector add_nibbles(PackedBlock<F>, const PackedRows& p, std::size_t row, std::size_t col,
+                          Vector sum) noexcept {
+  constexpr codec::BlockLayout kLayout = F::kFormat.layout;
+  constexpr codec::CodeBits kLow = kLayout.low;
+  constexpr int kGroup = F::kFormat.grid.group;
+  const std::byte* block = block_at<typename F::Block>(p, row, col / F::kFormat.grid.block);
   const float* x = p.x + col;
+  Unpacked u;
+  set_steps<F>(block, u);
+  // Runs 2 i and 2 i + 1 are the low and high nibbles of the same bytes.
 #pragma GCC unroll 4
-  for (int run = 0; run < 4; ++run) {
-    const auto* qs = reinterpret_cast<const __m128i*>(block + offsetof(Block, qs) + run * 32);
-    const __m512i first = _mm512_cvtepu8_epi32(_mm_loadu_si128(qs));
-    const __m512i second = _mm512_cvtepu8_epi32(_mm_loadu_si128(qs + 1));
-    const Vector low = values_of_codes(u.step[2 * run], u.offset[2 * run]);
-    const Vector high = values_of_codes(u.step[2 * run + 1], u.offset[2 * run + 1]);
-    sum = look_up(first, low, x + run * 64, sum);
-    sum = look_up(second, low, x + run * 64 + 16, sum);
-    sum = look_up(_mm512_srli_epi32(first, 4), high, x + run * 64 + 32, sum);
-    sum = look_up(_mm512_srli_epi32(second, 4), high, x + run * 64 + 48, sum);
+  for (int pair = 0; pair < kLow.runs / 2; ++pair) {
+    const int low_col = pair * 2 * kLow.run_cols, high_col = low_col + kLow.run_cols;
+    const Vector low = values_of<F>(u.step[low_col / kGroup], u.offset[low_col / kGroup]);
+    const Vector high = values_of<F>(u.step[high_col / kGroup], u.offset[high_col / kGroup]);
+    const std::byte* qs = block + kLow.at + pair * kLow.run_cols;
+    __m512i words[2];
+#pragma GCC unroll 2
+    for (int i = 0; i < kLow.run_cols / 16; ++i) {
+      words[i] = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(qs) + i));
+      sum = look_up(words[i], low, x + low_col + i * 16, sum);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < kLow.run_cols / 16; ++i) {
+      sum = look_up(_mm512_srli_epi32(words[i], 4), high, x + high_col + i * 16, sum);
+    }
   }
   return sum;
 }
 
+#endif
+
+template <class Format>
+inline Vector add_block(const PackedRows& p, std::size_t row, std::size_t col,
+                        Vector sum) noexcept {
+#if defined(PJ_CODE_TABLES)
+  if constexpr (kIsNibbles<Format>) return add_nibbles(Format{}, p, row, col, sum);
+#endif
+  Unpacked u;
+  const auto* codes = static_cast<const std::uint8_t*>(Format::unpack(p, row, col, u));
+#pragma GCC unroll 32
+  for (int i = 0; i < Format::kBlock; i += static_cast<int>(kLanes)) {
+    const int group = i / Format::kGroup;
+    Vector weights = multiply(load_codes<Format::kSigned>(codes + i), splat(u.step[group]));
+    if constexpr (Format::kOffset) weights = add(weights, splat(u.offset[group]));
+    sum = multiply_add(weights, load(p.x + col + static_cast<std::size_t>(i)), sum);
+  }
+  return sum;
+}
+
+#if defined(PJ_CODE_TABLES)
 template <>
 inline Vector add_block<PackedAffine<4>>(const PackedRows& p, std::size_t row, std::size_t col,
                                          Vector sum) noexcept {
@@ -312,46 +236,12 @@ inline Vector add_block<PackedAffine<4>>(const PackedRows& p, std::size_t row, s
   return add_ordered(p.plane[0] + row * p.plane_row_bytes[0] + col / 2, values, p.x + col, sum);
 }
 
-// The sixteen values of an MXFP4 group, and of Q4_0.
-inline Vector mxfp4_group(float step) noexcept {
-  const Vector values = _mm512_setr_ps(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
-  return multiply(values, splat(step));
-}
-inline Vector q4_0_group(float step) noexcept {
-  const Vector values = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
-  return multiply(values, splat(step));
-}
-
-// Sixteen bytes: the low nibbles are the first sixteen columns, the high ones the rest.
-inline Vector add_nibbles(const std::byte* qs, Vector values, const float* x, Vector sum) noexcept {
-  const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(qs)));
-  sum = look_up(bytes, values, x, sum);
-  return look_up(_mm512_srli_epi32(bytes, 4), values, x + 16, sum);
-}
-
-template <>
-inline Vector add_block<PackedMxfp4Block>(const PackedRows& p, std::size_t row, std::size_t col,
-                                          Vector sum) noexcept {
-  using Block = codec::BlockMXFP4;
-  const std::byte* block = block_at<Block>(p, row, col / 32);
-  return add_nibbles(block + offsetof(Block, qs), mxfp4_group(mxfp4_step(block[0])), p.x + col,
-                     sum);
-}
-
-template <>
-inline Vector add_block<PackedQ4_0>(const PackedRows& p, std::size_t row, std::size_t col,
-                                    Vector sum) noexcept {
-  using Block = codec::BlockQ4_0;
-  const std::byte* block = block_at<Block>(p, row, col / 32);
-  return add_nibbles(block + offsetof(Block, qs), q4_0_group(half_at(block)), p.x + col, sum);
-}
-
 template <>
 inline Vector add_block<PackedMxfp4Planes>(const PackedRows& p, std::size_t row, std::size_t col,
                                            Vector sum) noexcept {
   const std::byte scale = p.plane[1][row * p.plane_row_bytes[1] + col / 32];
   return add_ordered(p.plane[0] + row * p.plane_row_bytes[0] + col / 2,
-                     mxfp4_group(mxfp4_step(scale)), p.x + col, sum);
+                     values_of<codec::Mxfp4>(half_e8m0(scale), 0), p.x + col, sum);
 }
 #endif
 
@@ -408,23 +298,20 @@ inline void packed_dot_of(const PackedRows& p) noexcept {
   for (; row < p.rows; ++row) packed_rows<Format, 1>(p, row);
 }
 
+template <std::size_t kAt = 0>
 inline PackedDot packed_affine(int bits) noexcept {
-  switch (bits) {
-    case 2:
-      return packed_dot_of<PackedAffine<2>>;
-    case 3:
-      return packed_dot_of<PackedAffine<3>>;
-    case 4:
-      return packed_dot_of<PackedAffine<4>>;
-    case 5:
-      return packed_dot_of<PackedAffine<5>>;
-    case 6:
-      return packed_dot_of<PackedAffine<6>>;
-    case 8:
-      return packed_dot_of<PackedAffine<8>>;
-    default:
-      return nullptr;
+  if constexpr (kAt < kAffineBits.size()) {
+    if (bits == kAffineBits[kAt]) return packed_dot_of<PackedAffine<kAffineBits[kAt]>>;
+    return packed_affine<kAt + 1>(bits);
   }
+  return nullptr;
+}
+
+template <class... F>
+inline PackedDot packed_block(codec::FormatList<F...>, DType type) noexcept {
+  PackedDot found = nullptr;
+  (void)((F::kFormat.type == type && (found = packed_dot_of<PackedBlock<F>>) != nullptr) || ...);
+  return found;
 }
 
 inline PackedDot packed_dot(const Encoding& encoding, std::size_t cols) noexcept {
@@ -439,25 +326,7 @@ inline PackedDot packed_dot(const Encoding& encoding, std::size_t cols) noexcept
       return packed_dot_of<PackedPlain<DType::kF16>>;
     case DType::kBF16:
       return packed_dot_of<PackedPlain<DType::kBF16>>;
-    case DType::kQ4_0:
-      return packed_dot_of<PackedQ4_0>;
-    case DType::kQ4_1:
-      return packed_dot_of<PackedQ4_1>;
-    case DType::kQ5_0:
-      return packed_dot_of<PackedQ5_0>;
-    case DType::kQ5_1:
-      return packed_dot_of<PackedQ5_1>;
-    case DType::kMXFP4:
-      return packed_dot_of<PackedMxfp4Block>;
-    case DType::kQ8_0:
-      return packed_dot_of<PackedQ8_0>;
-    case DType::kQ4_K:
-      return packed_dot_of<PackedQ4_K>;
-    case DType::kQ5_K:
-      return packed_dot_of<PackedQ5_K>;
-    case DType::kQ6_K:
-      return packed_dot_of<PackedQ6_K>;
     default:
-      return nullptr;
+      return packed_block(codec::BlockFormats{}, encoding.dtype);
   }
 }

@@ -11,6 +11,8 @@
 
 #include "base/error.h"
 #include "codec/codec.h"
+#include "codec/fitted.h"
+#include "codec/formats.h"
 #include "codec/room.h"
 #include "kernels/math.h"
 #include "runtime/native/buffer.h"
@@ -124,15 +126,15 @@ void decode_q3(const std::byte* from, float* out) noexcept {
 void decode_q4(const std::byte* from, float* out) noexcept {
   std::uint16_t scale;
   std::uint64_t pairs[2];
-  std::memcpy(&scale, from, sizeof(scale));
-  std::memcpy(pairs, from + 2, sizeof(pairs));
+  std::memcpy(&scale, from + offsetof(codec::Q4_0::Block, d), sizeof(scale));
+  std::memcpy(pairs, from + offsetof(codec::Q4_0::Block, qs), sizeof(pairs));
   constexpr std::uint64_t kNibbles = 0x0F0F0F0F0F0F0F0Fu;
   std::uint8_t codes[kBlock];
   for (unsigned run = 0; run < 4; ++run) {
     const std::uint64_t eight = (pairs[run % 2] >> (run / 2 * 4)) & kNibbles;
     std::memcpy(codes + 8 * run, &eight, sizeof(eight));
   }
-  scale_codes(scale, codes, 8, out);
+  scale_codes(scale, codes, -codec::Q4_0::kFormat.grid.min_code, out);
 }
 
 template <auto kDecode>
@@ -147,9 +149,8 @@ void decode_blocks(const KvRow& row, std::span<const std::byte> rows,
 float largest_value(KvType type) noexcept {
   switch (type) {
     case KvType::kQ8_0:
-      return 127 * kMaxF16;
     case KvType::kQ4_0:
-      return 8 * kMaxF16;
+      return static_cast<float>(-codec::grid_of({*info(type).type}).min_code) * kMaxF16;
     case KvType::kQ3_0:
       return 4 * kMaxF16;
     default:

@@ -27,6 +27,8 @@ GGUF = {
     "Q3_K": (256, 110, [108]), "Q4_K": (256, 144, [0, 2]), "Q5_K": (256, 176, [0, 2]),
     "Q6_K": (256, 210, [208]), "MXFP4": (32, 17, []),
 }
+# Those that came later, so that the random numbers of the others stay.
+LATER = {"IQ4_NL": (32, 18, [0])}
 SCALES = {"F32": mx.float32, "F16": mx.float16, "BF16": mx.bfloat16}
 AFFINE = [(bits, group) for bits in (2, 3, 4, 5, 6, 8) for group in (32, 64, 128)]
 SAMPLES = ("gauss", "heavy", "outlier")
@@ -48,18 +50,22 @@ def write_record(out, name, bits, group, planes, values):
     out.write(values.astype("<f4").tobytes())
 
 
+def write_gguf_records(out, rng, formats):
+    for name, (block, size, halves) in formats.items():
+        cols = 512
+        blocks = rng.integers(0, 256, (2 * cols // block, size), dtype=np.uint8)
+        for at in halves:  # finite, of both signs, subnormals among them
+            half = (rng.standard_normal(len(blocks)) * 10.0 ** rng.integers(-7, 3, len(blocks)))
+            blocks[:, at:at + 2] = half.astype("<f2").view(np.uint8).reshape(-1, 2)
+        stored = blocks.reshape(2, -1)
+        values = quants.dequantize(stored, GGMLQuantizationType[name])
+        write_record(out, name, 0, 0, [stored.tobytes()], values)
+
+
 def write_decode(path):
     rng = np.random.default_rng(20261123)
     with open(path, "wb") as out:
-        for name, (block, size, halves) in GGUF.items():
-            cols = 512
-            blocks = rng.integers(0, 256, (2 * cols // block, size), dtype=np.uint8)
-            for at in halves:  # finite, of both signs, subnormals among them
-                half = (rng.standard_normal(len(blocks)) * 10.0 ** rng.integers(-7, 3, len(blocks)))
-                blocks[:, at:at + 2] = half.astype("<f2").view(np.uint8).reshape(-1, 2)
-            stored = blocks.reshape(2, -1)
-            values = quants.dequantize(stored, GGMLQuantizationType[name])
-            write_record(out, name, 0, 0, [stored.tobytes()], values)
+        write_gguf_records(out, rng, GGUF)
         for bits, group in AFFINE:
             for scale_type, dtype in SCALES.items():
                 rows, cols = 2, 128
@@ -70,6 +76,7 @@ def write_decode(path):
                                        biases.astype(mx.float32), group_size=group, bits=bits)
                 planes = [codes.tobytes(), raw(scales), raw(biases)]
                 write_record(out, scale_type, bits, group, planes, np.array(values))
+        write_gguf_records(out, rng, LATER)
 
 
 def uniform(count, seed):
@@ -111,7 +118,7 @@ def ggml():
 
 
 def stock_gguf(lib, name, w):
-    block, size, _ = GGUF[name]
+    block, size, _ = (GGUF | LATER)[name]
     out = np.zeros((w.shape[0], w.shape[1] // block * size), np.uint8)
     lib.ggml_quantize_chunk(int(GGMLQuantizationType[name]), w.ctypes.data, out.ctypes.data, 0,
                             w.shape[0], w.shape[1], None)
@@ -135,7 +142,7 @@ def write_rmse(path):
     with open(path, "w") as out:
         for kind in SAMPLES:
             w = np.ascontiguousarray(sample(kind))
-            for name in GGUF:
+            for name in GGUF | LATER:
                 out.write(f"{name} 0 0 {kind} {error(w, stock_gguf(lib, name, w)):.6f}\n")
             for bits, group in AFFINE:
                 for scale_type in SCALES:

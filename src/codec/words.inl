@@ -1,0 +1,37 @@
+// Bytes four at a time, for any kind of word: the scales that K-quants pack into six bits, once for
+// the codecs, the float products (a word is an integer) and the whole-number products (a register
+// whose lanes are rows). The includer has defined Word, words(n) (n to every lane), and_words,
+// or_words, left<k> and right<k>.
+#pragma once
+
+[[gnu::always_inline]] inline Word each_byte(unsigned value) noexcept {
+  return words(value * 0x01010101u);
+}
+[[gnu::always_inline]] inline Word low_nibbles(Word word) noexcept {
+  return and_words(word, each_byte(15));
+}
+[[gnu::always_inline]] inline Word high_nibbles(Word word) noexcept {
+  return low_nibbles(right<4>(word));
+}
+
+// Scales::kSixBitPairs, of the twelve bytes' three words. Groups 0..3: scale in bytes 0..3, minimum
+// in bytes 4..7 (low six bits). Groups 4..7: low nibbles in bytes 8..11 (scale low, minimum high),
+// their top bits above the others'.
+struct SixBitPairs {
+  Word low_scales, high_scales, low_mins, high_mins;  // of groups 0..3 and 4..7, a byte each
+};
+[[gnu::always_inline]] inline SixBitPairs six_bit_pairs(Word a, Word b, Word c) noexcept {
+  const Word low = each_byte(63), top = each_byte(0x30);
+  return {and_words(a, low), or_words(low_nibbles(c), and_words(right<2>(a), top)),
+          and_words(b, low), or_words(high_nibbles(c), and_words(right<2>(b), top))};
+}
+
+// Scales::kSixBitsBiased, to the sixteen scales + 32. Scale j: low nibble in byte j % 8, of j < 8
+// the lower one; its high bits in byte 8 + j % 4, at 2 * (j / 4).
+[[gnu::always_inline]] inline void six_bits(Word a, Word b, Word c, Word (&scales)[4]) noexcept {
+  const Word top = each_byte(0x30);
+  scales[0] = or_words(low_nibbles(a), and_words(left<4>(c), top));
+  scales[1] = or_words(low_nibbles(b), and_words(left<2>(c), top));
+  scales[2] = or_words(high_nibbles(a), and_words(c, top));
+  scales[3] = or_words(high_nibbles(b), and_words(right<2>(c), top));
+}
