@@ -38,24 +38,27 @@ void unpack(const Encoding& encoding, const ConstPlanes& planes,
 
 void fit(const Encoding& encoding, std::span<const float> weights,
          std::span<const float> importance, std::span<FittedBlock> blocks) noexcept {
-  const Format& format = *find_format(encoding);
-  const Grid& grid = format.grid;
-  const auto block = static_cast<std::size_t>(grid.block);
-  const auto full = static_cast<std::size_t>(kLanes / grid.groups());
-  const float* columns = importance.empty() ? nullptr : importance.data();
-  for (std::size_t first = 0; first < blocks.size(); first += full) {
-    const std::size_t now = std::min(full, blocks.size() - first);
-    const Run run{weights.data() + first * block, columns, weights.size(), first * block};
-    fit_run(format, run, &blocks[first], static_cast<int>(now));
-  }
+  fit_rows(encoding, weights, importance, weights.size(), blocks);
 }
 
 void round(const Encoding& encoding, std::span<const float> weights,
            std::span<FittedBlock> blocks) noexcept {
-  const Grid grid = grid_of(encoding);
-  for (std::size_t b = 0; b < blocks.size(); ++b) {
-    round_block(grid, weights.data() + b * static_cast<std::size_t>(grid.block), blocks[b]);
-  }
+  round_rows(encoding, weights, blocks);
+}
+
+void fit_rows(const Encoding& encoding, std::span<const float> weights,
+              std::span<const float> importance, std::uint64_t cols,
+              std::span<FittedBlock> blocks) {
+  fit_rows_isa(encoding, weights, importance, cols, blocks);
+}
+
+void round_rows(const Encoding& encoding, std::span<const float> weights,
+                std::span<FittedBlock> blocks) {
+  round_rows_isa(encoding, weights, blocks);
+}
+
+void round_feedback(const Encoding& encoding, const FeedbackRows& rows) {
+  round_feedback_isa(encoding, rows);
 }
 
 int round_one(const Grid& grid, float weight, float step, float offset) noexcept {

@@ -204,8 +204,57 @@ inline void round_block(const Grid& grid, const float* weights, FittedBlock& blo
   }
 }
 
+// 16 rows at a time, whose blocks below one another share their importance; returns how many blocks
+// were fitted. A lane computes the same whatever its neighbours are.
+template <class Done>
+inline std::size_t fit_columns(const Format& format, const float* weights, const float* importance,
+                               std::uint64_t cols, std::size_t count, const Done& done) noexcept {
+  const Grid& grid = format.grid;
+  const auto block = static_cast<std::size_t>(grid.block);
+  const auto lanes = static_cast<std::size_t>(kLanes);
+  const std::size_t per_row = cols / block;
+  const std::size_t rows = count / per_row / lanes * lanes;
+  FittedBlock fitted[kLanes];
+  Tile t;
+  t.n = grid.group;
+  for (std::size_t column = 0; rows > 0 && column < per_row; ++column) {
+    for (int k = 0; k < t.n; ++k) {
+      store(t.w + k * kLanes, splat(importance[column * block + static_cast<std::size_t>(k)]));
+    }
+    set_weights<true>(t, grid);
+    for (std::size_t row = 0; row < rows; row += lanes) {
+      transpose_in(weights + row * cols + column * block, cols, t.n, t.x);
+      read_fit(t, fit_tile<true>(t, format), grid, fitted, kLanes);
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        done((row + lane) * per_row + column, fitted[lane]);
+      }
+    }
+  }
+  return rows * per_row;
+}
+
+// Calls done(index, FittedBlock&) with the scales of each of `count` blocks, in any order.
+template <class Done>
+inline void fit_all(const Format& format, const float* weights, const float* importance,
+                    std::uint64_t cols, std::size_t count, const Done& done) noexcept {
+  const Grid& grid = format.grid;
+  const auto block = static_cast<std::size_t>(grid.block);
+  const auto full = static_cast<std::size_t>(kLanes / grid.groups());
+  FittedBlock fitted[kLanes];
+  std::size_t first = 0;
+  if (importance != nullptr && grid.groups() == 1) {
+    first = fit_columns(format, weights, importance, cols, count, done);
+  }
+  for (; first < count; first += full) {
+    const std::size_t now = count - first < full ? count - first : full;
+    const Run run{weights + first * block, importance, cols, first * block};
+    fit_run(format, run, fitted, static_cast<int>(now));
+    for (std::size_t b = 0; b < now; ++b) done(first + b, fitted[b]);
+  }
+}
+
 struct EncodeBlocks {
-  const Encoding& encoding;
+  const Format& format;
   const float* weights;
   const float* importance;
   std::uint64_t cols;
@@ -214,53 +263,11 @@ struct EncodeBlocks {
 
   template <class Codec>
   void operator()(const Codec& codec) const noexcept {
-    const Format& format = *find_format(encoding);
-    const Grid& grid = format.grid;
-    const auto block = static_cast<std::size_t>(grid.block);
-    const auto full = static_cast<std::size_t>(kLanes / grid.groups());
-    FittedBlock fitted[kLanes];
-    std::size_t first = 0;
-    if (importance != nullptr && grid.groups() == 1) first = encode_columns(codec, format);
-    for (; first < count; first += full) {
-      const std::size_t now = count - first < full ? count - first : full;
-      const Run run{weights + first * block, importance, cols, first * block};
-      fit_run(format, run, fitted, static_cast<int>(now));
-      for (std::size_t b = 0; b < now; ++b) {
-        round_block(grid, run.weights + b * block, fitted[b]);
-        codec.pack_at(fitted[b], planes, first + b);
-      }
-    }
-  }
-
- private:
-  // 16 rows at a time, whose blocks below one another share their importance; returns how many
-  // blocks were encoded. A lane computes the same whatever its neighbours are.
-  template <class Codec>
-  std::size_t encode_columns(const Codec& codec, const Format& format) const noexcept {
-    const Grid& grid = format.grid;
-    const auto block = static_cast<std::size_t>(grid.block);
-    const auto lanes = static_cast<std::size_t>(kLanes);
-    const std::size_t per_row = cols / block;
-    const std::size_t rows = count / per_row / lanes * lanes;
-    FittedBlock fitted[kLanes];
-    Tile t;
-    t.n = grid.group;
-    for (std::size_t column = 0; rows > 0 && column < per_row; ++column) {
-      for (int k = 0; k < t.n; ++k) {
-        store(t.w + k * kLanes, splat(importance[column * block + static_cast<std::size_t>(k)]));
-      }
-      set_weights<true>(t, grid);
-      for (std::size_t row = 0; row < rows; row += lanes) {
-        const float* const from = weights + row * cols + column * block;
-        transpose_in(from, cols, t.n, t.x);
-        read_fit(t, fit_tile<true>(t, format), grid, fitted, kLanes);
-        for (std::size_t lane = 0; lane < lanes; ++lane) {
-          round_block(grid, from + lane * cols, fitted[lane]);
-          codec.pack_at(fitted[lane], planes, (row + lane) * per_row + column);
-        }
-      }
-    }
-    return rows * per_row;
+    const auto block = static_cast<std::size_t>(format.grid.block);
+    fit_all(format, weights, importance, cols, count, [&](std::size_t index, FittedBlock& fitted) {
+      round_block(format.grid, weights + index * block, fitted);
+      codec.pack_at(fitted, planes, index);
+    });
   }
 };
 
@@ -270,5 +277,6 @@ inline void encode_rows_isa(const Encoding& encoding, std::span<const float> wei
   if (encoding.is_plain()) return from_floats(encoding.dtype, weights, planes.plane[0]);
   const std::size_t count = weights.size() / encoding.block_cols();
   const float* columns = importance.empty() ? nullptr : importance.data();
-  with_codec(encoding, EncodeBlocks{encoding, weights.data(), columns, cols, count, planes});
+  with_codec(encoding,
+             EncodeBlocks{*find_format(encoding), weights.data(), columns, cols, count, planes});
 }

@@ -3,6 +3,7 @@
 //   fit (weights, importance -> scales) . round (weights, scales -> codes) . pack (-> bytes).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -40,6 +41,30 @@ void fit(const Encoding& encoding, std::span<const float> weights,
 // Sets every code to the nearest one under the block's present scales.
 void round(const Encoding& encoding, std::span<const float> weights,
            std::span<FittedBlock> blocks) noexcept;
+
+// The same over whole rows of `cols` columns, `blocks` in the order of the weights, with one
+// importance a column (or none); what kernels/table.h has for every instruction set, with the same
+// numbers from each. Of the blocks `fit_rows` sets all but the codes.
+void fit_rows(const Encoding& encoding, std::span<const float> weights,
+              std::span<const float> importance, std::uint64_t cols, std::span<FittedBlock> blocks);
+void round_rows(const Encoding& encoding, std::span<const float> weights,
+                std::span<FittedBlock> blocks);
+
+// One block of columns of several rows, to be rounded column by column so that what a column loses
+// is made up for by those behind it.
+struct FeedbackRows {
+  float* weights;  // [rows], `stride` apart: the block's columns, changed to what was rounded
+  std::size_t rows;
+  std::size_t stride;  // from row to row
+  // [block][block]: weight k takes -error of column j * coefficients[j][k], for k > j. With U the
+  // upper triangular factor of the inverse Hessian (U^T U), it is U[j][k] / U[j][j].
+  const float* coefficients;
+  FittedBlock* blocks;  // [rows]: their scales are given, their codes are set
+  float* errors;        // [rows][block]: weight as it was rounded, less what is stored
+};
+// The same numbers from every instruction set; without coefficients (all 0) those of round_rows.
+void round_feedback(const Encoding& encoding, const FeedbackRows& rows);
+
 // Writes blocks at the start of the planes, and reads them back; `unpack` serves every quantized
 // encoding that can be decoded.
 void pack(const Encoding& encoding, std::span<const FittedBlock> blocks,

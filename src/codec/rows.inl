@@ -97,4 +97,4 @@ inline void decode_rows_isa(const Encoding& encoding, const ConstPlanes& planes,
   with_codec(encoding, DecodeBlocks{grid, planes, out.data(), count});
 }
 
-#include "codec/encode.inl"
+#include "codec/steps.inl"

@@ -7,6 +7,7 @@
 
 #include "base/cpu.h"
 #include "codec/codec.h"
+#include "codec/fitted.h"
 #include "kernels/int8.h"
 #include "kernels/math.h"
 
@@ -20,6 +21,13 @@ struct KernelTable {
                       std::span<float> out);
   void (*encode_rows)(const Encoding&, std::span<const float> weights,
                       std::span<const float> importance, std::uint64_t cols, const Planes&);
+  // The steps of encoding by themselves; codec/fitted.h.
+  void (*fit_rows)(const Encoding&, std::span<const float> weights,
+                   std::span<const float> importance, std::uint64_t cols,
+                   std::span<codec::FittedBlock> blocks);
+  void (*round_rows)(const Encoding&, std::span<const float> weights,
+                     std::span<codec::FittedBlock> blocks);
+  void (*round_feedback)(const Encoding&, const codec::FeedbackRows&);
   const MathKernels* math;  // kernels/math.h
   // The best whole-number products for this instruction set and its additions; all tables' give the
   // same floats.

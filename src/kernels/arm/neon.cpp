@@ -26,6 +26,9 @@ const KernelTable kNeonTable = {
     .supported = supported,
     .decode_rows = codec::neon::decode_rows_isa,
     .encode_rows = codec::neon::encode_rows_isa,
+    .fit_rows = codec::neon::fit_rows_isa,
+    .round_rows = codec::neon::round_rows_isa,
+    .round_feedback = codec::neon::round_feedback_isa,
     .math = &kNeonMath,
     .int8 = int8,
 };

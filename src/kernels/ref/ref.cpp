@@ -14,6 +14,9 @@ const KernelTable kRefTable = {
     .supported = always,
     .decode_rows = codec::decode_rows,
     .encode_rows = codec::encode_rows,
+    .fit_rows = codec::fit_rows,
+    .round_rows = codec::round_rows,
+    .round_feedback = codec::round_feedback,
     .math = &kRefMath,
     .int8 = int8,
 };

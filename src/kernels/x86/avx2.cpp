@@ -42,6 +42,9 @@ const KernelTable kAvx2Table = {
     .supported = supported,
     .decode_rows = codec::avx2::decode_rows_isa,
     .encode_rows = codec::avx2::encode_rows_isa,
+    .fit_rows = codec::avx2::fit_rows_isa,
+    .round_rows = codec::avx2::round_rows_isa,
+    .round_feedback = codec::avx2::round_feedback_isa,
     .math = &kAvx2Math,
     .int8 = int8,
 };

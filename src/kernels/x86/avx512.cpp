@@ -46,6 +46,9 @@ const KernelTable kAvx512Table = {
     .supported = supported,
     .decode_rows = codec::avx512::decode_rows_isa,
     .encode_rows = codec::avx512::encode_rows_isa,
+    .fit_rows = codec::avx512::fit_rows_isa,
+    .round_rows = codec::avx512::round_rows_isa,
+    .round_feedback = codec::avx512::round_feedback_isa,
     .math = &kAvx512Math,
     .int8 = int8,
 };
