@@ -59,3 +59,10 @@ def test_unknown_types_are_refused_in_one_line(command):
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "f32, f16, bf16, q8_0, q4_0, q3_0" in done.stderr
+
+
+def test_answers_take_f16_and_figures_f32_unless_told():
+    ask = ("run", pajamas.TINY, "--raw", "--prompt", "The people", "--max-tokens", 2, "--json")
+    assert pajamas.run_json(*ask)["kv_cache"] == "f16"
+    assert pajamas.run_json(*ask, "--kv-cache", "f32")["kv_cache"] == "f32"
+    assert pajamas.run_json("doctor", "--no-measure", "--json")["kv_cache"] == "f16"
