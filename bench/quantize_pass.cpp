@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "quantize/execute.h"
+#include "quantize/plan_input.h"
 
 namespace {
 
