@@ -142,9 +142,10 @@ inline void unpack_scales(const std::uint8_t* from, FittedBlock& out) noexcept {
     Word word[3];
     __builtin_memcpy(word, from, 12);
     if constexpr (kScales == Scales::kSixBitPairs) {
-      const SixBitPairs pairs = six_bit_pairs(word[0], word[1], word[2]);
-      __builtin_memcpy(out.scales, &pairs.low_scales, 8);
-      __builtin_memcpy(out.mins, &pairs.low_mins, 8);
+      const Word scales[2] = {low_pairs(word[0]), high_pair_scales(word[0], word[2])};
+      const Word mins[2] = {low_pairs(word[1]), high_pair_mins(word[1], word[2])};
+      __builtin_memcpy(out.scales, scales, 8);
+      __builtin_memcpy(out.mins, mins, 8);
     } else {
       static_assert(kScales == Scales::kSixBitsBiased);
       Word scales[4];

@@ -17,13 +17,14 @@
 // Scales::kSixBitPairs, of the twelve bytes' three words. Groups 0..3: scale in bytes 0..3, minimum
 // in bytes 4..7 (low six bits). Groups 4..7: low nibbles in bytes 8..11 (scale low, minimum high),
 // their top bits above the others'.
-struct SixBitPairs {
-  Word low_scales, high_scales, low_mins, high_mins;  // of groups 0..3 and 4..7, a byte each
-};
-[[gnu::always_inline]] inline SixBitPairs six_bit_pairs(Word a, Word b, Word c) noexcept {
-  const Word low = each_byte(63), top = each_byte(0x30);
-  return {and_words(a, low), or_words(low_nibbles(c), and_words(right<2>(a), top)),
-          and_words(b, low), or_words(high_nibbles(c), and_words(right<2>(b), top))};
+[[gnu::always_inline]] inline Word low_pairs(Word word) noexcept {
+  return and_words(word, each_byte(63));
+}
+[[gnu::always_inline]] inline Word high_pair_scales(Word a, Word c) noexcept {
+  return or_words(low_nibbles(c), and_words(right<2>(a), each_byte(0x30)));
+}
+[[gnu::always_inline]] inline Word high_pair_mins(Word b, Word c) noexcept {
+  return or_words(high_nibbles(c), and_words(right<2>(b), each_byte(0x30)));
 }
 
 // Scales::kSixBitsBiased, to the sixteen scales + 32. Scale j: low nibble in byte j % 8, of j < 8

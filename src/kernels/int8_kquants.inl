@@ -55,11 +55,10 @@ struct GroupSteps<F, codec::Scales::kSixBitPairs> {
     load_16(rows.at[0], block, head);
     const Real d = low_half(head[0]);
     const Real m = negate(low_half(right<16>(head[0])));
-    const SixBitPairs pairs = six_bit_pairs(head[1], head[2], head[3]);
-    scale_bytes(pairs.low_scales, d, step);
-    scale_bytes(pairs.low_mins, m, offset);
-    scale_bytes(pairs.high_scales, d, step + 4);
-    scale_bytes(pairs.high_mins, m, offset + 4);
+    scale_bytes(low_pairs(head[1]), d, step);
+    scale_bytes(low_pairs(head[2]), m, offset);
+    scale_bytes(high_pair_scales(head[1], head[3]), d, step + 4);
+    scale_bytes(high_pair_mins(head[2], head[3]), m, offset + 4);
   }
 };
 

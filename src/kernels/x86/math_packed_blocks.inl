@@ -67,9 +67,8 @@ inline void set_steps(const std::byte* block, Unpacked& u) noexcept {
   } else if constexpr (kScales == codec::Scales::kSixBitPairs) {
     Word word[3];
     __builtin_memcpy(word, block + kLayout.scales_at, 12);
-    const SixBitPairs pairs = six_bit_pairs(word[0], word[1], word[2]);
-    const __m256 step = eight_floats(pairs.low_scales, pairs.high_scales);
-    const __m256 offset = eight_floats(pairs.low_mins, pairs.high_mins);
+    const __m256 step = eight_floats(low_pairs(word[0]), high_pair_scales(word[0], word[2]));
+    const __m256 offset = eight_floats(low_pairs(word[1]), high_pair_mins(word[1], word[2]));
     _mm256_storeu_ps(u.step, _mm256_mul_ps(_mm256_set1_ps(d), step));
     _mm256_storeu_ps(u.offset, _mm256_mul_ps(_mm256_set1_ps(m), offset));
   } else if constexpr (kScales == codec::Scales::kSixBitsBiased) {
