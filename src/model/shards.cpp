@@ -60,9 +60,9 @@ void Shards::index(const fs::path& folder) {
   if (!found.note.empty()) config_.notes.push_back(std::move(found.note));
   for (const fs::path& path : found.paths) {
     io::SafetensorsFile& header = headers_.emplace_back(io::SafetensorsFile::open(path));
-    files_.push_back(std::move(header).take_file());
     const auto format = header.metadata().find("format");
     is_mlx_ = is_mlx_ || (format != header.metadata().end() && format->second == "mlx");
+    files_.push_back(std::move(header).take_file());
   }
   std::map<std::string, std::size_t> differences;
   for (std::size_t i = 0; i < files_.size(); ++i) add_entries(i, differences);
