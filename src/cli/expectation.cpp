@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/error.h"
 #include "cli/terminal.h"
+#include "quantize/output_format.h"
 #include "quantize/plan_input.h"
 #include "runtime/backend.h"
 
@@ -15,10 +15,6 @@ namespace {
 
 using quantize::Format;
 
-constexpr std::array<std::string_view, 6> kGgufLadder{"Q8_0",   "Q6_K",   "Q5_K_M",
-                                                      "Q4_K_M", "Q3_K_M", "Q2_K"};
-constexpr std::array<std::string_view, 6> kMlxLadder{"8bit", "6bit", "5bit",
-                                                     "4bit", "3bit", "2bit"};
 constexpr std::size_t kOffered = 2;  // ways out that a hint names
 
 MethodNeeds needs_of(const quantize::PlanInput& input, std::string_view method,
@@ -52,7 +48,7 @@ std::vector<MethodNeeds> needs_by_method(const quantize::PlanInput& input,
   const std::uint64_t run_bytes = runtime::memory_needs(input.config, options).total();
   std::vector<MethodNeeds> all;
   if (!input.stored.empty()) all.push_back(needs_of(input, "MXFP4_MOE", run_bytes));
-  for (const std::string_view method : kGgufLadder) {
+  for (const std::string_view method : quantize::output_format(Format::kGguf).ladder()) {
     MethodNeeds needs = needs_of(input, method, run_bytes);
     if (all.empty() || needs.file_bytes < all.back().file_bytes) all.push_back(std::move(needs));
   }
@@ -81,11 +77,11 @@ std::string methods_that_fit(const quantize::PlanInput& input,
     formats.push_back(recipe.format);
     wanted.push_back(recipe);
   }
-  // GGUF's names are translated for MLX.
-  const bool gguf = std::ranges::count(formats, Format::kGguf) > 0;
+  // The names of one are translated for the others.
+  const Format first = *std::ranges::min_element(formats);
   std::string found;
   std::size_t offered = 0;
-  for (const std::string_view method : gguf ? kGgufLadder : kMlxLadder) {
+  for (const std::string_view method : quantize::output_format(first).ladder()) {
     const auto chosen = quantize::choose_methods(formats, method);
     std::vector<quantize::Recipe> smaller = wanted;
     for (std::size_t i = 0; i < smaller.size(); ++i) smaller[i].method = chosen.names[i].front();

@@ -20,6 +20,7 @@
 #include "cli/shell_words.h"
 #include "cli/terminal.h"
 #include "quantize/execute.h"
+#include "quantize/output_format.h"
 #include "quantize/plan_input.h"
 
 namespace pajamas::cli {
@@ -38,10 +39,10 @@ using nlohmann::ordered_json;
 // What would fail at the end of a download fails before it.
 void check_output(const Options& options, const quantize::Recipe& recipe) {
   std::error_code code;
-  const bool gguf = recipe.format == quantize::Format::kGguf;
-  if (!gguf || !std::filesystem::is_directory(recipe.output, code)) {
+  const bool one_file = quantize::output_format(recipe.format).is_one_file();
+  if (!one_file || !std::filesystem::is_directory(recipe.output, code)) {
     require_absent(recipe.output, {.replace = options.force},
-                   gguf ? OutputKind::kFile : OutputKind::kDirectory);
+                   one_file ? OutputKind::kFile : OutputKind::kDirectory);
     return;
   }
   throw Error(ErrorCode::kUsage, "is a directory, a GGUF is one file",

@@ -12,6 +12,7 @@
 #include "cli/model_argument.h"
 #include "cli/terminal.h"
 #include "cli/text_option.h"
+#include "quantize/output_format.h"
 #include "tensor/affine.h"
 
 namespace pajamas::cli {
@@ -36,11 +37,7 @@ std::vector<Format> parse_formats(std::string_view text) {
 
 // A single output is PATH itself; several are in folders below it, one a format.
 fs::path output_path(const fs::path& path, Format format, const std::string& method, bool single) {
-  if (single) return path;
-  if (format == Format::kMlx) return path / "mlx" / fmt::format("model-{}", method);
-  std::string lower = method;
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return path / "gguf" / fmt::format("model-{}.gguf", lower);
+  return single ? path : path / quantize::output_format(format).place(method);
 }
 
 // "32, 64 or 128".
@@ -68,7 +65,9 @@ void check_mlx_options(const QuantizeOptions& options, std::span<const Format> f
   check_group_size(options.group_size);
   check_bits(options.embedding_bits, "--embedding-bits");
   check_bits(options.output_bits, "--output-bits");
-  if (std::find(formats.begin(), formats.end(), Format::kMlx) != formats.end()) return;
+  if (std::ranges::any_of(
+          formats, [](Format format) { return quantize::output_format(format).has_mlx_options(); }))
+    return;
   const char* given = options.mixed_precision  ? "--mixed-precision"
                       : options.embedding_bits ? "--embedding-bits"
                       : options.output_bits    ? "--output-bits"
@@ -94,11 +93,11 @@ quantize::Recipe recipe_of(const QuantizeOptions& options, std::span<const Forma
                            Format format) {
   quantize::Recipe recipe;
   recipe.format = format;
-  recipe.group_size = options.group_size;
+  recipe.mlx.group_size = options.group_size;
   constexpr int kMixedBits = 6;
   const auto mixed = options.mixed_precision ? std::optional(kMixedBits) : std::nullopt;
-  recipe.embedding_bits = options.embedding_bits ? options.embedding_bits : mixed;
-  recipe.output_bits = options.output_bits ? options.output_bits : mixed;
+  recipe.mlx.embedding_bits = options.embedding_bits ? options.embedding_bits : mixed;
+  recipe.mlx.output_bits = options.output_bits ? options.output_bits : mixed;
   recipe.allow_requantize = options.allow_requantize;
   recipe.no_fallback = options.no_fallback;
   recipe.architecture_aware = options.architecture_aware;
@@ -114,11 +113,8 @@ quantize::Recipe recipe_of(const QuantizeOptions& options, std::span<const Forma
 }  // namespace
 
 namespace {
-template <class Row>
-std::string names_of(std::span<const Row> methods) {
-  std::vector<std::string_view> names;
-  for (const Row& method : methods) names.push_back(method.name);
-  return fmt::format("{}", fmt::join(names, " "));
+std::string names_of(Format format) {
+  return fmt::format("{}", fmt::join(quantize::output_format(format).methods(), " "));
 }
 }  // namespace
 
@@ -133,7 +129,7 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
           "--method", options.methods,
           fmt::format("How much to keep: {} for GGUF; {} for MLX; one for both, or one each as "
                       "Q4_K_M:4bit; several of one format in one pass as Q4_K_M,Q5_K_M",
-                      names_of(quantize::gguf_methods()), names_of(quantize::mlx_methods())))
+                      names_of(Format::kGguf), names_of(Format::kMlx)))
       ->required()
       ->type_name("METHODS");
   command

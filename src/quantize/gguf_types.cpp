@@ -224,7 +224,7 @@ std::vector<Choice> choose_gguf_types(const Recipe& recipe, const model::ModelCo
     for (std::size_t k = 0; k < recipe.overrides.size() && !choice; ++k) {
       if (!recipe.overrides[k].is_for(tensor.gguf)) continue;
       used[k] = true;
-      choice = fitted(recipe.overrides[k].gguf_type, tensor.shape.cols(),
+      choice = fitted(std::get<DType>(recipe.overrides[k].type), tensor.shape.cols(),
                       fmt::format("--tensor-type {}", recipe.overrides[k].text));
       choice->overridden = true;
     }

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
+#include "quantize/output_format.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -18,16 +19,16 @@ constexpr std::array<GgufMethodInfo, static_cast<std::size_t>(GgufMethod::kCount
     {GgufMethod::kF32, "F32", 0, DType::kF32, "bf16"},
     {GgufMethod::kF16, "F16", 1, DType::kF16, "bf16"},
     {GgufMethod::kBF16, "BF16", 32, DType::kBF16, "bf16"},
-    {GgufMethod::kQ8_0, "Q8_0", 7, DType::kQ8_0, "8bit"},
-    {GgufMethod::kQ6_K, "Q6_K", 18, DType::kQ6_K, "6bit"},
-    {GgufMethod::kQ5_K_M, "Q5_K_M", 17, DType::kQ5_K, "5bit"},
+    {GgufMethod::kQ8_0, "Q8_0", 7, DType::kQ8_0, "8bit", true},
+    {GgufMethod::kQ6_K, "Q6_K", 18, DType::kQ6_K, "6bit", true},
+    {GgufMethod::kQ5_K_M, "Q5_K_M", 17, DType::kQ5_K, "5bit", true},
     {GgufMethod::kQ5_K_S, "Q5_K_S", 16, DType::kQ5_K, "5bit"},
-    {GgufMethod::kQ4_K_M, "Q4_K_M", 15, DType::kQ4_K, "4bit"},
+    {GgufMethod::kQ4_K_M, "Q4_K_M", 15, DType::kQ4_K, "4bit", true},
     {GgufMethod::kQ4_K_S, "Q4_K_S", 14, DType::kQ4_K, "4bit"},
     {GgufMethod::kQ3_K_L, "Q3_K_L", 13, DType::kQ3_K, "3bit"},
-    {GgufMethod::kQ3_K_M, "Q3_K_M", 12, DType::kQ3_K, "3bit"},
+    {GgufMethod::kQ3_K_M, "Q3_K_M", 12, DType::kQ3_K, "3bit", true},
     {GgufMethod::kQ3_K_S, "Q3_K_S", 11, DType::kQ3_K, "3bit"},
-    {GgufMethod::kQ2_K, "Q2_K", 10, DType::kQ2_K, "2bit"},
+    {GgufMethod::kQ2_K, "Q2_K", 10, DType::kQ2_K, "2bit", true},
     {GgufMethod::kQ2_K_S, "Q2_K_S", 21, DType::kQ2_K, "2bit"},
     {GgufMethod::kQ4_0, "Q4_0", 2, DType::kQ4_0, "4bit"},
     {GgufMethod::kQ4_1, "Q4_1", 3, DType::kQ4_1, "4bit"},
@@ -56,53 +57,27 @@ consteval bool methods_in_order() {
 }
 static_assert(methods_in_order(), "kGgufMethods is indexed by GgufMethod");
 
-constexpr std::array<std::string_view, 2> kFormatNames{"gguf", "mlx"};
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
-}
-
-std::vector<std::string_view> names_of(Format format) {
-  std::vector<std::string_view> names;
-  if (format == Format::kGguf) {
-    for (const auto& row : kGgufMethods) names.push_back(row.name);
-  } else {
-    for (const auto& row : kMlxMethods) names.push_back(row.name);
-  }
-  return names;
-}
-
-[[noreturn]] void throw_unknown_method(Format format, std::string_view name) {
-  const auto names = names_of(format);
+[[noreturn]] void throw_unknown_method(const OutputFormat& format, std::string_view name) {
+  const auto names = format.methods();
   throw Error(ErrorCode::kUsage,
-              fmt::format("\"{}\" is no {} method", printable(name, 40), format_name(format)),
+              fmt::format("\"{}\" is no {} method", printable(name, 40), format.name()),
               fmt::format("{}there are {}", did_you_mean(name, names), fmt::join(names, ", ")))
       .at("--method");
 }
 
-// The canonical name in `format`, translated from the other format's where it has to be.
-std::string choose_one(Format format, std::string_view name, std::vector<std::string>& notes) {
-  if (format == Format::kGguf) {
-    if (const auto method = find_gguf_method(name)) return std::string(info(*method).name);
-  } else if (find_mlx_method(name)) {
-    return lower(name);
+// The canonical name in `format`, translated from another format's where it has to be.
+std::string choose_one(const OutputFormat& format, std::string_view name,
+                       std::vector<std::string>& notes) {
+  if (auto own = format.find_method(name)) return *own;
+  for (const OutputFormat* other : output_formats()) {
+    const auto from = other->find_method(name);
+    if (!from) continue;
+    const std::string_view to = other->counterpart(*from, format.id());
+    if (to.empty()) continue;
+    notes.push_back(fmt::format("{} is {} for {}", *from, to, format.name()));
+    return std::string(to);
   }
-  std::string_view from, to;
-  if (const auto method = find_gguf_method(name); method && format == Format::kMlx) {
-    from = info(*method).name;
-    to = info(*method).mlx;
-  }
-  for (const auto& row : kMlxMethods) {
-    if (format == Format::kGguf && lower(row.name) == lower(name)) {
-      from = row.name;
-      to = row.gguf;
-    }
-  }
-  if (to.empty()) throw_unknown_method(format, name);
-  notes.push_back(fmt::format("{} is {} for {}", from, to, format_name(format)));
-  return std::string(to);
+  throw_unknown_method(format, name);
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -126,7 +101,7 @@ std::vector<std::string> choose_all(Format format, const std::vector<std::string
           .at("--method");
     }
     given.push_back(lower(name));
-    std::string chosen = choose_one(format, name, notes);
+    std::string chosen = choose_one(output_format(format), name, notes);
     if (std::ranges::count(names, chosen) == 0) names.push_back(std::move(chosen));
   }
   return names;
@@ -134,16 +109,10 @@ std::vector<std::string> choose_all(Format format, const std::vector<std::string
 
 }  // namespace
 
-std::string_view format_name(Format format) noexcept {
-  return format == Format::kGguf ? "gguf" : "mlx";
-}
-
-Format parse_format(std::string_view name) {
-  if (lower(name) == "gguf") return Format::kGguf;
-  if (lower(name) == "mlx") return Format::kMlx;
-  throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no format", printable(name, 40)),
-              did_you_mean(name, kFormatNames) + "give gguf, mlx or gguf,mlx")
-      .at("--format");
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
 }
 
 const GgufMethodInfo& info(GgufMethod method) noexcept {

@@ -12,6 +12,7 @@
 
 namespace pajamas::quantize {
 
+// What is written; quantize/output_format.h has the objects.
 enum class Format { kGguf, kMlx };
 std::string_view format_name(Format format) noexcept;  // "gguf", "mlx"
 // Throws Error{kUsage} naming the formats.
@@ -47,7 +48,8 @@ struct GgufMethodInfo {
   std::string_view name;
   std::uint32_t file_type;  // general.file_type, llama_ftype
   DType default_type;
-  std::string_view mlx;  // what the method is called when it is translated for MLX
+  std::string_view mlx;    // what the method is called when it is translated for MLX
+  bool on_ladder = false;  // offered where something has to be smaller
 };
 const GgufMethodInfo& info(GgufMethod method) noexcept;
 std::span<const GgufMethodInfo> gguf_methods() noexcept;
@@ -61,6 +63,8 @@ struct MlxMethodInfo {
 };
 inline constexpr std::string_view kMxfp4Method = "mxfp4";
 std::span<const MlxMethodInfo> mlx_methods() noexcept;
+
+std::string lower(std::string_view text);
 
 // A method for one format by its name, upper or lower case; nothing where the format has none.
 std::optional<GgufMethod> find_gguf_method(std::string_view name) noexcept;

@@ -42,10 +42,10 @@ std::string make_mlx_config(const json& source, const Recipe& recipe,
   config.erase("quantization_config");
   const int bits = *find_mlx_method(recipe.method);
   const Encoding usual =
-      bits == 16 ? Encoding{} : Encoding::affine(bits, recipe.group_size, DType::kBF16);
+      bits == 16 ? Encoding{} : Encoding::affine(bits, recipe.mlx.group_size, DType::kBF16);
   json quantization = json::object();
   // Even where nothing is quantized by default, readers take the top level's numbers.
-  quantization["group_size"] = recipe.group_size;
+  quantization["group_size"] = recipe.mlx.group_size;
   quantization["bits"] = bits == 16 ? 8 : bits;
   quantization["mode"] = "affine";
   bool any = false;

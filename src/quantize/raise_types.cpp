@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "codec/format.h"
+#include "quantize/output_format.h"
 #include "quantize/recipe.h"
 #include "tensor/affine.h"
 
@@ -58,11 +59,10 @@ class Raising {
       notes_.push_back("--architecture-aware: nothing to do, this model has no experts");
       return;
     }
-    const std::string router = recipe_.format == Format::kGguf ? "F32" : "8 bits or more";
     notes_.push_back(
         fmt::format("--architecture-aware: the router has {}: one wrong choice of an "
                     "expert costs more than its few weights",
-                    router));
+                    output_format(recipe_.format).router_type()));
     raise_where("attention above the experts: it is few weights, used by every token",
                 [&](const model::TensorSpec& t) {
                   return is_attention(t.key.role) ? encoding_of(Role::kExpertGate, t.key.layer)

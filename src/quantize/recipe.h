@@ -7,6 +7,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <variant>
 #include <vector>
 
 #include "model/architecture.h"
@@ -15,20 +17,38 @@
 
 namespace pajamas::quantize {
 
+// A type of MLX as users name it.
+struct MlxType {
+  int bits = 0;                   // 16: unquantized
+  bool mxfp4 = false;             // then neither bits nor group size count
+  std::optional<int> group_size;  // the recipe's where absent
+};
+// "6bit", "6bit-g32", "mxfp4" or "bf16", spelled so; nothing for anything else.
+std::optional<MlxType> parse_mlx_type(std::string_view name);
+
+// A type of one output format.
+using TensorType = std::variant<DType, MlxType>;
+
 // `--tensor-type REGEX=TYPE`. The type decides which format it is for: Q6_K or F16 for GGUF,
 // 6bit, 6bit-g32 or bf16 for MLX. "bf16" is MLX's, "BF16" GGUF's where both are written.
 struct TypeOverride {
   std::string text;                                     // as given
   std::function<bool(const std::string& name)> is_for;  // whether REGEX is in a tensor's name
   Format format;
-  DType gguf_type = DType::kF32;
-  int mlx_bits = 0;                   // 16: unquantized
-  bool mlx_mxfp4 = false;             // then neither bits nor group size count
-  std::optional<int> mlx_group_size;  // the recipe's where absent
+  TensorType type;
 };
 // Throws Error{kUsage} for a broken expression, an unknown type, or one of a format that is not
 // among `formats`.
 TypeOverride parse_type_override(std::string_view text, std::span<const Format> formats);
+// Throws Error{kUsage} for an override as it was given; `meant` begins the hint.
+[[noreturn]] void throw_bad_override(std::string_view text, std::string problem,
+                                     const std::string& meant = {});
+
+struct MlxOptions {
+  int group_size = 64;
+  std::optional<int> embedding_bits;
+  std::optional<int> output_bits;
+};
 
 struct Recipe {
   Format format = Format::kGguf;
@@ -40,10 +60,7 @@ struct Recipe {
   bool architecture_aware = false;
   bool preserve_attention_patterns = false;
   bool expert_balanced = false;
-  // MLX only.
-  int group_size = 64;
-  std::optional<int> embedding_bits;
-  std::optional<int> output_bits;
+  MlxOptions mlx;
 };
 
 // The stored type of one tensor and why it got it.

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "codec/codec.h"
-#include "quantize/recipe.h"
+#include "quantize/output_format.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -19,10 +19,6 @@ void take_over(const Encoding& encoding, std::string reason, Choice& choice) {
   choice.reason = std::move(reason);
   choice.substitution.clear();
   choice.repacked = true;
-}
-
-Encoding mxfp4_of(Format format) noexcept {
-  return format == Format::kGguf ? Encoding{.dtype = DType::kMXFP4} : Encoding::mxfp4();
 }
 
 [[noreturn]] void throw_second_loss(const std::map<std::string, std::size_t>& pairs) {
@@ -54,7 +50,7 @@ std::vector<std::string> settle_stored(const Recipe& recipe, const StoredEncodin
       choice.reason += fmt::format("; a second time, from {}", from.name());
       ++allowed[fmt::format("{} to {}", from.name(), choice.encoding.name())];
     } else if (from.is_mxfp4() && tensors[i].is_stack() && !choice.overridden) {
-      take_over(mxfp4_of(recipe.format),
+      take_over(output_format(recipe.format).mxfp4(),
                 "stored as MXFP4: kept bit for bit; --allow-requantize opens it to the method",
                 choice);
     } else {

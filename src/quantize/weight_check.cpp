@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "codec/room.h"
+#include "quantize/output_format.h"
 #include "weights/row_reader.h"
 
 namespace pajamas::quantize {
@@ -42,17 +43,6 @@ std::string limit_of(const Encoding& encoding) {
   return room < 65504.0f
              ? fmt::format("the scales of {} are F16, which ends at 65504", encoding.name())
              : fmt::format("{} ends at {:.3g}", encoding.name(), room);
-}
-
-std::string what_fits(const PlannedOutput& output, const PlannedTensor& target, float weight) {
-  const bool bf16 = std::abs(weight) <= codec::always_room({.dtype = DType::kBF16});
-  if (output.format == Format::kMlx) {
-    if (!bf16) return "GGUF's F32 has room for it: add --format gguf --method F32";
-    return "take --method bf16";
-  }
-  const char* type = bf16 ? "BF16" : "F32";
-  return fmt::format("add --tensor-type '{}={}', or take --method {}", target.name, type,
-                     bf16 ? "BF16 or F32" : "F32");
 }
 
 }  // namespace
@@ -124,7 +114,7 @@ void WeightCheck::require_room(const model::StoredTensor& tensor, std::uint64_t 
   throw at_row(Error(ErrorCode::kUnsupported,
                      fmt::format("{}, {}", weight_at(tensor, first, weights, bad),
                                  limit_of(target.encoding)),
-                     what_fits(output, target, weights[bad])),
+                     output_format(output.format).advice_on_room(target, weights[bad])),
                checkpoint_, tensor, first + bad / tensor.shape.cols());
 }
 
@@ -141,15 +131,12 @@ std::vector<std::string> WeightCheck::vanished() const {
       }
     }
     if (lost.empty()) continue;
-    notes.push_back(
-        fmt::format("{} {}: {} ({}) so small that F16 has only 0 for them: {}",
-                    format_name(output.format), output.method,
-                    lost.size() == 1 ? "all weights of a tensor are"
-                                     : fmt::format("all weights of {} tensors are", lost.size()),
-                    lost.front()->name,
-                    output.format == Format::kGguf
-                        ? fmt::format("--tensor-type '{}=BF16' keeps them", lost.front()->name)
-                        : "--method bf16 keeps them"));
+    notes.push_back(fmt::format(
+        "{} {}: {} ({}) so small that F16 has only 0 for them: {}", format_name(output.format),
+        output.method,
+        lost.size() == 1 ? "all weights of a tensor are"
+                         : fmt::format("all weights of {} tensors are", lost.size()),
+        lost.front()->name, output_format(output.format).advice_on_vanishing(*lost.front())));
   }
   return notes;
 }

@@ -213,7 +213,7 @@ TEST(MoePlan, MlxTakesTheLargestGroupThatDividesTheRow) {
   const PlanInput tiny = load_plan_input(kSource / "models/tiny-gpt-oss", nullptr);
   const auto check = [&](const PlanInput& input, int group, const char* wanted, bool substituted) {
     Recipe recipe_of = recipe(Format::kMlx, "4bit");
-    recipe_of.group_size = group;
+    recipe_of.mlx.group_size = group;
     const Plan plan = make_plan(input, {recipe_of}, 1);
     EXPECT_EQ(type_of(plan.outputs[0], Role::kTokenEmbedding, -1), wanted);
     EXPECT_EQ(any_note(plan, "rows of 288", "do not fit groups of"), substituted) << wanted;

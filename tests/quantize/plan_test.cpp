@@ -96,8 +96,8 @@ TEST(Plan, PlanesDoNotOverlapAndFillTheFile) {
 TEST(Plan, MixedPrecisionTouchesEmbeddingAndOutputOnly) {
   const PlanInput input = load_plan_input(kTiny, nullptr);
   Recipe mixed = recipe(Format::kMlx, "4bit");
-  mixed.embedding_bits = 6;
-  mixed.output_bits = 8;
+  mixed.mlx.embedding_bits = 6;
+  mixed.mlx.output_bits = 8;
   const Plan plan = make_plan(input, {mixed}, 1);
   const auto stored = types(plan.outputs[0]);
   EXPECT_EQ(stored.at("model.embed_tokens.weight"), "6bit-g64");
@@ -149,7 +149,7 @@ TEST(Plan, RowsThatDoNotFitGetWhatIsSaid) {
   EXPECT_EQ(stored.at("blk.0.attn_v.weight"), "Q5_1");
   EXPECT_EQ(stored.at("output.weight"), "Q8_0");
   Recipe wide = recipe(Format::kMlx, "4bit");
-  wide.group_size = 128;
+  wide.mlx.group_size = 128;
   stored = types(make_plan(input, {wide}, 1).outputs[0]);
   EXPECT_EQ(stored.at("model.layers.0.mlp.up_proj.weight"), "4bit-g64");
   EXPECT_EQ(stored.at("model.layers.0.mlp.down_proj.weight"), "4bit-g32");
@@ -165,7 +165,7 @@ TEST(TypeOverride, RefusesWhatCannotBe) {
   EXPECT_THROW(parse_type_override("x=6bit", gguf), Error);
   EXPECT_EQ(parse_type_override("x=bf16", gguf).format, Format::kGguf);
   EXPECT_EQ(parse_type_override("x=bf16", both).format, Format::kMlx);
-  EXPECT_EQ(parse_type_override("x=4bit-g32", both).mlx_group_size, 32);
+  EXPECT_EQ(std::get<MlxType>(parse_type_override("x=4bit-g32", both).type).group_size, 32);
 }
 
 TEST(Methods, AreTranslatedAndTheTranslationIsSaid) {

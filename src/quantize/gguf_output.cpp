@@ -1,0 +1,130 @@
+// GGUF: one file of blocks, with methods and types as llama-quantize has them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "codec/codec.h"
+#include "codec/room.h"
+#include "io/gguf.h"
+#include "model/rope.h"
+#include "quantize/gguf_metadata.h"
+#include "quantize/output_format.h"
+#include "quantize/plan_steps.h"
+
+namespace pajamas::quantize {
+namespace {
+
+// A llama3 scaling is a tensor in GGUF, which comes where its name belongs in llama.cpp's order.
+void add_rope_factors(const model::ModelConfig& config, PlannedOutput& output) {
+  using Kind = model::RopeScaling::Kind;
+  const Kind kind = config.rope_scaling.kind;
+  if (kind != Kind::kLlama3 && kind != Kind::kFactors) return;
+  const std::vector<float> factors = model::rope_factors(config);
+  PlannedTensor tensor;
+  tensor.name = model::kRopeFactorsName;
+  tensor.spec.gguf = tensor.name;
+  tensor.spec.shape = {factors.size()};
+  tensor.encoding = {.dtype = DType::kF32};
+  tensor.reason = "the scaling of the rotary embedding, as GGUF has it";
+  tensor.bytes = factors.size() * sizeof(float);
+  const auto bytes = std::as_bytes(std::span(factors));
+  tensor.content.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto after = std::ranges::find_if(output.tensors, [&](const PlannedTensor& other) {
+    return other.spec.key.layer >= 0 || other.name > tensor.name;
+  });
+  output.tensors.insert(after, std::move(tensor));
+}
+
+class GgufOutput final : public OutputFormat {
+ public:
+  Format id() const noexcept override { return Format::kGguf; }
+  std::string_view name() const noexcept override { return "gguf"; }
+
+  bool is_one_file() const noexcept override { return true; }
+  std::filesystem::path place(const std::string& method) const override {
+    return std::filesystem::path("gguf") / fmt::format("model-{}.gguf", lower(method));
+  }
+  const std::string& tensor_name(const model::TensorSpec& tensor) const noexcept override {
+    return tensor.gguf;
+  }
+
+  std::vector<std::string_view> methods() const override {
+    std::vector<std::string_view> names;
+    for (const GgufMethodInfo& row : gguf_methods()) names.push_back(row.name);
+    return names;
+  }
+  std::optional<std::string> find_method(std::string_view name) const override {
+    const auto method = find_gguf_method(name);
+    if (!method) return std::nullopt;
+    return std::string(info(*method).name);
+  }
+  std::string_view counterpart(std::string_view method, Format other) const noexcept override {
+    const auto found = find_gguf_method(method);
+    return found && other == Format::kMlx ? info(*found).mlx : std::string_view();
+  }
+  std::vector<std::string_view> ladder() const override {
+    std::vector<std::string_view> names;
+    for (const GgufMethodInfo& row : gguf_methods()) {
+      if (row.on_ladder) names.push_back(row.name);
+    }
+    return names;
+  }
+  bool has_mlx_options() const noexcept override { return false; }
+
+  std::optional<TensorType> find_type(std::string_view name) const override {
+    const auto dtype = dtype_by_name(name);
+    if (!dtype || info(*dtype).gguf_id < 0 || !codec::can_encode({.dtype = *dtype})) {
+      return std::nullopt;
+    }
+    return TensorType(*dtype);
+  }
+  Encoding mxfp4() const noexcept override { return {.dtype = DType::kMXFP4}; }
+  std::string_view router_type() const noexcept override { return "F32"; }
+  std::string advice_on_room(const PlannedTensor& target, float weight) const override {
+    const bool bf16 = std::abs(weight) <= codec::always_room({.dtype = DType::kBF16});
+    return fmt::format("add --tensor-type '{}={}', or take --method {}", target.name,
+                       bf16 ? "BF16" : "F32", bf16 ? "BF16 or F32" : "F32");
+  }
+  std::string advice_on_vanishing(const PlannedTensor& target) const override {
+    return fmt::format("--tensor-type '{}=BF16' keeps them", target.name);
+  }
+
+  PlannedOutput plan(const PlanInput& input, const Recipe& recipe,
+                     std::vector<std::string>& notes) const override {
+    PlannedOutput output = begin_output(recipe);
+    model::require_gguf(input.config);
+    const auto specs = in_gguf_order(input.config);
+    output.tensors =
+        settle_tensors(input, recipe, specs, choose_gguf_types(recipe, input.config, specs), notes);
+    order_rows(input, input.config.architecture->gguf_interleaves_heads(), output);
+    add_rope_factors(input.config, output);
+    const GgufSource source{
+        .name = input.name,
+        .gguf = input.gguf.get(),
+        .generation_config = input.generation_json.is_null() ? nullptr : &input.generation_json,
+        .text = input.text ? &*input.text : nullptr};
+    const auto metadata =
+        make_gguf_metadata(input.config, info(*find_gguf_method(recipe.method)).file_type, source);
+    std::vector<io::GgufSpec> stored;
+    for (const PlannedTensor& tensor : output.tensors) {
+      stored.push_back({tensor.name, tensor.encoding.dtype, tensor.spec.shape});
+    }
+    io::GgufLayout layout = io::lay_out_gguf(metadata, stored);
+    for (std::size_t i = 0; i < output.tensors.size(); ++i) {
+      output.tensors[i].planes[0] = {0, layout.offsets[i]};
+    }
+    output.files.push_back({"", std::move(layout.header), layout.file_bytes});
+    sum_up(output, input.config);
+    return output;
+  }
+};
+
+}  // namespace
+
+const OutputFormat& gguf_output() noexcept {
+  static const GgufOutput output;
+  return output;
+}
+
+}  // namespace pajamas::quantize

@@ -1,0 +1,69 @@
+#include "quantize/plan_steps.h"
+
+#include "base/bytes.h"
+#include "quantize/output_format.h"
+
+namespace pajamas::quantize {
+namespace {
+
+std::vector<PlannedTensor> planned_tensors(std::span<const model::TensorSpec> specs,
+                                           std::vector<Choice> choices, Format format) {
+  const OutputFormat& output = output_format(format);
+  std::vector<PlannedTensor> tensors;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    PlannedTensor tensor;
+    tensor.spec = specs[i];
+    tensor.name = output.tensor_name(specs[i]);
+    tensor.encoding = choices[i].encoding;
+    tensor.reason = std::move(choices[i].reason);
+    tensor.repacked = choices[i].repacked;
+    tensor.bytes =
+        checked_mul(specs[i].shape.rows(), tensor.encoding.row_bytes(specs[i].shape.cols()));
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
+}  // namespace
+
+PlannedOutput begin_output(const Recipe& recipe) {
+  PlannedOutput output;
+  output.format = recipe.format;
+  output.method = recipe.method;
+  output.path = recipe.output;
+  return output;
+}
+
+std::vector<PlannedTensor> settle_tensors(const PlanInput& input, const Recipe& recipe,
+                                          std::span<const model::TensorSpec> specs,
+                                          std::vector<Choice> choices,
+                                          std::vector<std::string>& notes) {
+  for (std::string& note : settle_stored(recipe, input.stored, specs, choices)) {
+    notes.push_back(std::move(note));
+  }
+  for (std::string& note : raise_types(recipe, input.config, specs, choices)) {
+    notes.push_back(std::move(note));
+  }
+  for (std::string& note : tell_substitutions(recipe, choices)) notes.push_back(std::move(note));
+  return planned_tensors(specs, std::move(choices), recipe.format);
+}
+
+void order_rows(const PlanInput& input, bool interleaved, PlannedOutput& output) {
+  if (input.config.rope_interleaved == interleaved) return;
+  for (PlannedTensor& tensor : output.tensors) {
+    const model::Role role = tensor.spec.key.role;
+    if (role != model::Role::kAttnQ && role != model::Role::kAttnK) continue;
+    tensor.row_order = interleaved ? RowOrder::kInterleave : RowOrder::kSeparate;
+    tensor.head_dim = input.config.head_dim;
+  }
+}
+
+void sum_up(PlannedOutput& output, const model::ModelConfig& config) {
+  for (const PlannedTensor& tensor : output.tensors) output.tensor_bytes += tensor.bytes;
+  for (const PlannedFile& file : output.files) output.file_bytes += file.bytes;
+  for (const SmallFile& file : output.small_files) output.file_bytes += file.content.size();
+  output.bits_per_weight = static_cast<double>(output.tensor_bytes) * 8 /
+                           static_cast<double>(model::parameter_count(config));
+}
+
+}  // namespace pajamas::quantize

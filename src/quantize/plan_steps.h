@@ -1,0 +1,29 @@
+// What planning an output takes in every format.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "quantize/plan.h"
+#include "quantize/plan_input.h"
+
+namespace pajamas::quantize {
+
+// An output without its tensors and files.
+PlannedOutput begin_output(const Recipe& recipe);
+
+// What the recipe makes of every tensor, given the format's own choices, and what there is to tell
+// about it.
+std::vector<PlannedTensor> settle_tensors(const PlanInput& input, const Recipe& recipe,
+                                          std::span<const model::TensorSpec> specs,
+                                          std::vector<Choice> choices,
+                                          std::vector<std::string>& notes);
+
+// Queries and keys go from the source's order of rows to the output's.
+void order_rows(const PlanInput& input, bool interleaved, PlannedOutput& output);
+
+// Adds up bytes and bits; the last step.
+void sum_up(PlannedOutput& output, const model::ModelConfig& config);
+
+}  // namespace pajamas::quantize
