@@ -46,23 +46,23 @@ def warm(path):
                 pass
 
 
-def run_ours(args, path):
+def run_ours(args, path, *more):
     stats = args.scratch / "stats.json"
     stats.unlink(missing_ok=True)
     prompt = WORDS * (args.prompt_tokens // 17)
-    subprocess.run([args.binary, "run", path, "--raw", "--prompt", prompt, "--max-tokens",
-                    str(args.max_tokens), "--temperature", "1", "--seed", "1", "--threads",
-                    str(args.threads), "--stats", stats], check=True, capture_output=True)
+    subprocess.run([args.binary, "run", path, "--raw", "--max-tokens", str(args.max_tokens),
+                    "--temperature", "1", "--seed", "1", "--threads", str(args.threads), "--stats",
+                    stats, *more], input=prompt.encode(), check=True, capture_output=True)
     return json.loads(stats.read_text())
 
 
 class Peer:
     """llama.cpp with a file loaded: a measurement each time it is asked."""
 
-    def __init__(self, args, path, tokens):
+    def __init__(self, args, path, tokens, *more):
         self.process = subprocess.Popen(
             [args.peers, ROOT / "bench/peer_speed.py", path, "--prompt-tokens", str(tokens),
-             "--max-tokens", str(args.max_tokens), "--threads", str(args.threads), "--serve"],
+             "--max-tokens", str(args.max_tokens), "--threads", str(args.threads), "--serve", *more],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def run(self):

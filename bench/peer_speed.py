@@ -2,10 +2,12 @@
 """llama.cpp's speed on one GGUF file, or how fast this machine reads memory; one line of JSON.
 
     bench/peer_speed.py MODEL.gguf [--prompt-tokens N] [--max-tokens N] [--threads N] [--serve]
+                        [--flash-attention]
     bench/peer_speed.py --bandwidth [--threads N]
 
-Speed: a prompt in one batch, then one token at a time, the file mapped, keys and values as llama.cpp
-has them by default (F16). With --serve it measures again for every line of standard input, the model
+Speed: a prompt in one batch (beyond 2,048 tokens in those of 512 that llama.cpp cuts by default),
+then one token at a time, the file mapped, keys and values as llama.cpp has them by default (F16).
+With --serve it measures again for every line of standard input, the model
 loaded once. Bandwidth: each thread forms the dot product of a gigabyte of its own with
 itself, the best of several. Needs the Python packages of tests/interop/requirements.txt.
 """
@@ -40,10 +42,11 @@ def bandwidth(threads):
 
 def load(args):
     import llama_cpp
+    together = max(args.prompt_tokens, 32) if args.prompt_tokens <= 2048 else 512
     return llama_cpp.Llama(args.model, n_ctx=args.prompt_tokens + args.max_tokens + 8,
-                           n_batch=max(args.prompt_tokens, 32),
-                           n_ubatch=max(args.prompt_tokens, 32), n_threads=args.threads,
-                           n_threads_batch=args.threads, verbose=False)
+                           n_batch=max(together, 2048), n_ubatch=together,
+                           n_threads=args.threads, n_threads_batch=args.threads,
+                           flash_attn=args.flash_attention, verbose=False)
 
 
 def speed(args, model):
@@ -75,6 +78,7 @@ def main():
     parser.add_argument("--max-tokens", type=int, default=32)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--serve", action="store_true")
+    parser.add_argument("--flash-attention", action="store_true")
     args = parser.parse_args()
     if not args.bandwidth and not args.model:
         parser.error("give a GGUF file, or --bandwidth")
