@@ -102,8 +102,8 @@ Listing Client::files(const std::string& commit) {
   return files;
 }
 
-void fetch_pieces(const Settings& settings, const ModelId& id, const std::string& commit,
-                  std::vector<Piece>& pieces, std::string_view step, Watch watch) {
+void fetch_ranges(const Settings& settings, const ModelId& id, const std::string& commit,
+                  std::vector<FileRange>& pieces, std::string_view step, Watch watch) {
   Transfers transfers(settings);
   std::vector<Backoff> backoffs(pieces.size());
   std::vector<double> not_before(pieces.size(), 0);
@@ -111,7 +111,7 @@ void fetch_pieces(const Settings& settings, const ModelId& id, const std::string
   for (std::size_t i = 0; i < pieces.size(); ++i) waiting[i] = pieces.size() - 1 - i;
 
   const auto start = [&](std::size_t i) {
-    Piece& piece = pieces[i];
+    FileRange& piece = pieces[i];
     piece.bytes.clear();
     const std::uint64_t wanted = piece.range.end - piece.range.first;
     // What a server sends that knows no ranges is cut to what was asked for.

@@ -49,7 +49,7 @@ class Client {
 };
 
 // A piece of a file of a commit.
-struct Piece {
+struct FileRange {
   std::string path;
   ByteRange range;      // at least one byte
   std::uint64_t total;  // of the whole file, as the hub lists it
@@ -57,7 +57,7 @@ struct Piece {
 };
 
 // Fetches all pieces at the same time, as a step of progress called `step`.
-void fetch_pieces(const Settings& settings, const ModelId& id, const std::string& commit,
-                  std::vector<Piece>& pieces, std::string_view step, Watch watch);
+void fetch_ranges(const Settings& settings, const ModelId& id, const std::string& commit,
+                  std::vector<FileRange>& pieces, std::string_view step, Watch watch);
 
 }  // namespace pajamas::hub

@@ -112,14 +112,14 @@ class Downloads {
     for (FileDownload& file : files_) {
       if (!file.is_open()) continue;
       while (transfers_.active() < kConnections) {
-        Part* part = file.next_part(now, file.answered() && held < kMostHeld);
+        Segment* part = file.next_part(now, file.answered() && held < kMostHeld);
         if (part == nullptr) break;
         start(file, *part);
       }
     }
   }
 
-  void start(FileDownload& file, Part& part) {
+  void start(FileDownload& file, Segment& part) {
     const std::string name = file_url(settings_, id_, commit_, file.file().path);
     // The place that a redirect led to serves the other parts too.
     const auto place = places_.find(file.file().path);
@@ -151,7 +151,7 @@ class Downloads {
     part.transfer = transfers_.start(std::move(request));
   }
 
-  void check_answer(FileDownload& file, const Part& part, const std::optional<ByteRange>& range,
+  void check_answer(FileDownload& file, const Segment& part, const std::optional<ByteRange>& range,
                     const Answer& answer) const {
     std::optional<std::uint64_t> total;
     if (answer.status == 206) {
@@ -176,7 +176,7 @@ class Downloads {
   }
 
   // Tries again later, or gives up.
-  void broken(const FileDownload& file, Part& part, bool by_place, const Ending& ending) {
+  void broken(const FileDownload& file, Segment& part, bool by_place, const Ending& ending) {
     if (by_place && ending.how == Break::kNone && ending.answer.status / 100 == 4) {
       places_.erase(file.file().path);  // such places are given for a while only
       part.by_name = true;
@@ -199,7 +199,7 @@ class Downloads {
   bool step(FileDownload& file) {
     if (!file.is_open()) return is_there(cache_.blob(file.file()));
     if (file.restarting()) {
-      for (const Part& part : file.parts()) {
+      for (const Segment& part : file.parts()) {
         if (part.transfer) transfers_.cancel(*part.transfer);
       }
       file.restart();

@@ -57,12 +57,12 @@ void FileDownload::open(const StopFlag& stop) {
   asked_ = out_->size();
 }
 
-Part* FileDownload::next_part(double now, bool ahead) {
-  for (Part& part : parts_) {
+Segment* FileDownload::next_part(double now, bool ahead) {
+  for (Segment& part : parts_) {
     if (!part.transfer && !part.complete() && part.not_before <= now) return &part;
   }
   if (asked_ == file_.size || parts_.size() >= (ahead ? kPartsAhead : 1)) return nullptr;
-  Part part;
+  Segment part;
   part.first = asked_;
   part.end = whole_ ? file_.size : std::min(file_.size, asked_ + kPartBytes);
   asked_ = part.end;
@@ -74,7 +74,7 @@ void FileDownload::write(std::span<const std::byte> bytes) {
   digest_->update(bytes);
 }
 
-void FileDownload::take(Part& part, std::span<const std::byte> bytes) {
+void FileDownload::take(Segment& part, std::span<const std::byte> bytes) {
   if (bytes.size() > part.end - part.next()) {
     throw Error(
         ErrorCode::kNetwork,
@@ -93,7 +93,7 @@ void FileDownload::take(Part& part, std::span<const std::byte> bytes) {
 
 std::uint64_t FileDownload::held() const noexcept {
   std::uint64_t bytes = 0;
-  for (const Part& part : parts_) bytes += part.held.size();
+  for (const Segment& part : parts_) bytes += part.held.size();
   return bytes;
 }
 
@@ -101,7 +101,7 @@ void FileDownload::settle() {
   while (!parts_.empty() && parts_.front().complete() && !parts_.front().transfer) {
     parts_.pop_front();
     if (parts_.empty()) return;
-    Part& front = parts_.front();
+    Segment& front = parts_.front();
     write(front.held);
     std::vector<std::byte>().swap(front.held);
   }

@@ -17,7 +17,7 @@
 namespace pajamas::hub {
 
 // Bytes of a file that one connection brings.
-struct Part {
+struct Segment {
   std::uint64_t first = 0;
   std::uint64_t end = 0;
   std::uint64_t arrived = 0;
@@ -48,9 +48,9 @@ class FileDownload {
 
   // The next part to ask for; none while enough are on their way. `ahead`: there is memory for more
   // than the part that is written next.
-  Part* next_part(double now, bool ahead);
+  Segment* next_part(double now, bool ahead);
   // Takes bytes of `part`; those that follow what is there are written.
-  void take(Part& part, std::span<const std::byte> bytes);
+  void take(Segment& part, std::span<const std::byte> bytes);
   // Forgets parts that are complete.
   void settle();
   // A server sends bytes; until then, one connection finds out where they are and whether in parts.
@@ -63,7 +63,7 @@ class FileDownload {
   bool restarting() const noexcept { return restarting_; }
   // Drops all parts, whose transfers the caller has cancelled.
   void restart();
-  const std::list<Part>& parts() const noexcept { return parts_; }
+  const std::list<Segment>& parts() const noexcept { return parts_; }
   // Bytes in memory.
   std::uint64_t held() const noexcept;
 
@@ -81,7 +81,7 @@ class FileDownload {
   std::optional<FileLock> lock_;
   std::optional<AppendFile> out_;
   std::optional<Digest> digest_;
-  std::list<Part> parts_;  // in order, the first follows what is written
+  std::list<Segment> parts_;  // in order, the first follows what is written
   std::uint64_t asked_ = 0;
   bool answered_ = false;
   bool whole_ = false;

@@ -56,15 +56,15 @@ std::vector<RepoFile> HeaderFiles::missing(const std::vector<RepoFile>& files) c
 
 void HeaderFiles::extend(const std::vector<RepoFile>& files,
                          const std::vector<ByteRange>& ranges) const {
-  std::vector<Piece> pieces;
+  std::vector<FileRange> pieces;
   for (std::size_t i = 0; i < files.size(); ++i) {
     const ByteRange range{std::min(ranges[i].first, files[i].size),
                           std::min(ranges[i].end, files[i].size)};
     if (range.first < range.end) pieces.push_back({files[i].path, range, files[i].size, {}});
   }
   if (pieces.empty()) return;
-  fetch_pieces(settings_, id_, commit_, pieces, "reading headers", watch_);
-  for (const Piece& piece : pieces) {
+  fetch_ranges(settings_, id_, commit_, pieces, "reading headers", watch_);
+  for (const FileRange& piece : pieces) {
     const fs::path path = snapshot_ / piece.path;
     if (fs::exists(path)) fs::resize_file(path, piece.range.first);
     AppendFile(path).append(as_byte_span(piece.bytes));

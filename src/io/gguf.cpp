@@ -27,7 +27,7 @@ constexpr std::uint64_t kMinPairBytes = 8 + 1 + 4 + 1;
 constexpr std::uint64_t kMinTensorBytes = 8 + 4 + 4 + 8;
 
 // One file of a model.
-struct Part {
+struct SplitFile {
   File file;
   GgufMetadata metadata;
   std::vector<GgufTensor> tensors;
@@ -184,8 +184,8 @@ void place_tensors(std::vector<GgufTensor>& tensors, std::uint64_t data_start,
       .at(printable(first_beyond->name));
 }
 
-Part read_part(const std::filesystem::path& path) {
-  Part part{File::open(path), {}, {}};
+SplitFile read_part(const std::filesystem::path& path) {
+  SplitFile part{File::open(path), {}, {}};
   return with_context(printable(path.native(), 300), [&] {
     refuse_foreign(part.file);
     GgufCursor cursor(part.file);
@@ -221,7 +221,7 @@ std::string split_suffix(std::uint64_t number, std::uint64_t count) {
 }
 
 // The path of any part without its suffix.
-std::string split_prefix(const Part& part, std::uint64_t count) {
+std::string split_prefix(const SplitFile& part, std::uint64_t count) {
   const std::string& path = part.file.path().native();
   const auto number = part.metadata.find_unsigned(kSplitNo);
   if (!number || *number >= count) {
@@ -238,8 +238,8 @@ std::string split_prefix(const Part& part, std::uint64_t count) {
   return path.substr(0, path.size() - suffix.size());
 }
 
-// Part `number` agrees with the first: same split, and no other value for a key of both.
-void check_agreement(const Part& part, std::uint64_t number, const Part& first) {
+// SplitFile `number` agrees with the first: same split, and no other value for a key of both.
+void check_agreement(const SplitFile& part, std::uint64_t number, const SplitFile& first) {
   if (part.metadata.find_unsigned(kSplitNo) != number) {
     throw Error(ErrorCode::kCorruptFile, fmt::format("is not part {} inside", number + 1),
                 "download the parts again")
@@ -257,7 +257,7 @@ void check_agreement(const Part& part, std::uint64_t number, const Part& first) 
   }
 }
 
-Part read_split_part(const std::string& prefix, std::uint64_t number, std::uint64_t count) {
+SplitFile read_split_part(const std::string& prefix, std::uint64_t number, std::uint64_t count) {
   const std::filesystem::path path = prefix + split_suffix(number, count);
   std::error_code code;
   if (!std::filesystem::exists(path, code)) {
@@ -268,9 +268,9 @@ Part read_split_part(const std::string& prefix, std::uint64_t number, std::uint6
   return read_part(path);
 }
 
-std::vector<Part> read_parts(const std::filesystem::path& path) {
-  std::vector<Part> parts;
-  Part named = read_part(path);
+std::vector<SplitFile> read_parts(const std::filesystem::path& path) {
+  std::vector<SplitFile> parts;
+  SplitFile named = read_part(path);
   const std::string place = printable(path.native(), 300);
   const std::uint64_t count =
       with_context(place, [&] { return named.metadata.find_unsigned(kSplitCount).value_or(1); });
@@ -300,10 +300,10 @@ std::vector<Part> read_parts(const std::filesystem::path& path) {
 }  // namespace
 
 GgufFile GgufFile::open(const std::filesystem::path& path) {
-  std::vector<Part> parts = read_parts(path);
+  std::vector<SplitFile> parts = read_parts(path);
   GgufFile model;
   model.metadata_ = std::move(parts.front().metadata);
-  for (Part& part : parts) {
+  for (SplitFile& part : parts) {
     for (GgufTensor& tensor : part.tensors) {
       tensor.file = model.files_.size();
       model.tensors_.push_back(std::move(tensor));

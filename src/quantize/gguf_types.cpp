@@ -15,7 +15,7 @@ namespace {
 using model::Role;
 
 // What the rules look at besides the tensor itself.
-struct Setting {
+struct Mix {
   GgufMethod method;
   DType default_type;
   std::uint64_t layers;
@@ -30,14 +30,14 @@ bool use_more_bits(std::uint64_t i, std::uint64_t n) noexcept {
   return i < n / 8 || i >= 7 * n / 8 || (i - n / 8) % 3 == 2;
 }
 
-DType output_type(const Setting& s) noexcept {
+DType output_type(const Mix& s) noexcept {
   if (s.method == GgufMethod::kMXFP4_MOE || s.default_type == DType::kQ8_0) {
     return DType::kQ8_0;
   }
   return DType::kQ6_K;
 }
 
-DType attn_v_type(const Setting& s, std::uint64_t i) noexcept {
+DType attn_v_type(const Mix& s, std::uint64_t i) noexcept {
   DType type = s.default_type;
   switch (s.method) {
     case GgufMethod::kQ2_K:
@@ -69,7 +69,7 @@ DType attn_v_type(const Setting& s, std::uint64_t i) noexcept {
   return s.experts == 8 ? DType::kQ8_0 : type;
 }
 
-DType ffn_down_type(const Setting& s, std::uint64_t i) noexcept {
+DType ffn_down_type(const Mix& s, std::uint64_t i) noexcept {
   switch (s.method) {
     case GgufMethod::kQ2_K:
       return DType::kQ3_K;
@@ -90,7 +90,7 @@ DType ffn_down_type(const Setting& s, std::uint64_t i) noexcept {
   }
 }
 
-DType attn_output_type(const Setting& s) noexcept {
+DType attn_output_type(const Mix& s) noexcept {
   if (s.experts == 8) {
     const bool raised = s.method == GgufMethod::kQ2_K || s.method == GgufMethod::kQ3_K_S ||
                         s.method == GgufMethod::kQ3_K_M || s.method == GgufMethod::kQ4_K_S ||
@@ -136,7 +136,7 @@ std::string layer_reason(std::string_view method, std::string_view what, DType t
 }
 
 // The mixture of the method for one matrix; `i` counts tensors of its category.
-Choice mixture(const Setting& s, const model::TensorSpec& tensor, bool is_output, std::uint64_t i) {
+Choice mixture(const Mix& s, const model::TensorSpec& tensor, bool is_output, std::uint64_t i) {
   const std::string_view method = info(s.method).name;
   const std::uint64_t cols = tensor.shape.cols();
   if (is_output) {
@@ -172,8 +172,8 @@ Choice mixture(const Setting& s, const model::TensorSpec& tensor, bool is_output
   }
 }
 
-Setting setting_of(const Recipe& recipe, const model::ModelConfig& config,
-                   std::span<const model::TensorSpec> tensors) {
+Mix mix_of(const Recipe& recipe, const model::ModelConfig& config,
+           std::span<const model::TensorSpec> tensors) {
   const GgufMethod method = *find_gguf_method(recipe.method);
   const auto attn_v = std::count_if(tensors.begin(), tensors.end(),
                                     [](const auto& t) { return t.key.role == Role::kAttnV; });
@@ -200,8 +200,8 @@ std::vector<model::TensorSpec> in_gguf_order(const model::ModelConfig& config) {
 
 std::vector<Choice> choose_gguf_types(const Recipe& recipe, const model::ModelConfig& config,
                                       std::span<const model::TensorSpec> tensors) {
-  const Setting setting = setting_of(recipe, config, tensors);
-  const bool blocked = is_blocked(setting.default_type);
+  const Mix mix = mix_of(recipe, config, tensors);
+  const bool blocked = is_blocked(mix.default_type);
   std::uint64_t attn_v = 0;
   std::uint64_t ffn_down = 0;
   std::vector<bool> used(recipe.overrides.size());
@@ -235,8 +235,8 @@ std::vector<Choice> choose_gguf_types(const Recipe& recipe, const model::ModelCo
     const bool is_output = tensor.key.role == Role::kOutput ||
                            (tensor.key.role == Role::kTokenEmbedding && config.tied_output);
     if (!choice && !blocked)
-      choice = Choice{.encoding = {.dtype = setting.default_type}, .reason = recipe.method};
-    if (!choice) choice = mixture(setting, tensor, is_output, i);
+      choice = Choice{.encoding = {.dtype = mix.default_type}, .reason = recipe.method};
+    if (!choice) choice = mixture(mix, tensor, is_output, i);
     choices.push_back(std::move(*choice));
   }
   for (std::size_t k = 0; k < used.size(); ++k) {

@@ -16,7 +16,7 @@ namespace {
 
 enum class Kind { kNone, kVersion, kType, kSize, kFinetune };
 
-struct Part {
+struct NamePart {
   std::string text;
   Kind kind = Kind::kNone;
   bool basename = false;
@@ -29,8 +29,8 @@ bool full_match(const std::string& text, const char* pattern) {
   return std::regex_match(text, std::regex(pattern, std::regex::icase));
 }
 
-std::vector<Part> split(std::string_view name) {
-  std::vector<Part> parts;
+std::vector<NamePart> split(std::string_view name) {
+  std::vector<NamePart> parts;
   while (!name.empty()) {
     const auto dash = name.find('-');
     if (dash != 0) parts.push_back({std::string(name.substr(0, dash))});
@@ -40,7 +40,7 @@ std::vector<Part> split(std::string_view name) {
 }
 
 // "7b1" is 7.1B, "7_5b" 7.5B. A size far from the model's own is a context length: "128k".
-void annotate_size(Part& part, std::uint64_t parameters) {
+void annotate_size(NamePart& part, std::uint64_t parameters) {
   std::string& text = part.text;
   std::replace(text.begin(), text.end(), '_', '.');
   if (is_digit(text.back()) && text.size() > 2) {
@@ -61,9 +61,9 @@ void annotate_size(Part& part, std::uint64_t parameters) {
   text.back() = static_cast<char>(std::tolower(static_cast<unsigned char>(text.back())));
 }
 
-void annotate(std::vector<Part>& parts, std::uint64_t parameters) {
+void annotate(std::vector<NamePart>& parts, std::uint64_t parameters) {
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    Part& part = parts[i];
+    NamePart& part = parts[i];
     if (full_match(part.text, R"((v|iter)?\d+([.]\d+)*)")) {
       part.kind = Kind::kVersion;
     } else if (full_match(part.text, R"(i?q\d(_\w)*|b?fp?(16|32))")) {
@@ -78,10 +78,10 @@ void annotate(std::vector<Part>& parts, std::uint64_t parameters) {
     }
   }
   // "large" says nothing beside "7B".
-  const bool counted = std::any_of(parts.begin(), parts.end(), [](const Part& p) {
+  const bool counted = std::any_of(parts.begin(), parts.end(), [](const NamePart& p) {
     return p.kind == Kind::kSize && std::any_of(p.text.begin(), p.text.end(), is_digit);
   });
-  for (Part& part : parts) {
+  for (NamePart& part : parts) {
     if (counted && part.kind == Kind::kSize &&
         std::all_of(part.text.begin(), part.text.end(), is_alpha)) {
       part.kind = Kind::kNone;
@@ -89,9 +89,9 @@ void annotate(std::vector<Part>& parts, std::uint64_t parameters) {
   }
 }
 
-void find_basename(std::vector<Part>& parts) {
+void find_basename(std::vector<NamePart>& parts) {
   bool at_start = true;
-  for (Part& part : parts) {
+  for (NamePart& part : parts) {
     const bool plain = part.kind == Kind::kNone && is_alpha(part.text.front());
     if (at_start && (plain || part.kind == Kind::kVersion)) {
       part.basename = true;
@@ -108,7 +108,7 @@ void find_basename(std::vector<Part>& parts) {
 
 std::string title_of(std::string_view folder) {
   std::string title;
-  for (const Part& part : split(folder)) {
+  for (const NamePart& part : split(folder)) {
     std::string word = part.text;
     const bool has_lower =
         std::any_of(word.begin(), word.end(), [](unsigned char c) { return std::islower(c) != 0; });
@@ -137,20 +137,20 @@ ModelName parse_model_name(std::string_view folder, std::uint64_t parameters) {
     return name;
   }
   name.title = title_of(folder);
-  std::vector<Part> parts = split(folder);
+  std::vector<NamePart> parts = split(folder);
   annotate(parts, parameters);
   find_basename(parts);
   const auto join = [&](auto&& belongs) {
     std::vector<std::string> texts;
-    for (const Part& part : parts) {
+    for (const NamePart& part : parts) {
       if (belongs(part)) texts.push_back(part.text);
     }
     return fmt::format("{}", fmt::join(texts, "-"));
   };
-  name.basename = join([](const Part& p) { return p.basename; });
-  name.finetune = join([](const Part& p) { return p.kind == Kind::kFinetune; });
-  name.version = join([](const Part& p) { return p.kind == Kind::kVersion && !p.basename; });
-  name.size_label = join([](const Part& p) { return p.kind == Kind::kSize; });
+  name.basename = join([](const NamePart& p) { return p.basename; });
+  name.finetune = join([](const NamePart& p) { return p.kind == Kind::kFinetune; });
+  name.version = join([](const NamePart& p) { return p.kind == Kind::kVersion && !p.basename; });
+  name.size_label = join([](const NamePart& p) { return p.kind == Kind::kSize; });
   if (name.size_label.empty() && name.finetune.empty() && name.version.empty())
     name.basename.clear();
   return name;
