@@ -53,7 +53,7 @@ void StopFlag::check() const {
 // takes from the others' once its own is used up. A loop does not wait for threads that sleep: who
 // comes too late finds it closed.
 struct TaskPool::Impl {
-  using Piece = std::function<void(std::uint64_t)>;
+  using Piece = FunctionRef<void(std::uint64_t)>;
 
   struct alignas(64) Span {
     std::atomic<std::uint64_t> next{0};
@@ -189,7 +189,7 @@ TaskPool::~TaskPool() = default;
 int TaskPool::threads() const noexcept { return static_cast<int>(impl_->spans.size()); }
 
 void TaskPool::for_ranges(std::uint64_t count, std::uint64_t grain,
-                          const std::function<void(std::uint64_t, std::uint64_t)>& fn) const {
+                          FunctionRef<void(std::uint64_t, std::uint64_t)> fn) const {
   PJ_CHECK(grain > 0);
   if (count == 0) return;
   const std::uint64_t pieces = count / grain + (count % grain != 0 ? 1 : 0);

@@ -3,8 +3,9 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
+
+#include "base/function_ref.h"
 
 namespace pajamas {
 
@@ -39,9 +40,10 @@ class TaskPool {
 
   // Calls fn(first, last) over pieces of [0, count) of `grain` items (the last may be shorter).
   // The pieces depend on `grain` alone, never on the number of threads, so that work which sums
-  // within a piece gives the same result everywhere. The first exception reaches the caller.
+  // within a piece gives the same result everywhere. The first exception reaches the caller. Takes
+  // no memory.
   void for_ranges(std::uint64_t count, std::uint64_t grain,
-                  const std::function<void(std::uint64_t, std::uint64_t)>& fn) const;
+                  FunctionRef<void(std::uint64_t, std::uint64_t)> fn) const;
 
  private:
   struct Impl;

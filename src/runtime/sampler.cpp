@@ -21,17 +21,6 @@ bool likelier(float a, std::int32_t a_token, float b, std::int32_t b_token) noex
   return a != b ? a > b : a_token < b_token;
 }
 
-// Probabilities of sorted candidates, not normalised: the likeliest has 1.
-template <class Candidates>
-std::vector<double> relative_weights(const Candidates& sorted, double temperature) {
-  std::vector<double> weights(sorted.size());
-  const auto top = static_cast<double>(sorted.front().logit);
-  for (std::size_t i = 0; i < sorted.size(); ++i) {
-    weights[i] = std::exp((static_cast<double>(sorted[i].logit) - top) / temperature);
-  }
-  return weights;
-}
-
 // How many of the first weights reach `share` of the sum.
 std::size_t nucleus(std::span<const double> weights, double share) {
   double sum = 0;
@@ -78,38 +67,46 @@ double Sampler::next_uniform() {
   return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
 }
 
-void Sampler::penalize(std::vector<Candidate>& candidates) const {
+void Sampler::penalize() {
   if (options_.repeat_penalty == 1.0) return;
   const auto penalty = static_cast<float>(options_.repeat_penalty);
-  std::vector<std::int32_t> seen = recent_;
-  std::ranges::sort(seen);
-  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
-  for (const std::int32_t token : seen) {
-    if (token < 0 || static_cast<std::size_t>(token) >= candidates.size()) continue;
-    float& logit = candidates[static_cast<std::size_t>(token)].logit;
+  seen_ = recent_;
+  std::ranges::sort(seen_);
+  seen_.erase(std::unique(seen_.begin(), seen_.end()), seen_.end());
+  for (const std::int32_t token : seen_) {
+    if (token < 0 || static_cast<std::size_t>(token) >= candidates_.size()) continue;
+    float& logit = candidates_[static_cast<std::size_t>(token)].logit;
     logit = logit > 0 ? logit / penalty : logit * penalty;
   }
 }
 
-void Sampler::keep_likeliest(std::vector<Candidate>& candidates) const {
+std::span<const double> Sampler::relative_weights(double temperature) {
+  weights_.resize(candidates_.size());
+  const auto top = static_cast<double>(candidates_.front().logit);
+  for (std::size_t i = 0; i < candidates_.size(); ++i) {
+    weights_[i] = std::exp((static_cast<double>(candidates_[i].logit) - top) / temperature);
+  }
+  return weights_;
+}
+
+void Sampler::keep_likeliest() {
   const auto order = [](const Candidate& a, const Candidate& b) {
     return likelier(a.logit, a.token, b.logit, b.token);
   };
   const auto k = static_cast<std::size_t>(options_.top_k);
-  if (k > 0 && k < candidates.size()) {
+  if (k > 0 && k < candidates_.size()) {
     // Over a vocabulary nearly every token fails its one comparison with the worst of the k.
-    std::ranges::partial_sort(candidates, candidates.begin() + options_.top_k, order);
-    candidates.resize(k);
+    std::ranges::partial_sort(candidates_, candidates_.begin() + options_.top_k, order);
+    candidates_.resize(k);
   } else {
-    std::ranges::sort(candidates, order);
+    std::ranges::sort(candidates_, order);
   }
-  if (options_.top_p < 1)
-    candidates.resize(nucleus(relative_weights(candidates, 1), options_.top_p));
+  if (options_.top_p < 1) candidates_.resize(nucleus(relative_weights(1), options_.top_p));
   if (options_.min_p > 0) {
-    const std::vector<double> weights = relative_weights(candidates, 1);
+    const std::span<const double> weights = relative_weights(1);
     std::size_t kept = 1;
     while (kept < weights.size() && weights[kept] >= options_.min_p) ++kept;
-    candidates.resize(kept);
+    candidates_.resize(kept);
   }
 }
 
@@ -125,25 +122,25 @@ std::size_t Sampler::draw(std::span<const double> weights) {
 }
 
 std::int32_t Sampler::sample(std::span<const float> logits) {
-  std::vector<Candidate> candidates(logits.size());
+  candidates_.resize(logits.size());
   for (std::size_t i = 0; i < logits.size(); ++i) {
     if (std::isnan(logits[i])) {
       throw Error(ErrorCode::kCorruptFile, "the model computes values that are not numbers",
                   "its weights are damaged; download or convert it again");
     }
-    candidates[i] = {static_cast<std::int32_t>(i), logits[i]};
+    candidates_[i] = {static_cast<std::int32_t>(i), logits[i]};
   }
-  penalize(candidates);
-  const auto best = std::ranges::min_element(candidates, [](const auto& a, const auto& b) {
+  penalize();
+  const auto best = std::ranges::min_element(candidates_, [](const auto& a, const auto& b) {
     return likelier(a.logit, a.token, b.logit, b.token);
   });
-  if (best == candidates.end() || !std::isfinite(best->logit)) {
+  if (best == candidates_.end() || !std::isfinite(best->logit)) {
     throw Error(ErrorCode::kCorruptFile, "the model computes infinite values",
                 "its weights are damaged; download or convert it again");
   }
   if (options_.temperature == 0) return best->token;
-  keep_likeliest(candidates);
-  return candidates[draw(relative_weights(candidates, options_.temperature))].token;
+  keep_likeliest();
+  return candidates_[draw(relative_weights(options_.temperature))].token;
 }
 
 }  // namespace pajamas::runtime

@@ -36,13 +36,19 @@ class Sampler {
     std::int32_t token;
     float logit;
   };
-  void penalize(std::vector<Candidate>& candidates) const;
-  void keep_likeliest(std::vector<Candidate>& candidates) const;
+  void penalize();
+  void keep_likeliest();
+  // Probabilities of the candidates, sorted ones, not normalised: the likeliest has 1.
+  std::span<const double> relative_weights(double temperature);
   std::size_t draw(std::span<const double> weights);
   double next_uniform();
 
   SamplerOptions options_;
   std::vector<std::int32_t> recent_;
+  // Of the token that is being chosen, kept for the next one.
+  std::vector<Candidate> candidates_;
+  std::vector<double> weights_;
+  std::vector<std::int32_t> seen_;
   std::uint64_t state_;
 };
 

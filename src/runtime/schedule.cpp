@@ -43,12 +43,12 @@ void Scheduler::remove(SequenceId id) {
   entries_.erase(found);
 }
 
-std::vector<Scheduler::Share> Scheduler::shares() {
-  std::vector<Share> shares;
+std::span<const Scheduler::Share> Scheduler::shares() {
+  shares_.clear();
   std::size_t room = engine_.max_batch();
   const auto add = [&](Entry& entry) {
     const std::size_t count = entry.sequence->next(room).size();
-    if (count > 0) shares.push_back({&entry, count});
+    if (count > 0) shares_.push_back({&entry, count});
     room -= count;
   };
   // In a circle, so that nobody waits for ever behind more than fit.
@@ -65,11 +65,11 @@ std::vector<Scheduler::Share> Scheduler::shares() {
   for (auto& [id, entry] : entries_) {
     if (room > 0 && entry.sequence->prompt_left() > 0) add(entry);
   }
-  return shares;
+  return shares_;
 }
 
 bool Scheduler::step(const StopFlag& stop) {
-  const std::vector<Share> all = shares();
+  const std::span<const Share> all = shares();
   if (all.empty()) return false;
   std::exception_ptr error = run(all, stop);
   if (!error) return true;

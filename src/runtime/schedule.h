@@ -61,7 +61,8 @@ class Scheduler {
     std::size_t count;
   };
 
-  std::vector<Share> shares();
+  // Of the next batch; valid until the next call.
+  std::span<const Share> shares();
   std::exception_ptr run(std::span<const Share> shares, const StopFlag& stop);
   void hand_out(std::span<const Share> shares);
 
@@ -69,7 +70,8 @@ class Scheduler {
   std::map<SequenceId, Entry> entries_;
   SequenceId next_ = 0;
   SequenceId first_ = 0;        // whose turn it is where not all that answer fit a batch
-  std::vector<BatchRow> rows_;  // of the batch that runs
+  std::vector<Share> shares_;   // of the batch that runs
+  std::vector<BatchRow> rows_;  // the same
   std::vector<float> logits_;   // of those of its rows that end a text: [rows][vocab]
 };
 
