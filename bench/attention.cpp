@@ -1,11 +1,13 @@
 // How long attention takes over each type of cache: one key head of 128 with 7 query heads.
-#include "runtime/native/attention.h"
+#include "runtime/native/cpu/attention.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <vector>
+
+#include "runtime/native/cpu/kv_rows.h"
 
 namespace {
 
@@ -52,12 +54,13 @@ int main() {
   fmt::print("{:8} {:>12} {:>12} {:>14} {:>16}\n", "type", "bytes/row", "store a row",
              "1 query row", "16 query rows");
   for (const KvTypeInfo& type : kKvTypes) {
-    KvCache cache(config, type.id);
+    HostAllocator memory;
+    KvCache cache(memory, config, type.id);
     const double store = microseconds(1, [&] {
       for (std::uint32_t p = 0; p < kPositions; ++p) {
         cache.make_room(0, p + 1);
         const auto row = std::span(rows).subspan(p * kDim, kDim);
-        cache.put(kernels, 0, p, row, row);
+        store_position(kernels, cache, 0, p, row, row);
         cache.count(0, p + 1);
       }
     });

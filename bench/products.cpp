@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "codec/codec.h"
-#include "runtime/native/buffer.h"
-#include "runtime/native/linear.h"
+#include "runtime/native/cpu/aligned.h"
+#include "runtime/native/cpu/linear.h"
 
 namespace {
 
@@ -62,14 +62,16 @@ struct Matrix {
   weights::WeightView view;
 };
 
-double seconds(const Device& device, const weights::WeightView& view, std::size_t count,
+double seconds(const Processor& processor, const weights::WeightView& view, std::size_t count,
                int repeats) {
   const auto x = waves(count * kCols);
   std::vector<float> out(count * view.rows);
+  const LinearJob job{view, {x, count}, out};
+  LinearScratch scratch;
   double best = 1e30;
   for (int i = 0; i < repeats; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    linear(device, view, {x, count}, out);
+    linear(processor, {&job, 1}, scratch);
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
     best = std::min(best, time.count());
   }
@@ -107,10 +109,10 @@ int main(int argc, char** argv) {
     part.rows = matrix_rows;
     const double macs = static_cast<double>(rows * matrix_rows * kCols);
     const auto report = [&](std::string_view name, const kernels::Int8Kernels* int8) {
-      const Device device{kernels::best_kernels(), pool, int8};
+      const Processor processor{kernels::best_kernels(), pool, int8};
       fmt::print("{:10} {:12} {:12.1f} {:12.1f}\n", encoding.name(), name,
-                 bytes / seconds(device, matrix.view, 1, cached ? 2000 : 40) / 1e9,
-                 macs / seconds(device, part, rows, cached ? 100 : 12) / 1e9);
+                 bytes / seconds(processor, matrix.view, 1, cached ? 2000 : 40) / 1e9,
+                 macs / seconds(processor, part, rows, cached ? 100 : 12) / 1e9);
     };
     if (sets) {
       report("float", nullptr);

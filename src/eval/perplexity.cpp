@@ -72,7 +72,7 @@ class Pass {
  private:
   runtime::Engine& engine_;
   runtime::SessionId session_;
-  std::unique_ptr<runtime::Hidden> hidden_;
+  runtime::HiddenPtr hidden_;
   std::vector<float> logits_;
 };
 

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/readable.h"
 #include "base/system.h"
-#include "runtime/native/cpu_backend.h"
+#include "runtime/native/cpu/backend.h"
 
 namespace pajamas::runtime {
 namespace {

@@ -6,8 +6,8 @@
 
 namespace pajamas::runtime {
 
-std::unique_ptr<Hidden> run_layers(Engine& engine, Batch batch, const StopFlag& stop) {
-  std::unique_ptr<Hidden> hidden = engine.embed(batch);
+HiddenPtr run_layers(Engine& engine, Batch batch, const StopFlag& stop) {
+  HiddenPtr hidden = engine.embed(batch);
   for (std::uint64_t i = 0; i < engine.config().layers; ++i) {
     stop.check();
     engine.layer(i, *hidden, batch);
@@ -16,8 +16,9 @@ std::unique_ptr<Hidden> run_layers(Engine& engine, Batch batch, const StopFlag& 
 }
 
 void forward(Engine& engine, Batch batch, std::span<float> logits, const StopFlag& stop) {
-  const std::unique_ptr<Hidden> hidden = run_layers(engine, batch, stop);
-  std::vector<std::size_t> rows;
+  const HiddenPtr hidden = run_layers(engine, batch, stop);
+  thread_local std::vector<std::size_t> rows;
+  rows.clear();
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (batch[i].want_logits) rows.push_back(i);
   }

@@ -25,7 +25,8 @@ struct BatchRow {
 using Batch = std::span<const BatchRow>;
 
 // The activations between layers, [rows][hidden], wherever the engine keeps them. Of use to the
-// engine that made them alone; another one takes them as numbers (Engine::restore).
+// engine that made them alone, and while it lives; another one takes them as numbers
+// (Engine::restore).
 class Hidden {
  public:
   virtual ~Hidden() = default;
@@ -33,7 +34,16 @@ class Hidden {
   virtual std::size_t width() const noexcept = 0;  // the hidden size
   // Copies row `row` to host memory; out.size() is width().
   virtual void read_row(std::size_t row, std::span<float> out) const = 0;
+
+ protected:
+  friend struct ReleaseHidden;
+  // Nobody holds them any more: an engine may keep the memory for its next batch.
+  virtual void release() noexcept { delete this; }
 };
+struct ReleaseHidden {
+  void operator()(Hidden* hidden) const noexcept { hidden->release(); }
+};
+using HiddenPtr = std::unique_ptr<Hidden, ReleaseHidden>;
 
 // The unit is one layer: a forward pass is a loop over `layer`, and so are scoring a model layer by
 // layer, calibration (runtime/layer_major.h), and splitting a model over devices. What a batch
@@ -66,10 +76,10 @@ class Engine {
   // Begins a batch: checks the tokens and looks the embeddings up. Changes nothing; the rows'
   // sessions are not looked at. Every layer must then see the batch once, in order, with the same
   // rows. Throws Error{kUsage} for a token beyond the vocabulary.
-  virtual std::unique_ptr<Hidden> embed(Batch batch) = 0;
+  virtual HiddenPtr embed(Batch batch) = 0;
   // The same with activations that came out of a layer, of this engine or of another one:
   // [rows][hidden]. The batch goes on with the layer after that one.
-  virtual std::unique_ptr<Hidden> restore(Batch batch, std::span<const float> rows) = 0;
+  virtual HiddenPtr restore(Batch batch, std::span<const float> rows) = 0;
   // Runs one layer and extends its part of the sessions, for which the rows must come next. Where
   // that fails, the sessions are as before and `hidden` is spoiled. `tap` sees what enters
   // products. Throws Error{kUsage} for activations of another engine, Error{kOutOfMemory}.
@@ -82,7 +92,7 @@ class Engine {
 
 // Embeds and runs all layers. Throws Error{kInterrupted} between two of them once `stop` is set;
 // truncate the sessions to where the batch began then, whatever length() says.
-std::unique_ptr<Hidden> run_layers(Engine& engine, Batch batch, const StopFlag& stop);
+HiddenPtr run_layers(Engine& engine, Batch batch, const StopFlag& stop);
 
 // A whole forward pass; logits of the rows that want them, one after the other.
 void forward(Engine& engine, Batch batch, std::span<float> logits, const StopFlag& stop);

@@ -38,7 +38,7 @@ void ActivationStore::put(std::size_t batch, const Hidden& hidden) {
   if (at.memory.empty()) file_->write_at(at.offset, std::as_bytes(std::span(to)));
 }
 
-std::unique_ptr<Hidden> ActivationStore::get(std::size_t batch, Engine& engine, Batch rows) {
+HiddenPtr ActivationStore::get(std::size_t batch, Engine& engine, Batch rows) {
   PJ_CHECK(batch < places_.size() && places_[batch].floats != 0);
   const Place& at = places_[batch];
   if (!at.memory.empty()) return engine.restore(rows, at.memory);
@@ -109,8 +109,7 @@ void run_layer_major(std::span<const Stream> streams,
       for (std::size_t b = 0; b < batches.size(); ++b) {
         stop.check();
         const Batch rows = sessions[s]->rows_of(batches[b]);
-        const std::unique_ptr<Hidden> hidden =
-            layer == 0 ? engine.embed(rows) : between.get(b, engine, rows);
+        const HiddenPtr hidden = layer == 0 ? engine.embed(rows) : between.get(b, engine, rows);
         engine.layer(layer, *hidden, rows, tap);
         between.put(b, *hidden);
         visitor.after_batch(s, layer, b, rows);

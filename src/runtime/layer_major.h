@@ -32,7 +32,7 @@ class ActivationStore {
   // there were any. Throws what UnnamedFile throws.
   void put(std::size_t batch, const Hidden& hidden);
   // Hands them to an engine. `rows` is the batch, with the engine's sessions.
-  std::unique_ptr<Hidden> get(std::size_t batch, Engine& engine, Batch rows);
+  HiddenPtr get(std::size_t batch, Engine& engine, Batch rows);
 
   std::uint64_t memory_bytes() const noexcept { return memory_bytes_; }
   std::uint64_t file_bytes() const noexcept { return file_bytes_; }

@@ -11,7 +11,8 @@
 #include "model/checkpoint.h"
 #include "model/text_assets.h"
 #include "paths.h"
-#include "runtime/native/cpu_engine.h"
+#include "runtime/native/cpu/device.h"
+#include "runtime/native/engine.h"
 #include "text/tokenizer.h"
 #include "weights/mapped.h"
 
@@ -42,8 +43,9 @@ TEST(Divergence, LogitsThatAreNotFiniteAreAnError) {
 struct Tiny {
   explicit Tiny(int threads)
       : pool(threads),
-        engine(std::make_unique<weights::MappedWeights>(model::Checkpoint::open(kTinyModel)), pool,
-               kernels::best_kernels()) {}
+        engine(std::make_unique<runtime::CpuDevice>(
+            std::make_unique<weights::MappedWeights>(model::Checkpoint::open(kTinyModel)), pool,
+            kernels::best_kernels())) {}
 
   Score score(const ScoreOptions& options, runtime::Engine* reference = nullptr,
               const LogitsSink& sink = nullptr) {
@@ -57,7 +59,7 @@ struct Tiny {
   }
 
   TaskPool pool;
-  runtime::CpuEngine engine;
+  runtime::NativeEngine engine;
 };
 
 // mlx-lm 0.32.2 in float32 on the same chunks, scored by llama.cpp's rule with numpy.

@@ -4,8 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "runtime/native/attention.h"
-#include "runtime/native/cpu_engine.h"
+#include "runtime/native/cpu/attention.h"
+#include "runtime/native/cpu/device.h"
+#include "runtime/native/engine.h"
 #include "runtime/synthetic_model.h"
 
 namespace pajamas::runtime {
@@ -135,11 +136,13 @@ std::vector<std::int32_t> random_tokens(std::size_t count) {
 struct SyntheticEngine {
   explicit SyntheticEngine(const ModelConfig& config, KvType type = KvType::kF32, int threads = 2)
       : pool(threads),
-        engine(std::make_unique<SyntheticWeights>(config), pool, kernels::best_kernels(), type) {}
+        engine(std::make_unique<CpuDevice>(std::make_unique<SyntheticWeights>(config), pool,
+                                           kernels::best_kernels()),
+               type) {}
 
   // Logits of every token, in batches of so many.
   std::vector<float> run(SessionId session, std::span<const std::int32_t> tokens,
-                         std::size_t step = CpuEngine::kMaxBatch) {
+                         std::size_t step = NativeEngine::kMaxBatch) {
     std::vector<float> logits;
     for (std::size_t first = 0; first < tokens.size(); first += step) {
       std::vector<BatchRow> batch;
@@ -156,7 +159,7 @@ struct SyntheticEngine {
   }
 
   TaskPool pool;
-  CpuEngine engine;
+  NativeEngine engine;
 };
 
 TEST(AttentionLayer, IsTheDefinitionInFloat64) {
@@ -219,7 +222,7 @@ TEST_P(EachType, ForksAndTruncationsContinueAsIfNothingHadBeen) {
   const auto tokens = random_tokens(1500);
   const std::size_t vocab = synthetic_config().vocab;
   SyntheticEngine synthetic(synthetic_config(), GetParam());
-  CpuEngine& engine = synthetic.engine;
+  NativeEngine& engine = synthetic.engine;
   const auto whole = synthetic.run(engine.create_session(), tokens, 300);
   const auto rest_of = [&](std::size_t from) { return std::span(whole).subspan(from * vocab); };
 

@@ -1,5 +1,5 @@
 // Attention over every type of cache, against sums in float64 over the floats that were stored.
-#include "runtime/native/attention.h"
+#include "runtime/native/cpu/attention.h"
 
 #include <gtest/gtest.h>
 
@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/native/cpu/kv_rows.h"
 #include "runtime/numbers.h"
 
 namespace pajamas::runtime {
@@ -38,11 +39,12 @@ class Session {
     values_ = numbers.normals(length * width);
     queries_ = numbers.normals(length * stride());
     if (c.sinks) sinks_ = numbers.normals(kKvHeads * kGroup, 3);
-    cache_ = std::make_unique<KvCache>(config_, type);
+    cache_ = std::make_unique<KvCache>(memory_, config_, type);
     for (std::uint32_t p = 0; p < length; ++p) {
       cache_->make_room(0, p + 1);
-      cache_->put(kernels::best_kernels(), 0, p, std::span(keys_).subspan(p * width, width),
-                  std::span(values_).subspan(p * width, width));
+      store_position(kernels::best_kernels(), *cache_, 0, p,
+                     std::span(keys_).subspan(p * width, width),
+                     std::span(values_).subspan(p * width, width));
       cache_->count(0, p + 1);
     }
   }
@@ -76,7 +78,8 @@ class Session {
                        queries_.data() + first * stride() + at,
                        out.data() + at});
     }
-    attend(Device{kernels, pool}, tasks, stride());
+    AttentionScratch scratch;
+    attend(Processor{kernels, pool}, tasks, stride(), scratch);
     return out;
   }
 
@@ -122,6 +125,7 @@ class Session {
   Case case_;
   model::ModelConfig config_;
   std::vector<float> keys_, values_, queries_, sinks_;
+  HostAllocator memory_;
   std::unique_ptr<KvCache> cache_;
 };
 
@@ -226,10 +230,11 @@ TEST(Attention, SinksOfAnySizeAreSafe) {
     config.layers = 1;
     config.kv_heads = 1;
     config.head_dim = 4;
-    KvCache cache(config, KvType::kF32);
+    HostAllocator memory;
+    KvCache cache(memory, config, KvType::kF32);
     cache.make_room(0, 1);
-    cache.put(kernels::best_kernels(), 0, 0, std::vector<float>{1, 0, 0, 0},
-              std::vector<float>{2, 2, 2, 2});
+    store_position(kernels::best_kernels(), cache, 0, 0, std::vector<float>{1, 0, 0, 0},
+                   std::vector<float>{2, 2, 2, 2});
     const std::vector<float> query = {2, 0, 0, 0};  // scores 1
     std::vector<float> out(4);
     const std::vector<float> sinks = {sink};

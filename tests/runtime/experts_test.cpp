@@ -1,5 +1,5 @@
 // The router's choice and the experts' mixture against float64.
-#include "runtime/native/experts.h"
+#include "runtime/native/cpu/experts.h"
 
 #include <gtest/gtest.h>
 
@@ -10,6 +10,8 @@
 #include "codec/codec.h"
 #include "model/model_folder.h"
 #include "paths.h"
+#include "runtime/native/cpu/device.h"
+#include "runtime/native/mixture.h"
 #include "runtime/numbers.h"
 #include "weights/mapped.h"
 
@@ -174,6 +176,21 @@ class NaiveMixture {
   std::map<Role, Vector> values_;
 };
 
+// Rows through the experts of a layer on a device.
+std::vector<float> mixture_of(Device& device, int layer, std::span<const float> x) {
+  const std::size_t rows = x.size() / device.config().hidden;
+  const Workspace workspace(device, rows);
+  const ExpertWork work = workspace.experts(rows);
+  TapReader reader(device);
+  device.write(x, work.x);
+  const Projection router{{Role::kRouter, layer}, Role::kRouterBias, work.scores};
+  device.linear(work.x, {&router, 1});
+  mix_experts(device, layer, work, nullptr, reader);
+  std::vector<float> room;
+  const std::span<const float> out = device.read(work.update, room);
+  return {out.begin(), out.end()};
+}
+
 class MixExperts : public testing::TestWithParam<const char*> {};
 
 INSTANTIATE_TEST_SUITE_P(Models, MixExperts, testing::Values("tiny-qwen3-moe", "tiny-gpt-oss"),
@@ -185,10 +202,10 @@ INSTANTIATE_TEST_SUITE_P(Models, MixExperts, testing::Values("tiny-qwen3-moe", "
 
 TEST_P(MixExperts, EqualsTheDefinitionHoweverItIsComputed) {
   const std::string path = std::string(source_dir() + "/models/") + GetParam();
-  const MappedWeights weights(model::Checkpoint::open(path));
+  const auto store = std::make_shared<const MappedWeights>(model::Checkpoint::open(path));
+  const MappedWeights& weights = *store;
   const std::size_t hidden = weights.config().hidden;
   const TaskPool one(1), three(3);
-  const Constants constants({kernels::best_kernels(), one}, weights);
   constexpr std::size_t kRows = 11;  // an expert gets up to that many
   // Wide enough that gpt-oss's limits are met.
   const std::vector<float> x = Numbers(9).normals(kRows * hidden, 4);
@@ -205,18 +222,18 @@ TEST_P(MixExperts, EqualsTheDefinitionHoweverItIsComputed) {
     for (const double v : exact) largest = std::max(largest, std::abs(v));
     for (const kernels::KernelTable* table : kernels::all_kernels()) {
       if (!table->supported(cpu_features())) continue;
-      std::vector<float> together(x.size(), 77.0f);
-      mix_experts({*table, three}, weights, constants, layer, {x, kRows}, together);
+      CpuDevice side_by_side(store, three, *table), alone(store, one, *table);
+      const std::vector<float> together = mixture_of(side_by_side, layer, x);
       for (std::size_t i = 0; i < x.size(); ++i) {
         ASSERT_NEAR(static_cast<double>(together[i]), exact[i], 3e-6 * largest)
             << table->name << " layer " << layer << " at " << i;
       }
-      std::vector<float> apart(x.size());
+      std::vector<float> apart;
       for (std::size_t m = 0; m < kRows;) {
         const std::size_t count = std::min<std::size_t>(1 + m % 6, kRows - m);
-        mix_experts({*table, one}, weights, constants, layer,
-                    {std::span(x).subspan(m * hidden, count * hidden), count},
-                    std::span(apart).subspan(m * hidden, count * hidden));
+        const std::vector<float> some =
+            mixture_of(alone, layer, std::span(x).subspan(m * hidden, count * hidden));
+        apart.insert(apart.end(), some.begin(), some.end());
         m += count;
       }
       EXPECT_EQ(apart, together) << table->name;

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "codec/codec.h"
-#include "runtime/native/linear.h"
-#include "runtime/native/rounded_rows.h"
+#include "runtime/native/cpu/linear.h"
+#include "runtime/native/cpu/rounded_rows.h"
 
 namespace pajamas::runtime {
 namespace {
@@ -68,7 +68,8 @@ std::size_t column_at(kernels::Int8Order order, std::size_t i) {
 // What one row of activations stands for after rounding, in double.
 std::vector<double> rounded(const kernels::Int8Kernels& int8, const kernels::Int8Form& form,
                             std::span<const float> x) {
-  RoundedRows rows(int8, form, x.data(), 1, x.size());
+  RoundedRows rows;
+  rows.begin(int8, form, x.data(), 1, x.size());
   rows.round_tile(0);
   const kernels::Int8Tile tile = rows.tile(0);
   std::vector<double> out(x.size());

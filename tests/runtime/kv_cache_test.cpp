@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <vector>
+
+#include "runtime/native/cpu/kv_rows.h"
 
 namespace pajamas::runtime {
 namespace {
@@ -32,7 +35,7 @@ void extend(KvCache& cache, std::uint32_t length) {
 class Filled {
  public:
   Filled(std::uint64_t window, KvType type) : config_(config_with_window(window)) {
-    cache = std::make_unique<KvCache>(config_, type);
+    cache = std::make_unique<KvCache>(memory, config_, type);
   }
   // Key and value of a position are its number, so that any mix-up shows.
   void grow(std::uint32_t length, float shift = 0) {
@@ -42,7 +45,7 @@ class Filled {
       for (std::uint64_t layer = 0; layer < 3; ++layer) {
         std::vector<float> keys(64, value(layer, p) + shift);
         std::vector<float> values(64, -value(layer, p) - shift);
-        cache->put(kernels::best_kernels(), layer, p, keys, values);
+        store_position(kernels::best_kernels(), *cache, layer, p, keys, values);
       }
     }
   }
@@ -56,11 +59,12 @@ class Filled {
   }
   void expect(const KvCache& in, std::uint64_t layer, std::uint32_t position, float shift = 0) {
     const float exact = value(layer, position) + shift;
-    ASSERT_EQ(stored(in.keys(layer, 1, position)), exact) << layer << " " << position;
-    ASSERT_EQ(stored(in.values(layer, 0, position)), -exact) << layer << " " << position;
+    ASSERT_EQ(stored(stored_keys(in, layer, 1, position)), exact) << layer << " " << position;
+    ASSERT_EQ(stored(stored_values(in, layer, 0, position)), -exact) << layer << " " << position;
   }
   const model::ModelConfig& config() const { return config_; }
 
+  HostAllocator memory;
   std::unique_ptr<KvCache> cache;
 
  private:

@@ -1,4 +1,4 @@
-#include "runtime/native/kv_type.h"
+#include "runtime/native/cpu/kv_type.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "codec/codec.h"
 #include "kernels/math.h"
-#include "runtime/native/buffer.h"
+#include "runtime/native/cpu/aligned.h"
 #include "runtime/numbers.h"
 #include "tensor/convert.h"
 

@@ -156,7 +156,7 @@ TEST_P(EachModel, BatchesOfASessionFollowEachOtherThroughTheLayers) {
     expected.push_back(values_of(*run_layers(engine, rows, StopFlag{})));
   }
   const SessionId other = engine.create_session();
-  std::vector<std::unique_ptr<Hidden>> hidden;
+  std::vector<HiddenPtr> hidden;
   for (auto& rows : batches) {
     for (BatchRow& row : rows) row.session = other;
     hidden.push_back(engine.embed(rows));

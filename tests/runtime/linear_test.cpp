@@ -1,4 +1,4 @@
-#include "runtime/native/linear.h"
+#include "runtime/native/cpu/linear.h"
 
 #include <gtest/gtest.h>
 
@@ -100,7 +100,7 @@ TEST(Linear, DecodesOneRow) {
   const TaskPool pool(1);
   const Matrix matrix(Encoding::affine(3, 64, DType::kBF16), 5, 128);
   std::vector<float> row(128);
-  decode_row({kernels::best_kernels(), pool}, matrix.view, 3, row);
+  decode_row(kernels::best_kernels(), matrix.view, 3, row);
   EXPECT_TRUE(std::equal(row.begin(), row.end(), matrix.weights.begin() + 3 * 128));
 }
 
@@ -143,7 +143,7 @@ void expect_same_products(const Matrix& matrix, const weights::WeightView& view)
     }
   }
   std::vector<float> row(view.cols);
-  decode_row({kernels::best_kernels(), one}, view, view.rows - 1, row);
+  decode_row(kernels::best_kernels(), view, view.rows - 1, row);
   EXPECT_TRUE(std::equal(row.begin(), row.end(),
                          matrix.weights.end() - static_cast<std::ptrdiff_t>(view.cols)));
 }

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "paths.h"
-#include "runtime/native/cpu_engine.h"
+#include "runtime/native/cpu/device.h"
+#include "runtime/native/engine.h"
 #include "runtime/numbers.h"
 #include "weights/mapped.h"
 
@@ -18,11 +19,12 @@ struct ModelEngine {
       : store(std::make_shared<weights::MappedWeights>(
             model::Checkpoint::open(source_dir() + "/models/" + name))),
         pool(2),
-        engine(store, pool, kernels::best_kernels(), kv_type, activations) {}
+        engine(std::make_unique<CpuDevice>(store, pool, kernels::best_kernels(), activations),
+               kv_type) {}
 
   std::shared_ptr<const weights::MappedWeights> store;
   TaskPool pool;
-  CpuEngine engine;
+  NativeEngine engine;
 };
 
 // Positions [first, first + count) of a text that a number stands for.

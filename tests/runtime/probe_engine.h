@@ -24,12 +24,12 @@ class ProbeEngine final : public Engine {
   std::uint32_t length(SessionId session) const override { return engine_.length(session); }
   void forget(SessionId session, std::uint64_t layer) override { engine_.forget(session, layer); }
   std::uint64_t bytes(SessionId session) const override { return engine_.bytes(session); }
-  std::unique_ptr<Hidden> embed(Batch batch) override {
+  HiddenPtr embed(Batch batch) override {
     rows += batch.size();
     last.assign(batch.begin(), batch.end());
     return engine_.embed(batch);
   }
-  std::unique_ptr<Hidden> restore(Batch batch, std::span<const float> values) override {
+  HiddenPtr restore(Batch batch, std::span<const float> values) override {
     return engine_.restore(batch, values);
   }
   void layer(std::uint64_t index, Hidden& hidden, Batch batch, LinearTap* tap) override {

@@ -20,13 +20,14 @@ using Ids = std::vector<std::int32_t>;
 struct Model {
   explicit Model(const std::string& name = "tiny-qwen2")
       : pool(2),
-        engine(std::make_unique<weights::MappedWeights>(
-                   model::Checkpoint::open(source_dir() + "/models/" + name)),
-               pool, kernels::best_kernels()),
+        engine(std::make_unique<CpuDevice>(
+            std::make_unique<weights::MappedWeights>(
+                model::Checkpoint::open(source_dir() + "/models/" + name)),
+            pool, kernels::best_kernels())),
         probe(engine) {}
 
   TaskPool pool;
-  CpuEngine engine;
+  NativeEngine engine;
   ProbeEngine probe;
 };
 

@@ -8,7 +8,8 @@
 
 #include "base/error.h"
 #include "runtime/model_engine.h"
-#include "runtime/native/experts.h"
+#include "runtime/native/cpu/experts.h"
+#include "runtime/native/cpu/linear.h"
 
 namespace pajamas::runtime {
 namespace {
@@ -46,19 +47,19 @@ class Recorder final : public LinearTap {
 
 class Taps : public testing::TestWithParam<const char*> {
  protected:
-  Taps() : model_(GetParam()), device_{kernels::best_kernels(), model_.pool} {}
+  Taps() : model_(GetParam()), processor_{kernels::best_kernels(), model_.pool} {}
 
   std::vector<float> product(TensorKey key, const Recorder::Input& input) const {
     const weights::WeightLease lease = model_.store->acquire(key);
     std::vector<float> out(input.rows.size() * lease.view().rows);
-    linear(device_, lease.view(), {input.x, input.rows.size()}, out);
+    linear(processor_, lease.view(), {input.x, input.rows.size()}, out);
     return out;
   }
   void add_expert_bias(TensorKey key, std::vector<float>& values) const {
     if (!model_.store->contains(key)) return;
     const weights::WeightLease lease = model_.store->acquire(key);
     std::vector<float> bias(lease.view().cols);
-    decode_row(device_, lease.view(), 0, bias);
+    decode_row(processor_.kernels, lease.view(), 0, bias);
     for (std::size_t i = 0; i < values.size(); ++i) values[i] += bias[i % bias.size()];
   }
   // The input of `down` follows from that of gate and up.
@@ -68,13 +69,13 @@ class Taps : public testing::TestWithParam<const char*> {
     std::vector<float> g = product(gate, in), u = product(up, in);
     add_expert_bias({Role::kExpertGateBias, gate.layer, gate.expert}, g);
     add_expert_bias({Role::kExpertUpBias, up.layer, up.expert}, u);
-    activate(device_, model_.engine.config(), g, u);
+    activate(processor_, model_.engine.config(), g, u);
     EXPECT_EQ(tap.of(down).x, g);
     EXPECT_EQ(tap.of(down).rows, in.rows);
   }
 
   ModelEngine model_;
-  Device device_;
+  Processor processor_;
 };
 INSTANTIATE_TEST_SUITE_P(LinearTap, Taps,
                          testing::Values("tiny-qwen2", "tiny-qwen3-moe", "tiny-gpt-oss"),

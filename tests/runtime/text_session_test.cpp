@@ -21,8 +21,9 @@ struct Chat {
   explicit Chat(const char* name)
       : path(std::string(source_dir() + "/models/") + name),
         pool(2),
-        engine(std::make_unique<weights::MappedWeights>(model::Checkpoint::open(path)), pool,
-               kernels::best_kernels()),
+        engine(std::make_unique<CpuDevice>(
+            std::make_unique<weights::MappedWeights>(model::Checkpoint::open(path)), pool,
+            kernels::best_kernels())),
         probe(engine),
         session(probe),
         text(model::load_text_assets(path)),
@@ -61,7 +62,7 @@ struct Chat {
 
   std::string path;
   TaskPool pool;
-  CpuEngine engine;
+  NativeEngine engine;
   ProbeEngine probe;
   TextSession session;
   model::TextModel text;

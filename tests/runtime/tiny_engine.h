@@ -7,7 +7,8 @@
 
 #include "model/checkpoint.h"
 #include "paths.h"
-#include "runtime/native/cpu_engine.h"
+#include "runtime/native/cpu/device.h"
+#include "runtime/native/engine.h"
 #include "weights/mapped.h"
 
 namespace pajamas::runtime {
@@ -17,8 +18,9 @@ inline const std::string kTinyModel = source_dir() + "/models/tiny-qwen2";
 struct TinyEngine {
   explicit TinyEngine(int threads = 1, const kernels::KernelTable& table = kernels::best_kernels())
       : pool(threads),
-        engine(std::make_unique<weights::MappedWeights>(model::Checkpoint::open(kTinyModel)), pool,
-               table) {}
+        engine(std::make_unique<CpuDevice>(
+            std::make_unique<weights::MappedWeights>(model::Checkpoint::open(kTinyModel)), pool,
+            table)) {}
 
   // Logits of every token, run in one batch at the end of a session: [tokens][vocab].
   std::vector<float> run(SessionId session, std::span<const std::int32_t> tokens) {
@@ -31,7 +33,7 @@ struct TinyEngine {
   }
 
   TaskPool pool;
-  CpuEngine engine;
+  NativeEngine engine;
 };
 
 }  // namespace pajamas::runtime

@@ -1,7 +1,5 @@
 #include "runtime/native/kv_cache.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "base/bytes.h"
@@ -23,11 +21,14 @@ std::uint64_t most_blocks(std::uint64_t window) {
 
 }  // namespace
 
-KvCache::KvCache(const model::ModelConfig& config, KvType type)
-    : kv_heads_(config.kv_heads), row_(type, config.head_dim), layers_(config.layers) {
-  for (std::uint64_t i = 0; i < config.layers; ++i) {
+KvCache::KvCache(Allocator& memory, const model::ModelConfig& config, KvType type)
+    : memory_(&memory),
+      kv_heads_(config.kv_heads),
+      row_(type, config.head_dim),
+      layers_(config.layers) {
+  for (std::uint64_t i = 0; i < layers_.size(); ++i) {
     layers_[i].window = config.window(i);
-    layers_[i].most = most_blocks(config.window(i));
+    layers_[i].most = most_blocks(layers_[i].window);
   }
 }
 
@@ -52,7 +53,7 @@ std::uint64_t KvCache::bytes_for(const model::ModelConfig& config, std::uint64_t
 std::uint64_t KvCache::bytes() const noexcept {
   std::uint64_t sum = 0;
   for (const Layer& layer : layers_) {
-    for (const auto& block : layer.blocks) sum += block->keys.size() + block->values.size();
+    for (const auto& block : layer.blocks) sum += block->keys.bytes() + block->values.bytes();
   }
   return sum;
 }
@@ -67,11 +68,14 @@ void KvCache::make_room(std::uint64_t index, std::uint32_t length) {
   std::shared_ptr<KvBlock> own;
   const std::size_t at = layer.length / KvBlock::kPositions - layer.first;
   if (length > layer.length && at < layer.blocks.size() && layer.blocks[at].use_count() > 1) {
-    own = std::make_shared<KvBlock>(*layer.blocks[at]);
+    const KvBlock& shared = *layer.blocks[at];
+    own = std::make_shared<KvBlock>(
+        KvBlock{memory_->copy(shared.keys), memory_->copy(shared.values)});
   }
   std::vector<std::shared_ptr<KvBlock>> more;
   while (layer.first + layer.blocks.size() + more.size() < end) {
-    more.push_back(std::make_shared<KvBlock>(KvBlock{ByteBuffer(bytes), ByteBuffer(bytes)}));
+    more.push_back(
+        std::make_shared<KvBlock>(KvBlock{memory_->allocate(bytes), memory_->allocate(bytes)}));
   }
   layer.blocks.reserve(layer.blocks.size() + more.size());
 
@@ -113,31 +117,6 @@ void KvCache::forget(std::uint64_t index) noexcept {
   layer.length = 0;
   layer.first = 0;
   layer.blocks = {};
-}
-
-void KvCache::store(const kernels::KernelTable& kernels, std::span<const float> rows,
-                    std::uint32_t position, ByteBuffer& to) const {
-  thread_local ByteBuffer encoded;  // all heads at once, so that encoding fills its vectors
-  encoded.resize(kv_heads_ * row_.bytes);
-  encode_kv(kernels, row_, rows, encoded);
-  const std::size_t slot = position % KvBlock::kPositions;
-  for (std::uint64_t head = 0; head < kv_heads_; ++head) {
-    std::copy_n(encoded.data() + head * row_.bytes, row_.bytes,
-                to.data() + (head * KvBlock::kPositions + slot) * row_.bytes);
-  }
-}
-
-void KvCache::put(const kernels::KernelTable& kernels, std::uint64_t layer, std::uint32_t position,
-                  std::span<const float> keys, std::span<const float> values) {
-  const Layer& at = layers_[layer];
-  KvBlock& block = *at.blocks[position / KvBlock::kPositions - at.first];
-  try {
-    store(kernels, keys, position, block.keys);
-    store(kernels, values, position, block.values);
-  } catch (Error& error) {
-    error.at(fmt::format("layer {}", layer));
-    throw;
-  }
 }
 
 }  // namespace pajamas::runtime

@@ -1,15 +1,15 @@
 // The keys and values of one session, in blocks that grow with it and that forks share. Every layer
-// has a length of its own: it grows, and its window moves, when that layer runs.
+// has a length of its own: it grows, and its window moves, when that layer runs. This is their
+// bookkeeping; what the blocks hold, and how, is known to the device whose memory they are.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "model/config.h"
-#include "runtime/native/buffer.h"
-#include "runtime/native/kv_type.h"
+#include "runtime/native/device.h"
+#include "runtime/native/kv_row.h"
 
 namespace pajamas::runtime {
 
@@ -17,8 +17,8 @@ namespace pajamas::runtime {
 // [kv_heads][kPositions][row bytes].
 struct KvBlock {
   static constexpr std::uint32_t kPositions = 128;
-  ByteBuffer keys;
-  ByteBuffer values;
+  Buffer keys;
+  Buffer values;
 };
 
 class KvCache {
@@ -28,7 +28,8 @@ class KvCache {
   // that go back a little.
   static constexpr std::uint32_t kMaxStep = 512;
 
-  KvCache(const model::ModelConfig& config, KvType type);
+  // `memory` must outlive the cache.
+  KvCache(Allocator& memory, const model::ModelConfig& config, KvType type);
   // A fork: shares all blocks until one of the two writes.
   KvCache(const KvCache&) = default;
   KvCache& operator=(const KvCache&) = delete;
@@ -62,19 +63,14 @@ class KvCache {
   // Gives one layer's memory back; its length is 0.
   void forget(std::uint64_t layer) noexcept;
 
-  // Stores one position that there is room for; both are [kv_heads][head_dim]. Different positions
-  // may be stored at the same time. Throws as encode_kv.
-  void put(const kernels::KernelTable& kernels, std::uint64_t layer, std::uint32_t position,
-           std::span<const float> keys, std::span<const float> values);
-
-  // Stored rows of one head from `position` to the end of its block.
-  std::span<const std::byte> keys(std::uint64_t layer, std::uint64_t kv_head,
-                                  std::uint32_t position) const noexcept {
-    return rest_of_block(block(layer, position).keys, kv_head, position);
+  // For the device: where a position is stored, there being room for it, and where in the block's
+  // keys and values a row of it begins, in bytes.
+  const KvBlock& block(std::uint64_t layer, std::uint32_t position) const noexcept {
+    const Layer& at = layers_[layer];
+    return *at.blocks[position / KvBlock::kPositions - at.first];
   }
-  std::span<const std::byte> values(std::uint64_t layer, std::uint64_t kv_head,
-                                    std::uint32_t position) const noexcept {
-    return rest_of_block(block(layer, position).values, kv_head, position);
+  std::size_t offset(std::uint64_t kv_head, std::uint32_t position) const noexcept {
+    return (kv_head * KvBlock::kPositions + position % KvBlock::kPositions) * row_.bytes;
   }
 
  private:
@@ -86,19 +82,7 @@ class KvCache {
     std::vector<std::shared_ptr<KvBlock>> blocks;
   };
 
-  const KvBlock& block(std::uint64_t layer, std::uint32_t position) const noexcept {
-    const Layer& at = layers_[layer];
-    return *at.blocks[position / KvBlock::kPositions - at.first];
-  }
-  std::span<const std::byte> rest_of_block(const ByteBuffer& rows, std::uint64_t kv_head,
-                                           std::uint32_t position) const noexcept {
-    const std::size_t slot = position % KvBlock::kPositions;
-    return std::span(rows).subspan((kv_head * KvBlock::kPositions + slot) * row_.bytes,
-                                   (KvBlock::kPositions - slot) * row_.bytes);
-  }
-  void store(const kernels::KernelTable& kernels, std::span<const float> rows,
-             std::uint32_t position, ByteBuffer& to) const;
-
+  Allocator* memory_;
   std::uint64_t kv_heads_;
   KvRow row_;
   std::vector<Layer> layers_;

@@ -1,14 +1,12 @@
-#include "runtime/native/linear.h"
+#include "runtime/native/cpu/linear.h"
 
 #include <algorithm>
 #include <cstring>
-#include <deque>
-#include <utility>
 #include <vector>
 
 #include "base/error.h"
-#include "runtime/native/buffer.h"
-#include "runtime/native/rounded_rows.h"
+#include "runtime/native/cpu/aligned.h"
+#include "runtime/native/cpu/rounded_rows.h"
 
 namespace pajamas::runtime {
 
@@ -92,9 +90,9 @@ bool is_transposed(const WeightView& w) {
 }
 
 // The form of a product of whole numbers, group 0 where there is none.
-kernels::Int8Form int8_form(const Device& device, const WeightView& w) {
-  if (device.int8 == nullptr || is_transposed(w)) return {.group = 0};
-  return device.int8->form(w.encoding, w.cols);
+kernels::Int8Form int8_form(const Processor& processor, const WeightView& w) {
+  if (processor.int8 == nullptr || is_transposed(w)) return {.group = 0};
+  return processor.int8->form(w.encoding, w.cols);
 }
 
 kernels::Int8Weights rows_at(const WeightView& w, std::uint64_t first, std::uint64_t last) {
@@ -128,88 +126,109 @@ void int8_rows(const kernels::Int8Kernels& kernels, const WeightView& w, const R
   }
 }
 
-// A product and, where it is one of whole numbers, its activations.
-struct Product {
-  const LinearJob* job;
-  const RoundedRows* rounded = nullptr;
-};
-
-// Rounds what the products need, each input once. A deque does not move what it holds.
-std::vector<Product> prepare(const Device& device, std::span<const LinearJob> jobs,
-                             std::deque<RoundedRows>& rounded) {
-  std::vector<Product> products;
-  for (const LinearJob& job : jobs) {
-    Product& product = products.emplace_back(Product{&job});
-    const kernels::Int8Form form = int8_form(device, job.w);
-    if (form.group == 0 || job.x.count == 0) continue;
-    const float* x = job.x.values.data();
-    const auto same = std::ranges::find_if(
-        rounded, [&](const RoundedRows& r) { return r.is_of(x, job.x.count, form); });
-    product.rounded = same != rounded.end()
-                          ? &*same
-                          : &rounded.emplace_back(*device.int8, form, x, job.x.count, job.w.cols);
-  }
-  std::vector<std::pair<RoundedRows*, std::size_t>> tiles;
-  for (RoundedRows& rows : rounded) {
-    for (std::size_t t = 0; t < rows.tiles(); ++t) tiles.emplace_back(&rows, t);
-  }
-  device.pool.for_ranges(tiles.size(), 4, [&](std::uint64_t first, std::uint64_t last) {
-    for (std::uint64_t t = first; t < last; ++t) tiles[t].first->round_tile(tiles[t].second);
-  });
-  return products;
-}
-
-// Rows [first, last) of one product; `last - first` is at most kTaskRows.
-void linear_rows(const Device& device, const Product& product, std::uint64_t first,
-                 std::uint64_t last) {
-  const LinearJob& job = *product.job;
-  const WeightView& w = job.w;
-  if (product.rounded != nullptr) {
-    return int8_rows(*device.int8, w, *product.rounded, first, last, job.out);
-  }
-  const kernels::PackedDot fused = job.x.count <= kFusedRows && w.planes[0].col_step == 0
-                                       ? device.kernels.math->packed_dot(w.encoding, w.cols)
-                                       : nullptr;
-  if (fused != nullptr) {
-    fused_rows(w, fused, job.x, first, last, job.out);
-  } else {
-    decoded_rows(device.kernels, w, job.x, first, last, job.out);
-  }
-}
-
 }  // namespace
 
-void linear(const Device& device, std::span<const LinearJob> jobs) {
-  std::vector<std::uint64_t> ends;  // of each job's tasks, all jobs' tasks in one row
-  std::uint64_t tasks = 0;
-  for (const LinearJob& job : jobs) {
-    PJ_CHECK(job.x.values.size() == job.x.count * job.w.cols &&
-             job.out.size() == job.x.count * job.w.rows);
-    tasks += (job.w.rows + kTaskRows - 1) / kTaskRows;
-    ends.push_back(tasks);
+class LinearRun {
+ public:
+  LinearRun(const Processor& processor, std::span<const LinearJob> jobs, LinearScratch& scratch)
+      : processor_(processor), jobs_(jobs), scratch_(scratch) {}
+
+  void run() {
+    const std::uint64_t tasks = count_tasks();
+    round_rows();
+    processor_.pool.for_ranges(tasks, 1, [&](std::uint64_t first, std::uint64_t last) {
+      const std::vector<std::uint64_t>& ends = scratch_.ends_;
+      auto j = static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), first) -
+                                        ends.begin());
+      for (std::uint64_t task = first; task < last; ++task) {
+        while (task >= ends[j]) ++j;
+        const std::uint64_t row = (task - (j == 0 ? 0 : ends[j - 1])) * kTaskRows;
+        multiply(scratch_.products_[j], row, std::min(row + kTaskRows, jobs_[j].w.rows));
+      }
+    });
   }
-  std::deque<RoundedRows> rounded;
-  const std::vector<Product> products = prepare(device, jobs, rounded);
-  device.pool.for_ranges(tasks, 1, [&](std::uint64_t first, std::uint64_t last) {
-    auto j =
-        static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), first) - ends.begin());
-    for (std::uint64_t task = first; task < last; ++task) {
-      while (task >= ends[j]) ++j;
-      const std::uint64_t row = (task - (j == 0 ? 0 : ends[j - 1])) * kTaskRows;
-      linear_rows(device, products[j], row, std::min(row + kTaskRows, jobs[j].w.rows));
+
+ private:
+  std::uint64_t count_tasks() {
+    std::uint64_t tasks = 0;
+    scratch_.ends_.clear();
+    for (const LinearJob& job : jobs_) {
+      PJ_CHECK(job.x.values.size() == job.x.count * job.w.cols &&
+               job.out.size() == job.x.count * job.w.rows);
+      tasks += (job.w.rows + kTaskRows - 1) / kTaskRows;
+      scratch_.ends_.push_back(tasks);
     }
-  });
+    return tasks;
+  }
+
+  // Rounds what the products need, each input once.
+  void round_rows() {
+    scratch_.products_.clear();
+    std::size_t used = 0;  // of scratch_.rounded_
+    for (const LinearJob& job : jobs_) {
+      LinearScratch::Product& product = scratch_.products_.emplace_back();
+      product.job = &job;
+      const kernels::Int8Form form = int8_form(processor_, job.w);
+      if (form.group == 0 || job.x.count == 0) continue;
+      const float* x = job.x.values.data();
+      const auto end = scratch_.rounded_.begin() + static_cast<std::ptrdiff_t>(used);
+      auto same = std::find_if(scratch_.rounded_.begin(), end,
+                               [&](const RoundedRows& r) { return r.is_of(x, job.x.count, form); });
+      if (same == end) {
+        if (used == scratch_.rounded_.size()) scratch_.rounded_.emplace_back();
+        same = scratch_.rounded_.begin() + static_cast<std::ptrdiff_t>(used++);
+        same->begin(*processor_.int8, form, x, job.x.count, job.w.cols);
+      }
+      product.rounded = &*same;
+    }
+    auto& tiles = scratch_.tiles_;
+    tiles.clear();
+    for (std::size_t r = 0; r < used; ++r) {
+      RoundedRows& rows = scratch_.rounded_[r];
+      for (std::size_t t = 0; t < rows.tiles(); ++t) tiles.emplace_back(&rows, t);
+    }
+    processor_.pool.for_ranges(tiles.size(), 4, [&](std::uint64_t first, std::uint64_t last) {
+      for (std::uint64_t t = first; t < last; ++t) tiles[t].first->round_tile(tiles[t].second);
+    });
+  }
+
+  // Rows [first, last) of one product; `last - first` is at most kTaskRows.
+  void multiply(const LinearScratch::Product& product, std::uint64_t first,
+                std::uint64_t last) const {
+    const LinearJob& job = *product.job;
+    const WeightView& w = job.w;
+    if (product.rounded != nullptr) {
+      return int8_rows(*processor_.int8, w, *product.rounded, first, last, job.out);
+    }
+    const kernels::PackedDot fused = job.x.count <= kFusedRows && w.planes[0].col_step == 0
+                                         ? processor_.kernels.math->packed_dot(w.encoding, w.cols)
+                                         : nullptr;
+    if (fused != nullptr) {
+      fused_rows(w, fused, job.x, first, last, job.out);
+    } else {
+      decoded_rows(processor_.kernels, w, job.x, first, last, job.out);
+    }
+  }
+
+  const Processor& processor_;
+  std::span<const LinearJob> jobs_;
+  LinearScratch& scratch_;
+};
+
+void linear(const Processor& processor, std::span<const LinearJob> jobs, LinearScratch& scratch) {
+  LinearRun(processor, jobs, scratch).run();
 }
 
-void linear(const Device& device, const WeightView& w, Rows x, std::span<float> out) {
+void linear(const Processor& processor, const WeightView& w, Rows x, std::span<float> out) {
   const LinearJob job{w, x, out};
-  linear(device, std::span(&job, 1));
+  LinearScratch scratch;
+  linear(processor, std::span(&job, 1), scratch);
 }
 
-void decode_row(const Device& device, const WeightView& w, std::uint64_t row,
+void decode_row(const kernels::KernelTable& kernels, const WeightView& w, std::uint64_t row,
                 std::span<float> out) {
   PJ_CHECK(row < w.rows && out.size() == w.cols);
-  decode_part(device.kernels, w, row, 0, w.cols, out);
+  decode_part(kernels, w, row, 0, w.cols, out);
 }
 
 }  // namespace pajamas::runtime

@@ -1,6 +1,8 @@
-#include "runtime/native/constants.h"
+#include "runtime/native/cpu/constants.h"
 
 #include <array>
+
+#include "runtime/native/cpu/linear.h"
 
 namespace pajamas::runtime {
 
@@ -16,12 +18,12 @@ constexpr std::array kOfSomeLayers{Role::kAttnQBias,      Role::kAttnKBias, Role
 
 }  // namespace
 
-Constants::Constants(const Device& device, const weights::WeightStore& store) {
+Constants::Constants(const kernels::KernelTable& kernels, const weights::WeightStore& store) {
   const auto decode = [&](TensorKey key) {
     const weights::WeightLease lease = store.acquire(key);
     FloatBuffer& to = vectors_[key];
     to.resize(lease.view().cols);
-    decode_row(device, lease.view(), 0, to);
+    decode_row(kernels, lease.view(), 0, to);
   };
   decode({Role::kOutputNorm});
   for (int layer = 0; layer < static_cast<int>(store.config().layers); ++layer) {

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "kernels/table.h"
+#include "runtime/native/cpu/gathered.h"
+#include "runtime/native/cpu/processor.h"
 #include "runtime/native/kv_cache.h"
-#include "runtime/native/linear.h"
 
 namespace pajamas::runtime {
 
@@ -41,12 +43,19 @@ inline constexpr std::uint32_t kRunPositions = 1024;
 void attend(const kernels::KernelTable& kernels, const AttentionTile& tile, const float* queries,
             float* out, std::size_t stride);
 
+// What tiles gather, kept from one call to the next.
+struct AttentionScratch {
+  std::vector<Gathered> sums;    // of each task
+  std::vector<Gathered> pieces;  // of each task, the runs of a wave
+};
+
 // The same for many tiles. Where they are too few to keep all threads busy, their runs are spread.
 struct AttentionTask {
   AttentionTile tile;
   const float* queries;
   float* out;
 };
-void attend(const Device& device, std::span<const AttentionTask> tasks, std::size_t stride);
+void attend(const Processor& processor, std::span<const AttentionTask> tasks, std::size_t stride,
+            AttentionScratch& scratch);
 
 }  // namespace pajamas::runtime

@@ -4,18 +4,18 @@
 #include <cstddef>
 #include <vector>
 
-#include "base/parallel.h"
 #include "kernels/int8.h"
-#include "runtime/native/buffer.h"
+#include "runtime/native/cpu/aligned.h"
 
 namespace pajamas::runtime {
 
-// Rows of activations in tiles. Owns its memory.
+// Rows of activations in tiles. Owns its memory, and keeps it from product to product.
 class RoundedRows {
  public:
-  // `x` is [count][cols], `cols` a multiple of 32.
-  RoundedRows(const kernels::Int8Kernels& kernels, const kernels::Int8Form& form, const float* x,
-              std::size_t count, std::size_t cols);
+  // Of these rows from now on, none of which is rounded yet. `x` is [count][cols], `cols` a
+  // multiple of 32.
+  void begin(const kernels::Int8Kernels& kernels, const kernels::Int8Form& form, const float* x,
+             std::size_t count, std::size_t cols);
 
   bool is_of(const float* x, std::size_t count, const kernels::Int8Form& form) const noexcept {
     return x == x_ && count == count_ && form == form_;
@@ -38,14 +38,14 @@ class RoundedRows {
   Layout layout(std::size_t rows) const noexcept;
   std::size_t rows_of(std::size_t tile) const noexcept;
 
-  const kernels::Int8Kernels* kernels_;
+  const kernels::Int8Kernels* kernels_ = nullptr;
   kernels::Int8Form form_;
-  const float* x_;
-  std::size_t count_;
-  std::size_t cols_;
-  bool direct_;
-  std::size_t tile_rows_;
-  std::size_t tile_bytes_;
+  const float* x_ = nullptr;
+  std::size_t count_ = 0;
+  std::size_t cols_ = 0;
+  bool direct_ = false;
+  std::size_t tile_rows_ = 0;
+  std::size_t tile_bytes_ = 0;
   ByteBuffer memory_;
 };
 

@@ -4,9 +4,9 @@
 #include <map>
 #include <span>
 
+#include "kernels/table.h"
 #include "model/role.h"
-#include "runtime/native/buffer.h"
-#include "runtime/native/linear.h"
+#include "runtime/native/cpu/aligned.h"
 #include "weights/store.h"
 
 namespace pajamas::runtime {
@@ -16,7 +16,7 @@ namespace pajamas::runtime {
 class Constants {
  public:
   // Throws Error{kNotFound} where a norm is missing.
-  Constants(const Device& device, const weights::WeightStore& store);
+  Constants(const kernels::KernelTable& kernels, const weights::WeightStore& store);
 
   // Empty where the model has none.
   std::span<const float> of(model::TensorKey key) const noexcept;

@@ -1,4 +1,4 @@
-#include "runtime/native/kv_type.h"
+#include "runtime/native/cpu/kv_type.h"
 
 #include <fmt/format.h>
 
@@ -15,7 +15,7 @@
 #include "codec/formats.h"
 #include "codec/room.h"
 #include "kernels/math.h"
-#include "runtime/native/buffer.h"
+#include "runtime/native/cpu/aligned.h"
 #include "tensor/convert.h"
 
 namespace pajamas::runtime {

@@ -1,4 +1,4 @@
-#include "runtime/native/rounded_rows.h"
+#include "runtime/native/cpu/rounded_rows.h"
 
 #include <algorithm>
 
@@ -9,17 +9,18 @@ std::size_t to_line(std::size_t bytes) noexcept { return (bytes + 63) / 64 * 64;
 
 }  // namespace
 
-RoundedRows::RoundedRows(const kernels::Int8Kernels& kernels, const kernels::Int8Form& form,
-                         const float* x, std::size_t count, std::size_t cols)
-    : kernels_(&kernels),
-      form_(form),
-      x_(x),
-      count_(count),
-      cols_(cols),
-      direct_(count <= kernels::kInt8DirectRows || kernels.panel_rows == 0),
-      tile_rows_(std::min(count, kernels::kInt8TileRows)),
-      tile_bytes_(layout(tile_rows_).end),
-      memory_(tiles() * tile_bytes_) {}
+void RoundedRows::begin(const kernels::Int8Kernels& kernels, const kernels::Int8Form& form,
+                        const float* x, std::size_t count, std::size_t cols) {
+  kernels_ = &kernels;
+  form_ = form;
+  x_ = x;
+  count_ = count;
+  cols_ = cols;
+  direct_ = count <= kernels::kInt8DirectRows || kernels.panel_rows == 0;
+  tile_rows_ = std::min(count, kernels::kInt8TileRows);
+  tile_bytes_ = layout(tile_rows_).end;
+  if (memory_.size() < tiles() * tile_bytes_) memory_.resize(tiles() * tile_bytes_);
+}
 
 RoundedRows::Layout RoundedRows::layout(std::size_t rows) const noexcept {
   const std::size_t numbers = to_line(cols_ / form_.group * rows * sizeof(float));

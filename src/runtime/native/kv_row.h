@@ -7,9 +7,7 @@
 #pragma once
 
 #include <cstddef>
-#include <span>
 
-#include "kernels/table.h"
 #include "runtime/kv_types.h"
 
 namespace pajamas::runtime {
@@ -27,14 +25,5 @@ struct KvRow {
   std::size_t stored;  // values with the filling; the distance of decoded rows
   std::size_t bytes;
 };
-
-// Stores [count][row.dim] floats. A row that is not finite comes back as NaNs, or, as a plain
-// float, as it is. out.size() is count * row.bytes. Throws Error{kUnsupported} for a finite value
-// that the type has no room for (F16, and so its blocks' scales, ends at 65504).
-void encode_kv(const kernels::KernelTable& kernels, const KvRow& row, std::span<const float> values,
-               std::span<std::byte> out);
-// out is [count][row.stored]; `rows` holds count * row.bytes.
-void decode_kv(const kernels::MathKernels& math, const KvRow& row, std::span<const std::byte> rows,
-               std::span<float> out) noexcept;
 
 }  // namespace pajamas::runtime

@@ -1,7 +1,8 @@
-#include "runtime/native/cpu_backend.h"
+#include "runtime/native/cpu/backend.h"
 
 #include "base/error.h"
-#include "runtime/native/cpu_engine.h"
+#include "runtime/native/cpu/device.h"
+#include "runtime/native/engine.h"
 #include "runtime/native/kv_cache.h"
 #include "weights/mapped.h"
 
@@ -15,15 +16,16 @@ class CpuBackend final : public Backend {
 
   MemoryNeeds needs(const model::ModelConfig& config, const EngineOptions& options) const override {
     return {KvCache::bytes_for(config, options.context, options.kv_type),
-            KvCache::bytes_per_position(config, options.kv_type), CpuEngine::work_bytes(config)};
+            KvCache::bytes_per_position(config, options.kv_type), NativeEngine::work_bytes(config)};
   }
 
   std::unique_ptr<Engine> open(model::Checkpoint checkpoint,
                                const EngineOptions& options) const override {
     PJ_CHECK(options.pool != nullptr);
-    return std::make_unique<CpuEngine>(
-        std::make_unique<weights::MappedWeights>(std::move(checkpoint)), *options.pool,
-        *options.kernels, options.kv_type, options.activations);
+    auto device =
+        std::make_unique<CpuDevice>(std::make_unique<weights::MappedWeights>(std::move(checkpoint)),
+                                    *options.pool, *options.kernels, options.activations);
+    return std::make_unique<NativeEngine>(std::move(device), options.kv_type);
   }
 };
 

@@ -1,9 +1,11 @@
-#include "runtime/native/attention.h"
+#include "runtime/native/cpu/attention.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <vector>
+
+#include "runtime/native/cpu/kv_rows.h"
+#include "runtime/native/cpu/kv_type.h"
 
 namespace pajamas::runtime {
 namespace {
@@ -23,53 +25,6 @@ void dot_long(const kernels::MathKernels& math, kernels::DotTile tile, std::size
     tile.x += tile.cols;
   }
 }
-
-// The greatest score of a query so far, and the sum of exp(score - top); 0: it saw nothing.
-struct Sum {
-  float top = -std::numeric_limits<float>::infinity();
-  double weight = 0;
-};
-
-// What the queries of a tile have gathered, in the order [rows][group]: sums, and mixtures of
-// values that were weighted with exp(score - top).
-class Gathered {
- public:
-  void reset(std::size_t queries, std::size_t dim) {
-    dim_ = dim;
-    sums_.assign(queries, Sum{});
-    mixed_.assign(queries * dim, 0.0f);
-  }
-  std::size_t queries() const noexcept { return sums_.size(); }
-  Sum& sum(std::size_t query) noexcept { return sums_[query]; }
-  float* mixed(std::size_t query) noexcept { return mixed_.data() + query * dim_; }
-
-  // Adds what the same queries gathered over positions behind these.
-  void merge(const Gathered& next) noexcept {
-    for (std::size_t q = 0; q < sums_.size(); ++q) {
-      const Sum& more = next.sums_[q];
-      Sum& sum = sums_[q];
-      if (more.weight == 0) continue;
-      const float* from = next.mixed_.data() + q * dim_;
-      float* to = mixed(q);
-      if (sum.weight == 0) {
-        sum = more;
-        std::copy_n(from, dim_, to);
-        continue;
-      }
-      const float top = std::max(sum.top, more.top);
-      const float kept = std::exp(sum.top - top), added = std::exp(more.top - top);
-      sum.weight =
-          sum.weight * static_cast<double>(kept) + more.weight * static_cast<double>(added);
-      sum.top = top;
-      for (std::size_t c = 0; c < dim_; ++c) to[c] = to[c] * kept + from[c] * added;
-    }
-  }
-
- private:
-  std::size_t dim_ = 0;
-  std::vector<Sum> sums_;
-  FloatBuffer mixed_;
-};
 
 // One tile's work, in one pass over the cache: every block's scores become weights against the
 // greatest score so far, and what was summed up under a smaller one is scaled down. Blocks begin at
@@ -165,18 +120,19 @@ class TileAttention {
                      FloatBuffer& decoded) const {
     for (std::uint32_t at = part.first; at < part.last; at += kDecoded) {
       const std::size_t count = std::min(kDecoded, part.last - at);
-      dot_long(*kernels_.math,
-               {.w = floats(tile_.cache.keys(tile_.layer, tile_.kv_head, at), count, decoded),
-                .w_rows = count,
-                .w_stride = row_.stored,
-                .x = x.data(),
-                .x_rows = tile_.rows * tile_.group,
-                .x_stride = row_.dim,
-                .cols = 0,
-                .accumulate = false,
-                .out = scores.data() + (at - part.first),
-                .out_stride = kBlock},
-               row_.dim);
+      dot_long(
+          *kernels_.math,
+          {.w = floats(stored_keys(tile_.cache, tile_.layer, tile_.kv_head, at), count, decoded),
+           .w_rows = count,
+           .w_stride = row_.stored,
+           .x = x.data(),
+           .x_rows = tile_.rows * tile_.group,
+           .x_stride = row_.dim,
+           .cols = 0,
+           .accumulate = false,
+           .out = scores.data() + (at - part.first),
+           .out_stride = kBlock},
+          row_.dim);
     }
   }
 
@@ -187,7 +143,7 @@ class TileAttention {
     for (std::size_t q = r * tile_.group; q < (r + 1) * tile_.group; ++q) {
       const std::span<float> own_scores =
           scores.subspan(q * kBlock + (own.first - part.first), own.last - own.first);
-      Sum& sum = out.sum(q);
+      AttentionSum& sum = out.sum(q);
       const float top = std::max(sum.top, *std::ranges::max_element(own_scores) * scale_);
       const float kept = std::exp(sum.top - top);  // 1 where the top stays, 0 at the start
       sum.weight =
@@ -205,7 +161,7 @@ class TileAttention {
     for (std::uint32_t at = part.first; at < part.last; at += kDecoded) {
       const std::uint32_t end = std::min(at + kDecoded, part.last);
       const float* values =
-          floats(tile_.cache.values(tile_.layer, tile_.kv_head, at), end - at, decoded);
+          floats(stored_values(tile_.cache, tile_.layer, tile_.kv_head, at), end - at, decoded);
       for (std::size_t r = 0; r < tile_.rows; ++r) {
         const Part own = seen(r, {at, end});
         if (own.first >= own.last) continue;
@@ -243,51 +199,62 @@ class TileAttention {
 // Runs of few tiles, a wave of them at a time: all side by side, then merged in order.
 class SpreadRuns {
  public:
-  SpreadRuns(const Device& device, std::span<const AttentionTask> tasks, std::size_t stride)
-      : device_(device), stride_(stride), tasks_(tasks), sums_(tasks.size()) {
-    tiles_.reserve(tasks.size());
-    for (const AttentionTask& task : tasks) {
-      tiles_.emplace_back(device.kernels, task.tile);
-      sums_[tiles_.size() - 1].reset(task.tile.rows * task.tile.group, task.tile.cache.row().dim);
-      runs_ = std::max(runs_, tiles_.back().end_run() - tiles_.back().first_run());
+  SpreadRuns(const Processor& processor, std::span<const AttentionTask> tasks, std::size_t stride,
+             AttentionScratch& scratch)
+      : processor_(processor), stride_(stride), tasks_(tasks), scratch_(scratch) {
+    at_least(scratch.sums, tasks.size());
+    for (std::size_t task = 0; task < tasks.size(); ++task) {
+      const AttentionTile& tile = tasks[task].tile;
+      scratch.sums[task].reset(tile.rows * tile.group, tile.cache.row().dim);
+      runs_ = std::max(runs_, of(task).end_run() - of(task).first_run());
     }
-    const auto most = static_cast<std::size_t>(device.pool.threads()) * kPiecesAThread;
+    const auto most = static_cast<std::size_t>(processor.pool.threads()) * kPiecesAThread;
     wave_ = std::min<std::size_t>(runs_, (most + tasks.size() - 1) / tasks.size());
-    pieces_.resize(wave_ * tasks.size());
+    at_least(scratch.pieces, wave_ * tasks.size());
   }
 
   void run() {
+    const std::size_t pieces = wave_ * tasks_.size();
     for (std::uint32_t first = 0; first < runs_; first += static_cast<std::uint32_t>(wave_)) {
-      device_.pool.for_ranges(pieces_.size(), 1, [&](std::uint64_t piece, std::uint64_t) {
+      processor_.pool.for_ranges(pieces, 1, [&](std::uint64_t piece, std::uint64_t) {
         const std::size_t task = piece / wave_;
+        const TileAttention tile = of(task);
         const std::uint32_t run =
-            tiles_[task].first_run() + first + static_cast<std::uint32_t>(piece % wave_);
-        if (run >= tiles_[task].end_run()) {
-          pieces_[piece].reset(sums_[task].queries(), 0);
+            tile.first_run() + first + static_cast<std::uint32_t>(piece % wave_);
+        if (run >= tile.end_run()) {
+          scratch_.pieces[piece].reset(scratch_.sums[task].queries(), 0);
         } else {
-          tiles_[task].gather(run, tasks_[task].queries, stride_, pieces_[piece]);
+          tile.gather(run, tasks_[task].queries, stride_, scratch_.pieces[piece]);
         }
       });
-      device_.pool.for_ranges(tiles_.size(), 1, [&](std::uint64_t task, std::uint64_t) {
-        for (std::size_t w = 0; w < wave_; ++w) sums_[task].merge(pieces_[task * wave_ + w]);
+      processor_.pool.for_ranges(tasks_.size(), 1, [&](std::uint64_t task, std::uint64_t) {
+        for (std::size_t w = 0; w < wave_; ++w) {
+          scratch_.sums[task].merge(scratch_.pieces[task * wave_ + w]);
+        }
       });
     }
-    for (std::size_t task = 0; task < tiles_.size(); ++task) {
-      tiles_[task].finish(sums_[task], tasks_[task].out, stride_);
+    for (std::size_t task = 0; task < tasks_.size(); ++task) {
+      of(task).finish(scratch_.sums[task], tasks_[task].out, stride_);
     }
   }
 
  private:
   static constexpr std::size_t kPiecesAThread = 4;
 
-  const Device& device_;
+  // Those that are there keep their memory.
+  static void at_least(std::vector<Gathered>& all, std::size_t count) {
+    if (all.size() < count) all.resize(count);
+  }
+  TileAttention of(std::size_t task) const noexcept {
+    return {processor_.kernels, tasks_[task].tile};
+  }
+
+  const Processor& processor_;
   std::size_t stride_;
   std::span<const AttentionTask> tasks_;
-  std::vector<TileAttention> tiles_;
-  std::vector<Gathered> sums_;    // of each task
-  std::vector<Gathered> pieces_;  // of each task, the runs of a wave
-  std::uint32_t runs_ = 0;        // of the task that has most
-  std::size_t wave_ = 0;          // runs of each task at a time
+  AttentionScratch& scratch_;
+  std::uint32_t runs_ = 0;  // of the task that has most
+  std::size_t wave_ = 0;    // runs of each task at a time
 };
 
 }  // namespace
@@ -304,19 +271,20 @@ void attend(const kernels::KernelTable& kernels, const AttentionTile& tile, cons
   attention.finish(sums, out, stride);
 }
 
-void attend(const Device& device, std::span<const AttentionTask> tasks, std::size_t stride) {
+void attend(const Processor& processor, std::span<const AttentionTask> tasks, std::size_t stride,
+            AttentionScratch& scratch) {
   // A few tasks for each thread even out.
-  const auto threads = static_cast<std::size_t>(device.pool.threads());
+  const auto threads = static_cast<std::size_t>(processor.pool.threads());
   const bool long_ones = std::ranges::any_of(tasks, [](const AttentionTask& task) {
     return first_seen(task.tile.position, task.tile.window) / kRunPositions !=
            (task.tile.position + task.tile.rows - 1) / kRunPositions;
   });
   if (threads > 1 && tasks.size() < 4 * threads && long_ones) {
-    return SpreadRuns(device, tasks, stride).run();
+    return SpreadRuns(processor, tasks, stride, scratch).run();
   }
-  device.pool.for_ranges(tasks.size(), 1, [&](std::uint64_t first, std::uint64_t last) {
+  processor.pool.for_ranges(tasks.size(), 1, [&](std::uint64_t first, std::uint64_t last) {
     for (std::uint64_t t = first; t < last; ++t) {
-      attend(device.kernels, tasks[t].tile, tasks[t].queries, tasks[t].out, stride);
+      attend(processor.kernels, tasks[t].tile, tasks[t].queries, tasks[t].out, stride);
     }
   });
 }

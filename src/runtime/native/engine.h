@@ -1,0 +1,71 @@
+// The engine of this project: a forward pass over the operations of a device, in float32 but for
+// what the device rounds (`Activations`).
+#pragma once
+
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "runtime/engine.h"
+#include "runtime/engine_options.h"
+#include "runtime/native/hidden.h"
+#include "runtime/native/kv_cache.h"
+#include "runtime/native/tap_reader.h"
+#include "runtime/native/workspace.h"
+
+namespace pajamas::runtime {
+
+class NativeEngine final : public Engine {
+ public:
+  static constexpr std::size_t kMaxBatch = KvCache::kMaxStep;
+
+  explicit NativeEngine(std::unique_ptr<Device> device, KvType kv_type = KvType::kF32);
+
+  // Bytes that the work on one batch takes, beside the weights and the sessions.
+  static std::uint64_t work_bytes(const model::ModelConfig& config);
+
+  const model::ModelConfig& config() const noexcept override { return device_->config(); }
+  std::string_view backend() const noexcept override { return device_->name(); }
+  std::size_t max_batch() const noexcept override { return kMaxBatch; }
+
+  SessionId create_session() override;
+  SessionId fork(SessionId session) override;
+  std::uint32_t truncate(SessionId session, std::uint32_t length) override;
+  void release(SessionId session) override;
+  std::uint32_t length(SessionId session) const override;
+  void forget(SessionId session, std::uint64_t layer) override;
+  std::uint64_t bytes(SessionId session) const override;
+
+  HiddenPtr embed(Batch batch) override;
+  HiddenPtr restore(Batch batch, std::span<const float> rows) override;
+  void layer(std::uint64_t index, Hidden& hidden, Batch batch, LinearTap* tap = nullptr) override;
+  void logits(const Hidden& hidden, std::span<const std::size_t> rows, std::span<float> out,
+              LinearTap* tap = nullptr) override;
+
+ private:
+  // Refuses what another engine made.
+  const NativeHidden& own(const Hidden& hidden) const;
+  std::unique_ptr<NativeHidden, ReleaseHidden> begin(Batch batch);
+  void make_room(std::uint64_t layer, const NativeHidden& hidden);
+  void find_runs(Batch batch);
+  void attention(int layer, const NativeHidden& hidden, LinearTap* tap);
+  void feed_forward(int layer, const NativeHidden& hidden, LinearTap* tap);
+  // Shows the tap rows of the batch, then multiplies them.
+  void project(FloatView x, std::initializer_list<Projection> products, LinearTap* tap);
+  KvCache& session(SessionId id);
+  const KvCache& session(SessionId id) const;
+
+  std::unique_ptr<Device> device_;  // outlives what lies in its memory
+  Workspace work_;
+  KvType kv_type_;
+  std::map<SessionId, KvCache> sessions_;
+  SessionId next_session_ = 0;
+  std::shared_ptr<HiddenPool> pool_;
+  std::vector<KvRun> runs_;             // of the batch whose layer runs
+  std::vector<std::uint32_t> numbers_;  // 0, 1, ... of the largest batch's rows
+  TapReader tap_reader_;
+  std::uint64_t number_;  // no other engine of this process has it
+};
+
+}  // namespace pajamas::runtime
