@@ -67,15 +67,19 @@ function(pajamas_library folder)
   endif()
 endfunction()
 
-# pajamas_test(FOLDER [SHARDS NUMBER] DEPENDS ...): one test program of every tests/FOLDER/*_test.cpp,
-# which links only the library it tests, so that a dependency nobody declared does not link. For
+# pajamas_test(FOLDER [OF FOLDER] [SHARDS NUMBER] DEPENDS ...): one test program of every tests/FOLDER/*_test.cpp,
+# which links only the library it tests (of the same name, or OF another), so that a dependency
+# nobody declared does not link. For
 # ctest it is FOLDER/1, FOLDER/2, ...: as many processes that share the cases between them, each
 # listing its own in test-results/FOLDER-NUMBER.xml. One process a case would start programs of some
 # ten megabytes many hundred times.
 function(pajamas_test folder)
-  cmake_parse_arguments(ARG "" "SHARDS" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "OF;SHARDS" "DEPENDS" ${ARGN})
   if(NOT ARG_SHARDS)
     set(ARG_SHARDS 2)
+  endif()
+  if(NOT ARG_OF)
+    set(ARG_OF ${folder})
   endif()
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${folder}/*_test.cpp)
   if(NOT sources)
@@ -83,7 +87,7 @@ function(pajamas_test folder)
   endif()
   add_executable(test_${folder} ${sources})
   target_include_directories(test_${folder} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-  target_link_libraries(test_${folder} PRIVATE pajamas_${folder} ${ARG_DEPENDS} test_paths
+  target_link_libraries(test_${folder} PRIVATE pajamas_${ARG_OF} ${ARG_DEPENDS} test_paths
     GTest::gtest GTest::gtest_main)
   pajamas_use_precompiled(test_${folder} tests)
   math(EXPR last "${ARG_SHARDS} - 1")
