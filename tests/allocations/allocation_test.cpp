@@ -57,7 +57,7 @@ std::uint64_t allocations(Step&& step) {
 template <class Step>
 bool settles(Step&& step) {
   int quiet = 0;
-  for (int i = 0; i < 2000 && quiet < 20; ++i) quiet = allocations(step) == 0 ? quiet + 1 : 0;
+  for (int i = 0; i < 200 && quiet < 20; ++i) quiet = allocations(step) == 0 ? quiet + 1 : 0;
   return quiet == 20;
 }
 
