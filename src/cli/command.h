@@ -26,6 +26,7 @@ struct Context {
 // does the work and throws Error. Output goes to stdout, everything else to stderr.
 void add_quantize(CLI::App& app, Context& context);
 void add_plan(CLI::App& app, Context& context);
+void add_imatrix(CLI::App& app, Context& context);
 void add_run(CLI::App& app, Context& context);
 void add_validate(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);

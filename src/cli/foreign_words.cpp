@@ -42,8 +42,8 @@ constexpr std::array kCommands{
          "models answer by the command run", "`llama-pajamas run MODEL --prompt TEXT`"},
     Word{"tokenise detokenize llama-tokenize", "the command is tokenize",
          "`llama-pajamas tokenize MODEL --text TEXT`"},
-    Word{"imatrix llama-imatrix", "there are no importance matrices yet",
-         "`llama-pajamas quantize` chooses by the weights themselves"},
+    Word{"llama-imatrix", "importance matrices are measured by the command imatrix",
+         "`llama-pajamas imatrix MODEL --text FILE --output imatrix.gguf`"},
     Word{"create push cp stop login logout upload",
          "models are files and folders here, and nothing is uploaded",
          "`llama-pajamas quantize MODEL --method Q4_K_M --output model.gguf` makes one; "

@@ -13,13 +13,13 @@
 
 namespace pajamas::cli {
 
-namespace {
-
 std::uint64_t weights_bytes(const model::Checkpoint& checkpoint) {
   std::uint64_t bytes = 0;
   for (const model::StoredTensor& tensor : checkpoint.tensors()) bytes += tensor.bytes();
   return bytes;
 }
+
+namespace {
 
 // ", or write it with --method Q4_K_M (4.68 GB)": the same model made smaller.
 std::string smaller_methods(const model::Checkpoint& checkpoint, std::uint64_t limit) {

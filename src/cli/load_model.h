@@ -10,6 +10,9 @@
 
 namespace pajamas::cli {
 
+// Of all tensors, as they are stored.
+std::uint64_t weights_bytes(const model::Checkpoint& checkpoint);
+
 // For --verbose: the files that were opened.
 void log_opened(const model::Checkpoint& checkpoint);
 

@@ -85,6 +85,11 @@ class Engine {
   // products. Throws Error{kUsage} for activations of another engine, Error{kOutOfMemory}.
   virtual void layer(std::uint64_t index, Hidden& hidden, Batch batch,
                      LinearTap* tap = nullptr) = 0;
+  // For whoever runs many batches through one layer before the next: the weights of a layer are
+  // about to be needed, and they have done their work for now (of the first layer: the embedding
+  // too). Hints: memory and disk are used with more sense, and nothing else changes.
+  virtual void expect(std::uint64_t index) noexcept { (void)index; }
+  virtual void leave(std::uint64_t index) noexcept { (void)index; }
   // Final norm and output matrix for the chosen rows; out.size() is rows.size() * vocab.
   virtual void logits(const Hidden& hidden, std::span<const std::size_t> rows, std::span<float> out,
                       LinearTap* tap = nullptr) = 0;

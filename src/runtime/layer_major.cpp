@@ -102,7 +102,11 @@ void run_layer_major(std::span<const Stream> streams,
     PJ_CHECK(stream.engine.config().layers == layers);
     sessions.push_back(std::make_unique<Sessions>(stream.engine, batches));
   }
+  for (const Stream& stream : streams) stream.engine.expect(0);
   for (std::uint64_t layer = 0; layer < layers; ++layer) {
+    if (layer + 1 < layers) {
+      for (const Stream& stream : streams) stream.engine.expect(layer + 1);
+    }
     for (std::size_t s = 0; s < streams.size(); ++s) {
       const auto& [engine, between] = streams[s];
       LinearTap* const tap = visitor.begin(s, layer);
@@ -118,6 +122,7 @@ void run_layer_major(std::span<const Stream> streams,
       }
       visitor.end(s, layer);
     }
+    for (const Stream& stream : streams) stream.engine.leave(layer);
   }
 }
 

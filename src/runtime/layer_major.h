@@ -80,8 +80,10 @@ class LayerVisitor {
 // are the caller's own; the sessions are made here, of each engine, and released at the end. A text
 // begins at position 0, and its batches are in order. Keys and values of a layer are given back
 // once the last batch of their text is through: texts one after the other need the memory of one
-// layer of one text. Throws what the engines throw, and Error{kInterrupted} between two batches
-// once `stop` is set. `progress` advances by a row for each layer and stream.
+// layer of one text. Weights are asked for a layer ahead and left when all streams are through:
+// those of two layers are in memory at a time. Throws what the engines throw, and
+// Error{kInterrupted} between two batches once `stop` is set. `progress` advances by a row for each
+// layer and stream.
 void run_layer_major(std::span<const Stream> streams,
                      std::span<const std::vector<BatchRow>> batches, LayerVisitor& visitor,
                      Progress& progress, const StopFlag& stop);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/mapped_pages.h"
 #include "codec/codec.h"
 
 namespace pajamas::weights {
@@ -64,6 +65,19 @@ void MappedWeights::prefetch(std::span<const model::TensorKey> keys) const noexc
     for (std::size_t p = 0; p < tensor->encoding.planes(); ++p) {
       const model::StoredRows at = model::locate_rows(*tensor, p, rows.first, rows.count);
       files_[at.file].prefetch(at.offset, at.length);
+    }
+  }
+}
+
+void MappedWeights::drop(std::span<const model::TensorKey> keys, Residency before) const noexcept {
+  for (const model::TensorKey key : keys) {
+    const model::StoredTensor* tensor = checkpoint_.find({key.role, key.layer, -1});
+    if (tensor == nullptr) continue;
+    const Rows rows = rows_of_key(*tensor, key);
+    for (std::size_t p = 0; p < tensor->encoding.planes(); ++p) {
+      const model::StoredRows at = model::locate_rows(*tensor, p, rows.first, rows.count);
+      drop_mapped(files_[at.file].bytes().subspan(at.offset, at.length),
+                  before == Residency::kStored);
     }
   }
 }

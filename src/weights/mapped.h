@@ -24,6 +24,7 @@ class MappedWeights final : public WeightStore {
                std::vector<WeightLease>& leases) const override;
   // Costs two system calls a plane where it is in memory already.
   void prefetch(std::span<const model::TensorKey> keys) const noexcept override;
+  void drop(std::span<const model::TensorKey> keys, Residency before) const noexcept override;
   Residency residency(model::TensorKey key) const noexcept override;
 
  private:

@@ -94,6 +94,12 @@ void OverlayWeights::prefetch(std::span<const model::TensorKey> keys) const noex
   }
 }
 
+void OverlayWeights::drop(std::span<const model::TensorKey> keys, Residency before) const noexcept {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (find(keys[i]) == nullptr) base_->drop(keys.subspan(i, 1), before);
+  }
+}
+
 Residency OverlayWeights::residency(model::TensorKey key) const noexcept {
   return find(key) != nullptr ? Residency::kResident : base_->residency(key);
 }

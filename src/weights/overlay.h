@@ -44,6 +44,7 @@ class OverlayWeights final : public WeightStore {
   void acquire(std::span<const model::TensorKey> keys,
                std::vector<WeightLease>& leases) const override;
   void prefetch(std::span<const model::TensorKey> keys) const noexcept override;
+  void drop(std::span<const model::TensorKey> keys, Residency before) const noexcept override;
   Residency residency(model::TensorKey key) const noexcept override;
 
  private:

@@ -75,6 +75,12 @@ class WeightStore {
 
   // These will be acquired soon. A hint: returns before they are there, and failure is ignored.
   virtual void prefetch(std::span<const model::TensorKey> keys) const noexcept = 0;
+  // These will not be acquired for a while: the memory that they take of this process may go to
+  // others, and that of the system's cache too where they were kStored `before` they were asked
+  // for. A hint; what is leased stays valid.
+  virtual void drop(std::span<const model::TensorKey> keys, Residency before) const noexcept {
+    (void)keys, (void)before;
+  }
   // kStored too for what there is not.
   virtual Residency residency(model::TensorKey key) const noexcept = 0;
 };

@@ -61,7 +61,7 @@ TEST(ShellWords, AreQuotedWhereTheyHaveToBe) {
 
 TEST(ForeignWords, CommandsOfOtherTools) {
   for (const char* word : {"pull", "list", "ls", "ps", "rm", "serve", "bench", "show", "convert",
-                           "perplexity", "llama-cli", "imatrix", "create", "download"}) {
+                           "perplexity", "llama-cli", "llama-imatrix", "create", "download"}) {
     const auto answer = answer_to_command(word, "a/b");
     ASSERT_TRUE(answer) << word;
     EXPECT_EQ(answer->code(), ErrorCode::kUsage);

@@ -103,16 +103,49 @@ def _flat_importance(path):
     return (_ImatrixEntry * len(entries))(*entries), kept
 
 
-def llama_quantize(source, target, method, types=(), allow_requantize=False, dry_run=False):
-    """llama-quantize, without a matrix wherever it runs without one. `types`: (pattern, type) pairs
-    as --tensor-type takes them. Returns its log."""
+def read_imatrix(path):
+    """{weight: (sums [matrices][columns], counts [matrices])} of the GGUF form, as llama-quantize
+    pairs them."""
+    tensors = {t.name: np.array(t.data, np.float32) for t in gguf.GGUFReader(path).tensors}
+    found = {}
+    for name, sums in tensors.items():
+        if name.endswith(".in_sum2"):
+            weight = name.removesuffix(".in_sum2")
+            counts = tensors[f"{weight}.counts"].reshape(-1)
+            found[weight] = sums.reshape(len(counts), -1), counts
+    assert 2 * len(found) == len(tensors)
+    return found
+
+
+def _importance(path):
+    """What llama-quantize hands to the library: means, ones for an expert that saw nothing."""
+    entries, kept = [], []
+    for name, (sums, counts) in read_imatrix(path).items():
+        seen = counts[:, None] > 0
+        means = np.where(seen, sums / np.where(seen, counts[:, None], 1), 1)
+        means = np.ascontiguousarray(means, np.float32).reshape(-1)
+        kept.append(means)
+        entries.append(_ImatrixEntry(name.encode(),
+                                     means.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+                                     means.size))
+    entries.append(_ImatrixEntry(None, None, 0))
+    return (_ImatrixEntry * len(entries))(*entries), kept
+
+
+def llama_quantize(source, target, method, types=(), allow_requantize=False, dry_run=False,
+                   imatrix=None):
+    """llama-quantize, without a matrix wherever it runs without one, unless one is given (its GGUF
+    form). `types`: (pattern, type) pairs as --tensor-type takes them. Returns its log."""
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = FTYPES[method]
     params.nthread = 2
     params.allow_requantize = allow_requantize
     params.dry_run = dry_run
     fields = dict(llama_cpp.llama_model_quantize_params._fields_)
-    if method in NEEDS_IMPORTANCE and not dry_run:
+    if imatrix is not None:
+        entries, kept = _importance(imatrix)
+        params.imatrix = ctypes.cast(entries, fields["imatrix"])
+    elif method in NEEDS_IMPORTANCE and not dry_run:
         entries, kept = _flat_importance(source)
         params.imatrix = ctypes.cast(entries, fields["imatrix"])
     if types:

@@ -14,7 +14,7 @@ import time
 import pajamas
 import pytest
 
-COMMANDS = ("run", "chat", "quantize", "plan", "validate", "inspect", "tokenize", "models", "doctor",
+COMMANDS = ("run", "chat", "quantize", "plan", "imatrix", "validate", "inspect", "tokenize", "models", "doctor",
             "help", "version", "completion", "man")
 # What this machine sets must not count.
 CLEAN = {name: "" for name in (

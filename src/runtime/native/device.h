@@ -116,6 +116,9 @@ class Device : public Allocator {
   virtual bool has(model::TensorKey key) const noexcept = 0;
   // These will be asked for soon. A hint.
   virtual void prefetch(std::span<const model::TensorKey> keys) noexcept = 0;
+  // As Engine::expect and leave. Hints.
+  virtual void expect(std::uint64_t layer) noexcept { (void)layer; }
+  virtual void leave(std::uint64_t layer) noexcept { (void)layer; }
 
   // The batch's rows of the embedding: out is [rows][hidden]. Tokens are within the vocabulary.
   virtual void embed(Batch batch, FloatView out) = 0;

@@ -40,6 +40,8 @@ class NativeEngine final : public Engine {
   HiddenPtr embed(Batch batch) override;
   HiddenPtr restore(Batch batch, std::span<const float> rows) override;
   void layer(std::uint64_t index, Hidden& hidden, Batch batch, LinearTap* tap = nullptr) override;
+  void expect(std::uint64_t index) noexcept override { device_->expect(index); }
+  void leave(std::uint64_t index) noexcept override { device_->leave(index); }
   void logits(const Hidden& hidden, std::span<const std::size_t> rows, std::span<float> out,
               LinearTap* tap = nullptr) override;
 

@@ -6,6 +6,7 @@
 
 #include "model/rope.h"
 #include "runtime/engine_options.h"
+#include "runtime/layer_weights.h"
 #include "runtime/native/cpu/attention.h"
 #include "runtime/native/cpu/constants.h"
 #include "runtime/native/cpu/experts.h"
@@ -37,6 +38,8 @@ class CpuDevice : public Device {
   void prefetch(std::span<const model::TensorKey> keys) noexcept override {
     store_->prefetch(keys);
   }
+  void expect(std::uint64_t layer) noexcept override { layers_.expect(*store_, layer); }
+  void leave(std::uint64_t layer) noexcept override { layers_.leave(*store_, layer); }
 
   void embed(Batch batch, FloatView out) override;
   void angles(Batch batch, const Rotation& out) override;
@@ -70,6 +73,7 @@ class CpuDevice : public Device {
   HostAllocator memory_;
   Constants constants_;
   model::RopeTable rope_;
+  LayerWeights layers_;
   // Of the operation that runs, kept for the next one.
   std::vector<model::TensorKey> stacks_, keys_;
   std::vector<weights::WeightLease> leases_;

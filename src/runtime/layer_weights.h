@@ -1,0 +1,26 @@
+// The weights of one layer after the other in memory, for engines whose callers run many batches
+// through a layer before the next.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "model/role.h"
+#include "weights/store.h"
+
+namespace pajamas::runtime {
+
+// What Engine::expect and Engine::leave tell a store. Layers that were in memory before they were
+// expected stay there.
+class LayerWeights {
+ public:
+  void expect(const weights::WeightStore& store, std::uint64_t layer) noexcept;
+  void leave(const weights::WeightStore& store, std::uint64_t layer) noexcept;
+
+ private:
+  // Of layers that are expected: matrices that were not in memory then.
+  std::map<std::uint64_t, std::vector<model::TensorKey>> from_disk_;
+};
+
+}  // namespace pajamas::runtime
