@@ -16,6 +16,7 @@
 #include "cli/plan_print.h"
 #include "cli/quantize_options.h"
 #include "cli/terminal.h"
+#include "cli/used_matrix.h"
 #include "quantize/plan.h"
 #include "quantize/plan_input.h"
 #include "runtime/backend.h"
@@ -67,14 +68,24 @@ nlohmann::ordered_json kv_cache_json(const model::ModelConfig& config,
 }
 
 void run_plan(const Options& options, Context& context) {
-  const Recipes recipes = recipes_of(options);
+  Recipes recipes = recipes_of(options);
+  const std::optional<io::Imatrix> given = given_matrix(options);
   const TaskPool pool(options.threads);  // refuses what quantize would refuse
   const quantize::PlanInput input = load(options, context.stop);
   const runtime::EngineOptions engine = engine_of(options, input.config);
+  std::optional<UsedMatrix> matrix;
+  if (given) matrix = use_matrix(*given, options.imatrix, input.config, recipes.recipes);
+  if (expects_own_matrix(options, input.config, recipes.recipes)) {
+    recipes.notes.push_back(
+        "--expert-balanced: quantize measures an importance matrix first, on text that the model "
+        "writes");
+  }
   const quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
   for (const std::string& note : recipes.notes) context.progress->note(note);
+  if (matrix) tell_matrix(*matrix, *context.progress);
   if (options.json) {
     nlohmann::ordered_json report = quantize::to_json(plan);
+    if (matrix) report["imatrix"] = to_json(*matrix);
     report["kv_cache"] = kv_cache_json(input.config, engine);
     fmt::print("{}\n", report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return;

@@ -19,6 +19,7 @@
 #include "cli/quantize_options.h"
 #include "cli/shell_words.h"
 #include "cli/terminal.h"
+#include "cli/used_matrix.h"
 #include "quantize/execute.h"
 #include "quantize/output_format.h"
 #include "quantize/plan_input.h"
@@ -87,9 +88,11 @@ std::string next_commands(const quantize::Plan& plan, const Options& options,
                         "perplexity,kl", "--reference", path_argument(options.model)});
 }
 
-void print_dry_run(const quantize::Plan& plan, const Options& options) {
+void print_dry_run(const quantize::Plan& plan, const std::optional<UsedMatrix>& matrix,
+                   const Options& options) {
   if (options.json) {
     ordered_json report = quantize::to_json(plan);
+    if (matrix) report["imatrix"] = to_json(*matrix);
     report["dry_run"] = true;
     fmt::print("{}\n", report.dump(2, ' ', false, ordered_json::error_handler_t::replace));
     return;
@@ -100,12 +103,14 @@ void print_dry_run(const quantize::Plan& plan, const Options& options) {
   if (options.all) print_tensors(plan);
 }
 
-void print_done(const quantize::Plan& plan, const Options& options, const Context& context,
-                std::uint64_t parameters, double seconds) {
+void print_done(const quantize::Plan& plan, const std::optional<UsedMatrix>& matrix,
+                const Options& options, const Context& context, std::uint64_t parameters,
+                double seconds) {
   const std::uint64_t peak = peak_resident_bytes();
   if (options.json) {
     ordered_json report = outputs_json(plan);
     report["model"] = options.model;
+    if (matrix) report["imatrix"] = to_json(*matrix);
     report["weights"] = parameters;
     report["seconds"] = seconds;
     report["peak_memory_bytes"] = peak;
@@ -123,8 +128,9 @@ void print_done(const quantize::Plan& plan, const Options& options, const Contex
 }
 
 void run_quantize(const Options& options, Context& context) {
-  const Recipes recipes = recipes_of(options);
+  Recipes recipes = recipes_of(options);
   for (const quantize::Recipe& recipe : recipes.recipes) check_output(options, recipe);
+  const std::optional<io::Imatrix> given = given_matrix(options);
   const TaskPool pool(options.threads);
   const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
   const hub::Need need = options.dry_run ? hub::Need::kHeaders : hub::Need::kAll;
@@ -133,17 +139,28 @@ void run_quantize(const Options& options, Context& context) {
   quantize::PlanInput input =
       quantize::load_plan_input(model, &checkpoint, {.pre_tokenizer = options.pre_tokenizer});
   log_opened(*checkpoint);
-  const quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
+  std::optional<UsedMatrix> matrix;
+  if (given) matrix = use_matrix(*given, options.imatrix, input.config, recipes.recipes);
+  const bool measures = expects_own_matrix(options, input.config, recipes.recipes);
+  quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
   for (const std::string& note : recipes.notes) context.progress->note(note);
   for (const std::string& note : plan.notes) context.progress->note(note);
   const OutputOptions output{.replace = options.force};
   check_outputs(plan, output, input, recipes.recipes);
+  if (measures && !options.dry_run) {
+    matrix = own_matrix(model, options, kernels, context, recipes.recipes);
+    plan = quantize::make_plan(input, recipes.recipes, pool.threads());
+  }
+  if (matrix) tell_matrix(*matrix, *context.progress);
   input = {};  // the tokenizer is in the plan now
-  if (options.dry_run) return print_dry_run(plan, options);
+  if (options.dry_run) return print_dry_run(plan, matrix, options);
   const double started = seconds_now();
-  quantize::execute(plan, *checkpoint, pool, *context.progress, context.stop,
-                    {.output = output, .kernels = &kernels});
-  print_done(plan, options, context, model::parameter_count(checkpoint->config()),
+  std::optional<quantize::MeasuredEncoders> encoders;
+  if (matrix) encoders.emplace(matrix->importance, *checkpoint, kernels);
+  quantize::execute(
+      plan, *checkpoint, pool, *context.progress, context.stop,
+      {.output = output, .kernels = &kernels, .encoders = encoders ? &*encoders : nullptr});
+  print_done(plan, matrix, options, context, model::parameter_count(checkpoint->config()),
              seconds_now() - started);
 }
 

@@ -160,8 +160,14 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
                    "gate and up");
   command.add_flag("--preserve-attention-patterns", options.preserve_attention_patterns,
                    "Layers with full attention a step above those with a sliding window");
+  command
+      .add_option("--imatrix", options.imatrix,
+                  "Importance matrix that weighs the columns: a GGUF or .dat file of "
+                  "`llama-pajamas imatrix` or llama-imatrix")
+      ->type_name("FILE");
   command.add_flag("--expert-balanced", options.expert_balanced,
-                   "Equal precision for all experts of a layer");
+                   "Equal precision for all experts of a layer; without --imatrix one is measured "
+                   "first, on text that the model writes until every expert has seen enough");
   command.add_flag("--all", options.all, "List every tensor with its type and the reason");
   add_threads_option(command, options.threads);
 }

@@ -29,6 +29,7 @@ struct QuantizeOptions {
   bool architecture_aware = false;
   bool preserve_attention_patterns = false;
   bool expert_balanced = false;
+  std::string imatrix;
   bool all = false;  // of the plan: every tensor
   int threads = 1;
 };

@@ -170,9 +170,20 @@ void add_tokenizer(GgufMetadata& metadata, const model::TextAssets& assets, std:
   model::add_chat_templates(assets.chat_templates, metadata);
 }
 
-}  // namespace
+// llama-quantize's keys about it, behind all others.
+constexpr std::string_view kImportanceKeys = "quantize.imatrix.";
 
-GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t file_type,
+void add_importance(GgufMetadata& metadata, const ImportanceOrigin& origin) {
+  const auto key = [](std::string_view name) { return fmt::format("{}{}", kImportanceKeys, name); };
+  metadata.add(key("file"), text::utf8_lossy(origin.file));
+  if (!origin.dataset.empty()) metadata.add(key("dataset"), text::utf8_lossy(origin.dataset));
+  metadata.add(key("entries_count"), static_cast<std::uint32_t>(origin.entries));
+  if (origin.chunks > 0) {
+    metadata.add(key("chunks_count"), static_cast<std::uint32_t>(origin.chunks));
+  }
+}
+
+GgufMetadata without_importance(const model::ModelConfig& config, std::uint32_t file_type,
                                 const GgufSource& source) {
   GgufMetadata metadata;
   if (source.gguf != nullptr) {
@@ -183,7 +194,8 @@ GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t 
         metadata.add(pair.key, file_type);
       } else if (pair.key == kPreKey && !pre.empty()) {
         metadata.add(pair.key, pre);
-      } else if (pair.key == "general.quantization_version" || pair.key.starts_with("split.")) {
+      } else if (pair.key == "general.quantization_version" || pair.key.starts_with("split.") ||
+                 (source.importance != nullptr && pair.key.starts_with(kImportanceKeys))) {
         continue;
       } else {
         metadata.add(pair.key,
@@ -206,6 +218,15 @@ GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t 
   metadata.add("general.file_type", file_type);
   metadata.add("general.quantization_version", kQuantizationVersion);
   if (source.text != nullptr) add_tokenizer(metadata, *source.text, config.vocab);
+  return metadata;
+}
+
+}  // namespace
+
+GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t file_type,
+                                const GgufSource& source) {
+  GgufMetadata metadata = without_importance(config, file_type, source);
+  if (source.importance != nullptr) add_importance(metadata, *source.importance);
   return metadata;
 }
 

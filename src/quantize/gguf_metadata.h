@@ -8,14 +8,16 @@
 #include "io/gguf.h"
 #include "model/config.h"
 #include "model/text_assets.h"
+#include "quantize/recipe.h"
 
 namespace pajamas::quantize {
 
 struct GgufSource {
   std::string name;              // the model's folder, from which general.name follows
   const io::GgufMetadata* gguf;  // of a source that is a GGUF file itself: taken over; else null
-  const nlohmann::json* generation_config;  // may be null
-  const model::TextAssets* text;            // may be null: then without a tokenizer
+  const nlohmann::json* generation_config;       // may be null
+  const model::TextAssets* text;                 // may be null: then without a tokenizer
+  const ImportanceOrigin* importance = nullptr;  // of the matrix that weighs the columns
 };
 
 // Throws Error{kUnsupported} where the tokenizer's patterns have no name in GGUF, kCorruptFile

@@ -103,7 +103,8 @@ class GgufOutput final : public OutputFormat {
         .name = input.name,
         .gguf = input.gguf.get(),
         .generation_config = input.generation_json.is_null() ? nullptr : &input.generation_json,
-        .text = input.text ? &*input.text : nullptr};
+        .text = input.text ? &*input.text : nullptr,
+        .importance = recipe.importance ? &*recipe.importance : nullptr};
     const auto metadata =
         make_gguf_metadata(input.config, info(*find_gguf_method(recipe.method)).file_type, source);
     std::vector<io::GgufSpec> stored;

@@ -1,4 +1,4 @@
-// llama-quantize's choice of a type for every tensor, without an importance matrix.
+// llama-quantize's choice of a type for every tensor.
 // Source: llama.cpp, src/llama-quant.cpp, as of October 2026.
 #include <fmt/format.h>
 
@@ -23,6 +23,7 @@ struct Mix {
   std::uint64_t gqa;
   bool is_70b;            // recognised by llama.cpp through 80 layers
   std::uint64_t experts;  // 8 is taken for Mixtral's shape, with rules of its own
+  bool importance;        // a matrix is given, whatever tensors it has
 };
 
 // Which layers of n are worth more bits: the first and last eighth, and every third between.
@@ -83,8 +84,13 @@ DType ffn_down_type(const Mix& s, std::uint64_t i) noexcept {
     case GgufMethod::kQ5_K_M:
       return use_more_bits(i, s.layers) ? DType::kQ6_K : s.default_type;
     case GgufMethod::kQ4_K_S:
-    case GgufMethod::kIQ4_NL:
       return i < s.layers / 8 ? DType::kQ5_K : s.default_type;
+    case GgufMethod::kIQ4_NL:
+      return i < s.layers / 8 && !s.importance ? DType::kQ5_K : s.default_type;
+    case GgufMethod::kQ4_0:
+      return i < s.layers / 8 && s.importance ? DType::kQ4_1 : s.default_type;
+    case GgufMethod::kQ5_0:
+      return i < s.layers / 8 && s.importance ? DType::kQ5_1 : s.default_type;
     default:
       return s.default_type;
   }
@@ -181,10 +187,14 @@ Mix mix_of(const Recipe& recipe, const model::ModelConfig& config,
   const std::uint64_t gqa = config.heads / config.kv_heads;
   const bool is_70b =
       config.layers == 80 && (architecture == "qwen2" || (architecture == "llama" && gqa > 1));
-  return {method,        info(method).default_type,
-          config.layers, static_cast<std::uint64_t>(attn_v),
-          gqa,           is_70b,
-          config.experts};
+  return {method,
+          info(method).default_type,
+          config.layers,
+          static_cast<std::uint64_t>(attn_v),
+          gqa,
+          is_70b,
+          config.experts,
+          recipe.importance.has_value()};
 }
 
 }  // namespace

@@ -152,8 +152,14 @@ std::vector<float> ColumnImportance::make(const model::StoredTensor& tensor,
 
 std::unique_ptr<const RowEncoder> NormGainEncoders::encoder(const PlannedTensor& tensor, int) {
   const model::StoredTensor& stored = checkpoint_->get(tensor.spec.key);
-  return std::make_unique<ImportanceEncoder>(*kernels_, tensor.encoding, stored.shape.cols(),
-                                             importance_.of(stored, tensor.encoding));
+  return importance_encoder(*kernels_, tensor.encoding, stored.shape.cols(),
+                            importance_.of(stored, tensor.encoding));
+}
+
+std::unique_ptr<const RowEncoder> importance_encoder(const kernels::KernelTable& kernels,
+                                                     const Encoding& encoding, std::uint64_t cols,
+                                                     std::span<const float> importance) {
+  return std::make_unique<ImportanceEncoder>(kernels, encoding, cols, importance);
 }
 
 }  // namespace pajamas::quantize

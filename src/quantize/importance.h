@@ -56,6 +56,11 @@ class ColumnImportance {
   std::map<Key, std::unique_ptr<Entry>> entries_;
 };
 
+// codec::encode_rows with one weight a column; empty: all alike. `importance` outlives it.
+std::unique_ptr<const RowEncoder> importance_encoder(const kernels::KernelTable& kernels,
+                                                     const Encoding& encoding, std::uint64_t cols,
+                                                     std::span<const float> importance);
+
 // Encoders that know the weights alone: codec::encode_rows with ColumnImportance, the same for all
 // experts of a stack. What `execute` takes by default.
 class NormGainEncoders : public EncoderSource {

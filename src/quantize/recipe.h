@@ -50,6 +50,14 @@ struct MlxOptions {
   std::optional<int> output_bits;
 };
 
+// Where an importance matrix comes from, as a GGUF file says it.
+struct ImportanceOrigin {
+  std::string file;
+  std::string dataset;
+  std::uint64_t entries = 0;
+  std::uint64_t chunks = 0;
+};
+
 struct Recipe {
   Format format = Format::kGguf;
   std::string method;  // canonical, as choose_methods gives it
@@ -60,6 +68,7 @@ struct Recipe {
   bool architecture_aware = false;
   bool preserve_attention_patterns = false;
   bool expert_balanced = false;
+  std::optional<ImportanceOrigin> importance = {};  // some mixes change where a matrix is given
   MlxOptions mlx;
 };
 
@@ -77,8 +86,8 @@ struct Choice {
 // name; then layer by layer, by name. Some of its rules count in this order.
 std::vector<model::TensorSpec> in_gguf_order(const model::ModelConfig& config);
 
-// Types exactly as llama-quantize chooses them without an importance matrix, for tensors in the
-// order of `in_gguf_order`; one choice a tensor. Throws Error{kUsage} for an override that
+// Types exactly as llama-quantize chooses them, with an importance matrix or without, for tensors
+// in the order of `in_gguf_order`; one choice a tensor. Throws Error{kUsage} for an override that
 // matches nothing.
 std::vector<Choice> choose_gguf_types(const Recipe& recipe, const model::ModelConfig& config,
                                       std::span<const model::TensorSpec> tensors);
