@@ -37,8 +37,7 @@ class Collector {
     runtime::ActivationStore between(options_.activation_bytes, options_.scratch);
     const runtime::Stream stream{engine_, between};
     const std::uint64_t layers = engine_.config().layers;
-    progress_.begin("Measuring", chunks.size() * options_.context * layers,
-                    fmt::format("tokens in {} layers", layers));
+    progress_.begin("Measuring", chunks.size() * options_.context * layers, "rows");
     runtime::run_layer_major({&stream, 1}, batches, squares_, progress_, stop_);
     if (options_.output_matrix) run_output(between, batches);
     progress_.end();

@@ -103,9 +103,9 @@ TEST(MeasuredImportance, TheMeanOfALayerIsTakenAtTheScaleOfTheExpert) {
   matrix.entries = {entry("blk.0.ffn_down_exps.weight", 256, std::vector<float>(8, 5000))};
   for (std::size_t j = 0; j < 256; ++j) matrix.entries[0].sums[j] *= 1e-6;
   const MeasuredImportance importance(matrix, moe());
-  EXPECT_NEAR(importance.of({Role::kExpertDown, 0, 0})[12] /
-                  importance.of({Role::kExpertDown, 0, 0})[0],
-              13, 1);
+  EXPECT_NEAR(
+      importance.of({Role::kExpertDown, 0, 0})[12] / importance.of({Role::kExpertDown, 0, 0})[0],
+      13, 1);
 }
 
 TEST(MeasuredImportance, OfTheOldForm) {
@@ -145,8 +145,7 @@ TEST(MeasuredImportance, WhatIsOfAnotherModelIsRefused) {
 
 // Weighted by the columns that were measured, the error is smaller than without.
 TEST(MeasuredEncoders, WeighTheColumnsOfEachExpert) {
-  const model::Checkpoint checkpoint =
-      model::Checkpoint::open(kSource / "models/tiny-qwen3-moe");
+  const model::Checkpoint checkpoint = model::Checkpoint::open(kSource / "models/tiny-qwen3-moe");
   io::Imatrix matrix;
   io::ImatrixEntry stack = entry("blk.0.ffn_down_exps.weight", 256, std::vector<float>(8, 5000));
   for (std::size_t j = 0; j < 256; ++j) stack.sums[3 * 256 + j] *= j < 16 ? 1e4 : 1;
@@ -185,9 +184,9 @@ TEST(ImportanceTypes, ThreeMixesChange) {
     const char* with;
     const char* later;
   };
-  for (const Case& c : {Case{"IQ4_NL", "Q5_K", "IQ4_NL", "IQ4_NL"},
-                        Case{"Q4_0", "Q4_0", "Q4_1", "Q4_0"},
-                        Case{"Q5_0", "Q5_0", "Q5_1", "Q5_0"}}) {
+  for (const Case& c :
+       {Case{"IQ4_NL", "Q5_K", "IQ4_NL", "IQ4_NL"}, Case{"Q4_0", "Q4_0", "Q4_1", "Q4_0"},
+        Case{"Q5_0", "Q5_0", "Q5_1", "Q5_0"}}) {
     Recipe wanted = recipe(Format::kGguf, c.method);
     EXPECT_EQ(type_of(planned(input, wanted), Role::kExpertDown, 5), c.without) << c.method;
     wanted.importance = ImportanceOrigin{"m.gguf", "text", 1, 1};
