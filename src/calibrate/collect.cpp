@@ -18,6 +18,8 @@ namespace {
 constexpr std::uint64_t kRound = 16;
 // Rounds of own text that bring no expert below the floor anything: the others are out of reach.
 constexpr int kIdleRounds = 2;
+// What the program takes before any of this: code, tables, the tokenizer while it is built.
+constexpr std::uint64_t kBaseMemory = 48u << 20;
 // Rows of the output matrix's input that are multiplied at a time.
 constexpr std::size_t kOutputRows = 32;
 
@@ -200,7 +202,7 @@ std::uint64_t fixed_bytes(const model::Checkpoint& checkpoint,
   constexpr std::uint64_t kBatchRows = 512;
   const std::uint64_t per_layer =
       (needs.keys_values + kBatchRows * needs.per_position) / config.layers;
-  return checked_add(checked_add(needs.work, weights),
+  return checked_add(checked_add(kBaseMemory + needs.work, weights),
                      checked_add(per_layer, 2 * InputSquares::bytes(config)));
 }
 

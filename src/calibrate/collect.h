@@ -61,8 +61,8 @@ Collected collect(runtime::Engine& engine, const model::TextModel& text,
 // The same without a value: for its size.
 io::Imatrix empty_matrix(const model::ModelConfig& config, bool output_matrix);
 
-// Memory that collecting takes beside waiting activations: the work on a batch, keys and values of
-// one layer, sums, and the weights of two layers (or the embedding).
+// Memory that collecting takes beside waiting activations: the program, the work on a batch, keys
+// and values of one layer, sums, and the weights of two layers (or the embedding).
 std::uint64_t fixed_bytes(const model::Checkpoint& checkpoint,
                           const runtime::EngineOptions& options);
 
