@@ -64,8 +64,8 @@ def compare(ours, theirs):
     for name, (sums, counts) in theirs.items():
         own_sums, own_counts = ours[name]
         assert own_sums.shape == sums.shape, name
-        # A token whose experts are as good as equal may go elsewhere in float32.
-        assert np.all(np.abs(own_counts - counts) <= np.maximum(2, 0.002 * counts)), name
+        # A token whose experts are as good as equal may go elsewhere: llama.cpp's keys are F16.
+        assert np.all(np.abs(own_counts - counts) <= np.maximum(4, 0.01 * counts)), name
         assert own_counts.sum() == counts.sum(), name
         for own, their in zip(own_sums.astype(np.float64), sums.astype(np.float64)):
             assert distance(own, their) < 0.01, name
