@@ -15,19 +15,26 @@ namespace {
 
 std::atomic<std::uint64_t> taken{0};
 
-void* counted(std::size_t bytes, std::size_t alignment) {
+void* counted_or_null(std::size_t bytes, std::size_t alignment) noexcept {
   taken.fetch_add(1, std::memory_order_relaxed);
-  void* const memory =
-      std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+}
+
+void* counted(std::size_t bytes, std::size_t alignment) {
+  void* const memory = counted_or_null(bytes, alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
 
 }  // namespace
 
-// The other forms call these. Not inlined: g++ would see free() meet what operator new returned.
+// The other forms call these, but the one for std::nothrow under a sanitizer. Not inlined: g++
+// would see free() meet what operator new returned.
 [[gnu::noinline]] void* operator new(std::size_t bytes) {
   return counted(std::max<std::size_t>(bytes, 1), 16);
+}
+[[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  return counted_or_null(std::max<std::size_t>(bytes, 1), 16);
 }
 [[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
   return counted(std::max<std::size_t>(bytes, 1), static_cast<std::size_t>(alignment));
