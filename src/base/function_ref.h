@@ -16,7 +16,7 @@ template <class Result, class... Arguments>
 class FunctionRef<Result(Arguments...)> {
  public:
   template <class Function>
-  requires(!std::is_same_v<std::remove_cvref_t<Function>, FunctionRef> &&
+  requires(!std::is_same_v<std::remove_cvref_t<Function>, FunctionRef> &&  // NOLINTNEXTLINE
            std::is_invocable_r_v<Result, Function&, Arguments...>) FunctionRef(Function&& function)
   noexcept
       : object_(const_cast<void*>(static_cast<const void*>(std::addressof(function)))),
