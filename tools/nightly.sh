@@ -25,10 +25,7 @@ try() {
 
 # all_tests PRESET
 all_tests() {
-  build "$1" || return
-  ctest --test-dir "build/$1" -j "$(nproc)" --output-on-failure --no-tests=error \
-    >"build/$1-ctest.log" 2>&1 || { grep -v "   Passed " "build/$1-ctest.log" | tail -n 200 >&2; return 1; }
-  tail -n 3 "build/$1-ctest.log"
+  build "$1" && run_cases "$1"
 }
 
 all_threads() {

@@ -44,6 +44,15 @@ build() {
       >>"$log" 2>&1; } || { tail -n 60 "$log" >&2; return 1; }
 }
 
+# run_cases PRESET [FOLDERS]: the cases of a build, or of the folders that an expression names, tests
+# beside each other.
+run_cases() {
+  local log=build/$1-ctest.log
+  ctest --test-dir "build/$1" -j "$(nproc)" --output-on-failure --no-tests=error ${2:+-R "$2"} \
+    >"$log" 2>&1 || { grep -v "   Passed " "$log" | tail -n 200 >&2; return 1; }
+  tail -n 3 "$log"
+}
+
 # One stage at a time: `stage NAME COMMAND...` runs it, times it and ends the script if it fails.
 STAGE_NAMES=()
 STAGE_SECONDS=()
