@@ -12,6 +12,8 @@ namespace {
 // Weights that a sample of rows has, about; and rows that it has at least.
 constexpr std::uint64_t kSampleWeights = 32 * 1024;
 constexpr std::uint64_t kSampleRows = 8;
+// Samples that are kept: more than threads work on different tensors, a few MB.
+constexpr std::size_t kSamplesKept = 32;
 
 // Powers of the gain, strongest first. Only products and square roots: these are rounded the same
 // way everywhere, which std::pow is not. Beyond 1.5 KL does not fall any more.
@@ -122,30 +124,55 @@ std::span<const float> ColumnImportance::of(const model::StoredTensor& tensor,
   return entry->columns;
 }
 
-std::vector<float> ColumnImportance::make(const model::StoredTensor& tensor,
-                                          const Encoding& encoding) const {
+std::shared_ptr<const ColumnImportance::Sample> ColumnImportance::sample_of(
+    const model::StoredTensor& tensor) {
+  std::shared_ptr<Sample> sample;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known =
+        std::ranges::find(samples_, tensor.key, &decltype(samples_)::value_type::first);
+    if (known != samples_.end()) {
+      sample = known->second;
+    } else {
+      sample = std::make_shared<Sample>();
+      samples_.emplace_back(tensor.key, sample);
+      if (samples_.size() > kSamplesKept) samples_.pop_front();
+    }
+  }
+  std::call_once(sample->once, [&] { read(tensor, *sample); });
+  return sample;
+}
+
+void ColumnImportance::read(const model::StoredTensor& tensor, Sample& sample) const {
   const std::uint64_t cols = tensor.shape.cols();
   const model::StoredTensor* norm = checkpoint_->find(*norm_before(tensor.key));
-  if (norm == nullptr || norm->shape.elements() != cols) return {};
+  if (norm == nullptr || norm->shape.elements() != cols) return;
   std::vector<float> gains(cols);
   weights::RowReader(*checkpoint_, *kernels_).read(*norm, 0, norm->shape.rows(), gains);
   // The pass itself reports what is not finite, when it comes to it.
-  if (codec::first_non_finite(gains) != cols) return {};
+  if (codec::first_non_finite(gains) != cols) return;
   float largest = 0;
   for (float& gain : gains) {
     gain = std::abs(gain);
     largest = std::max(largest, gain);
   }
-  if (largest == 0) return {};
+  if (largest == 0) return;
   for (float& gain : gains) gain /= largest;
-  const std::vector<float> rows = sample_rows(*checkpoint_, *kernels_, tensor);
-  if (rows.empty()) return {};
+  sample.rows = sample_rows(*checkpoint_, *kernels_, tensor);
+  sample.gains = std::move(gains);
+}
+
+std::vector<float> ColumnImportance::make(const model::StoredTensor& tensor,
+                                          const Encoding& encoding) {
+  const std::shared_ptr<const Sample> sample = sample_of(tensor);
+  if (sample->rows.empty()) return {};
+  const std::uint64_t cols = tensor.shape.cols();
   const double growth = 1 + plain_error_budget(encoding);
-  const double limit = plain_error(*kernels_, encoding, rows, cols, {}) * growth * growth;
+  const double limit = plain_error(*kernels_, encoding, sample->rows, cols, {}) * growth * growth;
   std::vector<float> columns(cols);
   for (const Power power : kPowers) {
-    std::transform(gains.begin(), gains.end(), columns.begin(), power);
-    if (plain_error(*kernels_, encoding, rows, cols, columns) <= limit) return columns;
+    std::ranges::transform(sample->gains, columns.begin(), power);
+    if (plain_error(*kernels_, encoding, sample->rows, cols, columns) <= limit) return columns;
   }
   return {};
 }

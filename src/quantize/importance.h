@@ -1,6 +1,7 @@
 // How much the error of each column of a matrix matters, from the checkpoint alone.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -41,6 +42,12 @@ class ColumnImportance {
     std::once_flag once;
     std::vector<float> columns;
   };
+  // What all encodings of a tensor are judged on; empty where it cannot be.
+  struct Sample {
+    std::once_flag once;
+    std::vector<float> gains;  // of the norm before it, the largest 1
+    std::vector<float> rows;
+  };
   struct Key {
     model::TensorKey tensor;
     DType dtype;
@@ -48,12 +55,16 @@ class ColumnImportance {
     friend auto operator<=>(const Key&, const Key&) = default;
   };
 
-  std::vector<float> make(const model::StoredTensor& tensor, const Encoding& encoding) const;
+  std::vector<float> make(const model::StoredTensor& tensor, const Encoding& encoding);
+  std::shared_ptr<const Sample> sample_of(const model::StoredTensor& tensor);
+  void read(const model::StoredTensor& tensor, Sample& sample) const;
 
   const model::Checkpoint* checkpoint_;
   const kernels::KernelTable* kernels_;
   std::mutex mutex_;
   std::map<Key, std::unique_ptr<Entry>> entries_;
+  // The last few: the outputs of a pass ask for a tensor one right after the other.
+  std::deque<std::pair<model::TensorKey, std::shared_ptr<Sample>>> samples_;
 };
 
 // codec::encode_rows with one weight a column; empty: all alike. `importance` outlives it.

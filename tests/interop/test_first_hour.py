@@ -272,7 +272,8 @@ def tensors(path):
 
 def test_each_tensor_is_read_once(tmp_path):
     """What the process reads does not grow with the number of outputs."""
-    size = (pajamas.TINY / "model.safetensors").stat().st_size
+    # Read here, so that all find it in the page cache, past which whole pages are read.
+    size = len((pajamas.TINY / "model.safetensors").read_bytes())
     read = []
     for methods in ("Q8_0", "Q8_0,Q4_0,Q4_1"):
         command = shlex.join([str(pajamas.BINARY), "quantize", str(pajamas.TINY), "--method", methods,
@@ -280,7 +281,7 @@ def test_each_tensor_is_read_once(tmp_path):
         # The shell's figures have those of what it waited for.
         done = shell(f"{command} >/dev/null; cat /proc/$$/io", tmp_path)
         read.append(int(re.search(r"^rchar: (\d+)", done.stdout, re.M)[1]))
-    assert size < read[0] and read[1] < read[0] + size // 2
+    assert size < read[0] and read[1] < read[0] + size // 8
 
 
 def test_the_next_command_works_as_it_is_printed(tmp_path):
