@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that is tested, without a limit of time: test.sh with long fuzzing, every test with the
+# Everything that is tested, without a limit of time: test.sh with long fuzzing and every case, every test with the
 # second compiler and under the thread sanitizer, the stock peers' tests with the program under ASan
 # and UBSan, all of what runs under 64-bit ARM's emulation, clang-tidy, the demo. Each stage is run
 # even if one before it failed; what each took is printed at the end.
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 source tools/setup.sh
 exec </dev/null
 
-export FUZZ_SECONDS=${FUZZ_SECONDS:-900}
+export FUZZ_SECONDS=${FUZZ_SECONDS:-900} PAJAMAS_THOROUGH=1
 failed=()
 try() {
   local name=$1 began=$SECONDS status=0

@@ -6,6 +6,7 @@ import pajamas
 import peers
 import pytest
 import reference_gguf
+from effort import by_day
 from moe import Models
 from test_moe_engine import assert_close
 
@@ -49,7 +50,7 @@ def test_logits_against_mlx(dense, scratch, short_text, short_chunks):
                  peers.mlx_logits(dense.folder, short_chunks), dense.name)
 
 
-@pytest.mark.parametrize("method", ["F32", "BF16", "Q8_0", "Q4_K_M", "Q2_K"])
+@pytest.mark.parametrize("method", by_day(["F32", "BF16", "Q8_0", "Q4_K_M", "Q2_K"], "F32", "Q4_K_M"))
 def test_llama_loads_and_agrees(dense, scratch, short_text, short_chunks, method):
     path = dense.models.gguf(method)
     theirs = peers.llama_logits(path, short_chunks)
@@ -65,14 +66,15 @@ def test_both_engines_agree_on_the_decoded_file(dense, scratch, short_text, shor
     assert peers.mean_kl(ours(decoded, short_text, scratch), theirs) < 1e-8
 
 
-@pytest.mark.parametrize("method", ["bf16", "4bit", "3bit"])
+@pytest.mark.parametrize("method", by_day(["bf16", "4bit", "3bit"], "4bit"))
 def test_mlx_loads_and_agrees(dense, scratch, short_text, short_chunks, method):
     folder = dense.models.mlx(method)
     theirs = peers.mlx_logits(folder, short_chunks)
     assert peers.mean_kl(ours(folder, short_text, scratch), theirs) < 1e-8
 
 
-@pytest.mark.parametrize("method", ["Q4_K_M", "Q3_K_M", "Q2_K", "Q5_K_S", "Q4_0"])
+@pytest.mark.parametrize("method", by_day(["Q4_K_M", "Q3_K_M", "Q2_K", "Q5_K_S", "Q4_0"], "Q4_K_M",
+                                          "Q2_K"))
 def test_types_are_those_of_llama_quantize(dense, scratch, method):
     source, theirs = scratch / "reference.gguf", scratch / "theirs.gguf"
     reference_gguf.write(dense.folder, source)

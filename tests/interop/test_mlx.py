@@ -9,9 +9,10 @@ import pajamas
 import peers
 import pytest
 import reference_gguf
+from effort import every
 
 VOCAB = 2048
-GRID = [(bits, group) for bits in pajamas.MLX_BITS for group in pajamas.MLX_GROUPS]
+GRID = every(4, [(bits, group) for bits in pajamas.MLX_BITS for group in pajamas.MLX_GROUPS])
 FULL = {"group_size", "bits", "mode"}
 
 # name: method, flags, {module: bits}

@@ -10,10 +10,12 @@ import pajamas
 import peers
 import pytest
 import reference_gguf
+from effort import every
 from moe import read_config
 from test_moe_sizes import fitting_group
 
-GRID = [(f"{b}bit", ("--group-size", str(g))) for b in pajamas.MLX_BITS for g in pajamas.MLX_GROUPS]
+GRID = every(4, [(f"{b}bit", ("--group-size", str(g)))
+                 for b in pajamas.MLX_BITS for g in pajamas.MLX_GROUPS])
 MIXED = [("4bit", ("--mixed-precision",)), ("3bit", ("--embedding-bits", "8", "--output-bits", "5")),
          ("2bit", ("--tensor-type", "v_proj=6bit"))]
 ALL = [*GRID, *MIXED, ("bf16", ())]

@@ -5,6 +5,7 @@ import sys
 
 import pajamas
 import pytest
+from effort import by_day
 
 sys.path.insert(0, str(pajamas.ROOT / "bench"))
 import quality  # noqa: E402
@@ -25,7 +26,7 @@ def quantizers(scratch):
     return quality.Quantizers(pajamas.TINY_MOE, scratch)
 
 
-@pytest.mark.parametrize("method", SHARES)
+@pytest.mark.parametrize("method", by_day(SHARES, "Q3_K_M", "4bit-g32"))
 def test_bar(judge, quantizers, method):
     found = quality.compare(judge, quantizers, method)
     difference, error = found.excess(SHARES[method])
