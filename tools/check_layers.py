@@ -21,6 +21,7 @@ HEADER_RULES = [
     ("JSON library", re.compile(r"nlohmann/.*"), {"base", "io", "text", "hub", "model", "quantize", "eval", "cli"}),
     ("network and checksum library", re.compile(r"(curl|openssl)/.*"), {"hub"}),
     ("TOML library", re.compile(r"toml\+\+/.*"), {"cli"}),
+    ("YAML library", re.compile(r"yaml\.h|yaml-cpp/.*"), {"io"}),
     ("x86 intrinsics", re.compile(r"\w*intrin\.h"), {"kernels/x86"}),
     ("ARM intrinsics", re.compile(r"arm_\w+\.h"), {"kernels/arm"}),
 ]

@@ -28,6 +28,17 @@ std::string place_of(const fs::path& path) { return printable(path.native(), 300
   throw Error(ErrorCode::kExists, std::move(problem), std::move(hint)).at(place_of(path));
 }
 
+// A model in several files, in a folder of their name: NAME/NAME-00001-of-00003.gguf.
+bool holds_its_first_part(const fs::path& folder) {
+  const std::string prefix = folder.filename().native() + "-00001-of-";
+  std::error_code code;
+  for (fs::directory_iterator next(folder, code), end; !code && next != end; next.increment(code)) {
+    const std::string name = next->path().filename();
+    if (name.starts_with(prefix) && name.ends_with(".gguf")) return true;
+  }
+  return false;
+}
+
 // --force exchanges a file for a file, and a folder for a folder that was one of ours: a slip of
 // the keyboard must not remove somebody's home. Links count as what they point to; a link to
 // nothing may get something to point to.
@@ -47,7 +58,7 @@ void require_replaceable(const fs::path& path, OutputKind kind) {
     throw_exists(path, "is a file, a folder would be written", hint);
   }
   if (fs::is_empty(path, code) || fs::exists(path / "config.json", code) ||
-      fs::exists(path / "tokenizer_config.json", code)) {
+      fs::exists(path / "tokenizer_config.json", code) || holds_its_first_part(path)) {
     return;
   }
   throw_exists(path, "is a folder that holds no model (no config.json)",

@@ -90,7 +90,7 @@ class OutputDirectory {
 // Throws Error{kExists} where `path` is there already and `options` do not allow to replace it. A
 // file never replaces a folder nor the other way round, nor anything else than these, and a folder
 // is only replaced where it is empty or holds a config.json or tokenizer_config.json, as a model
-// does.
+// does, or is called as the first of several GGUF files in it.
 void require_absent(const std::filesystem::path& path, OutputOptions options,
                     OutputKind kind = OutputKind::kFile);
 

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,15 @@ bool is_model(const fs::path& folder, const std::vector<fs::directory_entry>& en
   return holds_weights(entries) || ggufs_of(entries).empty();
 }
 
+// Of a model in several files that has a folder of its name, as `quantize --split-size` makes it.
+std::optional<fs::path> first_part(const std::string& folder,
+                                   const std::vector<fs::directory_entry>& entries) {
+  for (fs::path& gguf : ggufs_of(entries)) {
+    if (gguf.filename().native().starts_with(folder + "-00001-of-")) return std::move(gguf);
+  }
+  return std::nullopt;
+}
+
 void find_models(const fs::path& folder, const std::vector<fs::directory_entry>& entries,
                  bool at_top, std::vector<fs::path>& found) {
   for (fs::path& gguf : ggufs_of(entries)) found.push_back(std::move(gguf));
@@ -68,6 +78,8 @@ void find_models(const fs::path& folder, const std::vector<fs::directory_entry>&
     const auto inside = entries_of(entry.path());
     if (has(entry.path(), "config.json") && is_model(entry.path(), inside)) {
       found.push_back(folder / name);
+    } else if (auto part = first_part(name, inside)) {
+      found.push_back(std::move(*part));
     } else if (at_top && (name == "gguf" || name == "mlx")) {
       find_models(folder / name, inside, false, found);
     }

@@ -72,6 +72,7 @@ void run_plan(const Options& options, Context& context) {
   const std::optional<io::Imatrix> given = given_matrix(options);
   const TaskPool pool(options.threads);  // refuses what quantize would refuse
   const quantize::PlanInput input = load(options, context.stop);
+  name_outputs(options, input, recipes.recipes);
   const runtime::EngineOptions engine = engine_of(options, input.config);
   std::optional<UsedMatrix> matrix;
   if (given) matrix = use_matrix(*given, options.imatrix, input.config, recipes.recipes);

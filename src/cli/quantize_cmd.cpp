@@ -40,6 +40,8 @@ using nlohmann::ordered_json;
 // What would fail at the end of a download fails before it.
 void check_output(const Options& options, const quantize::Recipe& recipe) {
   std::error_code code;
+  // Whether it is one file in the end depends on its size.
+  if (recipe.file_bytes > 0) return;
   const bool one_file = quantize::output_format(recipe.format).is_one_file();
   if (!one_file || !std::filesystem::is_directory(recipe.output, code)) {
     require_absent(recipe.output, {.replace = options.force},
@@ -129,7 +131,11 @@ void print_done(const quantize::Plan& plan, const std::optional<UsedMatrix>& mat
 
 void run_quantize(const Options& options, Context& context) {
   Recipes recipes = recipes_of(options);
-  for (const quantize::Recipe& recipe : recipes.recipes) check_output(options, recipe);
+  // What is called by the model waits for it.
+  const auto check = [&] {
+    for (const quantize::Recipe& recipe : recipes.recipes) check_output(options, recipe);
+  };
+  if (options.output_name.empty()) check();
   const std::optional<io::Imatrix> given = given_matrix(options);
   const TaskPool pool(options.threads);
   const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
@@ -139,6 +145,10 @@ void run_quantize(const Options& options, Context& context) {
   quantize::PlanInput input =
       quantize::load_plan_input(model, &checkpoint, {.pre_tokenizer = options.pre_tokenizer});
   log_opened(*checkpoint);
+  if (!options.output_name.empty()) {
+    name_outputs(options, input, recipes.recipes);
+    check();
+  }
   std::optional<UsedMatrix> matrix;
   if (given) matrix = use_matrix(*given, options.imatrix, input.config, recipes.recipes);
   const bool measures = expects_own_matrix(options, input.config, recipes.recipes);
@@ -177,7 +187,7 @@ void add_quantize(CLI::App& app, Context& context) {
   add_quantize_options(*command, *options);
   command
       ->add_option("-o,--output", options->output,
-                   "One output: its path. Several: the folder for gguf/ and mlx/")
+                   "One output: its path. Several, or --output-name: the folder for them")
       ->required()
       ->type_name("PATH");
   add_kernels_option(*command, options->kernels);
@@ -190,7 +200,10 @@ void add_quantize(CLI::App& app, Context& context) {
       "  llama-pajamas quantize models/tiny-qwen2 --format gguf,mlx --method Q4_K_M:4bit "
       "--output out\n"
       "Example: a model of the hub, in two sizes\n"
-      "  llama-pajamas quantize Qwen/Qwen2.5-0.5B-Instruct --method Q4_K_M,Q8_0 --output qwen");
+      "  llama-pajamas quantize Qwen/Qwen2.5-0.5B-Instruct --method Q4_K_M,Q8_0 --output qwen\n"
+      "Example: as models are published, in one pass\n"
+      "  llama-pajamas quantize Qwen/Qwen2.5-7B-Instruct --method Q8_0,Q6_K,Q4_K_M,IQ4_NL "
+      "--output-name '{name}-{method}.gguf' --split-size 50GB --output qwen");
   command->callback([options, &context] { run_quantize(*options, context); });
 }
 

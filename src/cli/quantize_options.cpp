@@ -8,11 +8,14 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "cli/byte_size.h"
 #include "cli/engine_options.h"
 #include "cli/model_argument.h"
 #include "cli/terminal.h"
 #include "cli/text_option.h"
+#include "quantize/model_name.h"
 #include "quantize/output_format.h"
+#include "quantize/output_name.h"
 #include "tensor/affine.h"
 
 namespace pajamas::cli {
@@ -98,6 +101,9 @@ quantize::Recipe recipe_of(const QuantizeOptions& options, std::span<const Forma
   const auto mixed = options.mixed_precision ? std::optional(kMixedBits) : std::nullopt;
   recipe.mlx.embedding_bits = options.embedding_bits ? options.embedding_bits : mixed;
   recipe.mlx.output_bits = options.output_bits ? options.output_bits : mixed;
+  if (!options.split_size.empty()) {
+    recipe.file_bytes = parse_byte_size(options.split_size, "--split-size");
+  }
   recipe.allow_requantize = options.allow_requantize;
   recipe.no_fallback = options.no_fallback;
   recipe.architecture_aware = options.architecture_aware;
@@ -108,6 +114,18 @@ quantize::Recipe recipe_of(const QuantizeOptions& options, std::span<const Forma
     if (override.format == recipe.format) recipe.overrides.push_back(std::move(override));
   }
   return recipe;
+}
+
+// A pattern that is broken, or the same for two outputs, is told before any work.
+void check_names(const QuantizeOptions& options, const quantize::ChosenMethods& methods) {
+  if (options.output_name.empty()) return;
+  const auto pattern = quantize::OutputName::parse(options.output_name);
+  for (const auto& names : methods.names) {
+    if (names.size() == 1 || pattern.tells_methods()) continue;
+    throw Error(ErrorCode::kUsage, fmt::format("gives {} and {} the same name", names[0], names[1]),
+                "put {method} into it, as '{name}-{method}.gguf'")
+        .at("--output-name");
+  }
 }
 
 }  // namespace
@@ -168,6 +186,16 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
   command.add_flag("--expert-balanced", options.expert_balanced,
                    "Equal precision for all experts of a layer; without --imatrix one is measured "
                    "first, on text that the model writes until every expert has seen enough");
+  command
+      .add_option("--output-name", options.output_name,
+                  "Names of outputs inside --output: {name} {method} {format} {size}, each with "
+                  ":lower or :upper where wanted, as '{name}-{method}.gguf'")
+      ->type_name("PATTERN");
+  command
+      .add_option("--split-size", options.split_size,
+                  "Write files of at most this much, as 50GB or 2GiB: a GGUF as llama-gguf-split "
+                  "does, in a folder of its own; MLX shards")
+      ->type_name("SIZE");
   command.add_flag("--all", options.all, "List every tensor with its type and the reason");
   add_threads_option(command, options.threads);
 }
@@ -176,7 +204,9 @@ Recipes recipes_of(const QuantizeOptions& options) {
   const std::vector<Format> formats = parse_formats(options.formats);
   check_mlx_options(options, formats);
   const auto methods = quantize::choose_methods(formats, options.methods);
-  const bool single = methods.names.size() == 1 && methods.names.front().size() == 1;
+  check_names(options, methods);
+  const bool single =
+      methods.names.size() == 1 && methods.names.front().size() == 1 && options.output_name.empty();
   if (!single) check_folder(options.output);
   Recipes result;
   result.notes = methods.notes;
@@ -189,6 +219,21 @@ Recipes recipes_of(const QuantizeOptions& options) {
     }
   }
   return result;
+}
+
+void name_outputs(const QuantizeOptions& options, const quantize::PlanInput& input,
+                  std::vector<quantize::Recipe>& recipes) {
+  if (options.output_name.empty()) return;
+  const auto pattern = quantize::OutputName::parse(options.output_name);
+  const std::string size = quantize::size_label(model::parameter_count(input.config));
+  const bool several = std::ranges::any_of(recipes, [&](const quantize::Recipe& recipe) {
+    return recipe.format != recipes.front().format;
+  });
+  for (quantize::Recipe& recipe : recipes) {
+    recipe.output = options.output;
+    if (several) recipe.output /= quantize::format_name(recipe.format);
+    recipe.output /= pattern.of({input.name, recipe.method, recipe.format, size});
+  }
 }
 
 }  // namespace pajamas::cli

@@ -7,7 +7,7 @@
 
 #include "cli/cli11_fwd.h"
 #include "cli/command.h"
-#include "quantize/plan.h"
+#include "quantize/plan_input.h"
 
 namespace pajamas::cli {
 
@@ -19,6 +19,8 @@ struct QuantizeOptions {
   std::string formats = "gguf";
   std::string methods;
   std::string output;
+  std::string output_name;  // a pattern; empty: names of our own
+  std::string split_size;
   int group_size = 64;
   bool mixed_precision = false;
   std::optional<int> embedding_bits;
@@ -43,5 +45,9 @@ struct Recipes {
   std::vector<std::string> notes;
 };
 Recipes recipes_of(const QuantizeOptions& options);
+
+// Outputs get the names that --output-name gives for the model, where it is used.
+void name_outputs(const QuantizeOptions& options, const quantize::PlanInput& input,
+                  std::vector<quantize::Recipe>& recipes);
 
 }  // namespace pajamas::cli

@@ -174,7 +174,7 @@ bool begins_gguf_model(const std::string& path) {
 }
 
 std::span<const std::string_view> small_files() noexcept {
-  static constexpr std::array<std::string_view, 12> kSmall{"config.json",
+  static constexpr std::array<std::string_view, 13> kSmall{"config.json",
                                                            "generation_config.json",
                                                            kIndexName,
                                                            "tokenizer.json",
@@ -185,7 +185,8 @@ std::span<const std::string_view> small_files() noexcept {
                                                            "merges.txt",
                                                            "chat_template.jinja",
                                                            "chat_template.json",
-                                                           "LICENSE"};
+                                                           "LICENSE",
+                                                           "README.md"};  // the model card
   return kSmall;
 }
 

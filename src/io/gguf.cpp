@@ -13,6 +13,7 @@
 #include "io/foreign.h"
 #include "io/gguf_cursor.h"
 #include "io/gguf_limits.h"
+#include "io/gguf_split.h"
 #include "io/gguf_values.h"
 
 namespace pajamas::io {
@@ -209,15 +210,6 @@ void refuse_repeated_names(std::span<const GgufTensor> tensors, std::span<const 
         .at(printable(tensor.name))
         .at(printable(files[tensor.file].path().native(), 300));
   }
-}
-
-constexpr std::string_view kSplitNo = "split.no";
-constexpr std::string_view kSplitCount = "split.count";
-constexpr std::string_view kSplitTensors = "split.tensors.count";
-
-// What a part says of its place: -00002-of-00005.gguf.
-std::string split_suffix(std::uint64_t number, std::uint64_t count) {
-  return fmt::format("-{:05d}-of-{:05d}.gguf", number + 1, count);
 }
 
 // The path of any part without its suffix.

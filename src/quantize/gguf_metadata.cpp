@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "model/architecture.h"
 #include "model/sampling.h"
-#include "quantize/model_name.h"
+#include "quantize/gguf_card.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
@@ -25,20 +25,6 @@ constexpr std::uint32_t kQuantizationVersion = 2;
 constexpr const char* kPreKey = "tokenizer.ggml.pre";
 
 enum TokenType : std::int32_t { kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5 };
-
-void add_text(GgufMetadata& metadata, const char* key, const std::string& value) {
-  if (!value.empty()) metadata.add(key, value);
-}
-
-void add_name(GgufMetadata& metadata, const GgufSource& source, std::uint64_t parameters) {
-  const ModelName name = parse_model_name(source.name, parameters);
-  add_text(metadata, "general.name", name.title);
-  add_text(metadata, "general.version", name.version);
-  add_text(metadata, "general.finetune", name.finetune);
-  add_text(metadata, "general.basename", name.basename);
-  add_text(metadata, "general.size_label",
-           name.size_label.empty() ? size_label(parameters) : name.size_label);
-}
 
 // The format wants UTF-8, and readers end where a text is not.
 io::GgufValue in_utf8(io::GgufValue value) {
@@ -213,7 +199,8 @@ GgufMetadata without_importance(const model::ModelConfig& config, std::uint32_t 
   if (source.generation_config != nullptr) {
     model::write_sampling(model::read_sampling(*source.generation_config), metadata);
   }
-  add_name(metadata, source, model::parameter_count(config));
+  add_identity(metadata, source.card != nullptr ? *source.card : model::ModelCard{}, source.name,
+               model::parameter_count(config));
   architecture.write_gguf(config, metadata);
   metadata.add("general.file_type", file_type);
   metadata.add("general.quantization_version", kQuantizationVersion);

@@ -7,6 +7,7 @@
 
 #include "io/gguf.h"
 #include "model/config.h"
+#include "model/model_card.h"
 #include "model/text_assets.h"
 #include "quantize/recipe.h"
 
@@ -18,6 +19,7 @@ struct GgufSource {
   const nlohmann::json* generation_config;       // may be null
   const model::TextAssets* text;                 // may be null: then without a tokenizer
   const ImportanceOrigin* importance = nullptr;  // of the matrix that weighs the columns
+  const model::ModelCard* card = nullptr;        // of a checkpoint that has one
 };
 
 // Throws Error{kUnsupported} where the tokenizer's patterns have no name in GGUF, kCorruptFile

@@ -4,9 +4,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
 #include "codec/codec.h"
 #include "codec/room.h"
-#include "io/gguf.h"
+#include "io/gguf_split.h"
 #include "model/rope.h"
 #include "quantize/gguf_metadata.h"
 #include "quantize/output_format.h"
@@ -34,6 +35,28 @@ void add_rope_factors(const model::ModelConfig& config, PlannedOutput& output) {
     return other.spec.key.layer >= 0 || other.name > tensor.name;
   });
   output.tensors.insert(after, std::move(tensor));
+}
+
+// One file, or those of a split in a folder of their own: so that they appear together.
+void lay_out_files(const io::GgufMetadata& metadata, std::span<const io::GgufSpec> stored,
+                   std::uint64_t most, PlannedOutput& output, std::vector<std::string>& notes) {
+  constexpr std::string_view kExtension = ".gguf";
+  std::vector<io::GgufPart> parts = io::lay_out_gguf_parts(metadata, stored, most);
+  if (parts.size() > 1) {
+    if (output.path.extension() == kExtension) output.path.replace_extension();
+    notes.push_back(fmt::format("{} is {} files in the folder {}", output.method, parts.size(),
+                                printable(output.path.native(), 300)));
+  }
+  for (std::size_t file = 0; file < parts.size(); ++file) {
+    io::GgufPart& part = parts[file];
+    for (std::size_t i = 0; i < part.count; ++i) {
+      output.tensors[part.first + i].planes[0] = {file, part.layout.offsets[i]};
+    }
+    output.files.push_back(
+        {parts.size() == 1 ? ""
+                           : output.path.filename().native() + io::split_suffix(file, parts.size()),
+         std::move(part.layout.header), part.layout.file_bytes});
+  }
 }
 
 class GgufOutput final : public OutputFormat {
@@ -104,18 +127,15 @@ class GgufOutput final : public OutputFormat {
         .gguf = input.gguf.get(),
         .generation_config = input.generation_json.is_null() ? nullptr : &input.generation_json,
         .text = input.text ? &*input.text : nullptr,
-        .importance = recipe.importance ? &*recipe.importance : nullptr};
+        .importance = recipe.importance ? &*recipe.importance : nullptr,
+        .card = &input.card};
     const auto metadata =
         make_gguf_metadata(input.config, info(*find_gguf_method(recipe.method)).file_type, source);
     std::vector<io::GgufSpec> stored;
     for (const PlannedTensor& tensor : output.tensors) {
       stored.push_back({tensor.name, tensor.encoding.dtype, tensor.spec.shape});
     }
-    io::GgufLayout layout = io::lay_out_gguf(metadata, stored);
-    for (std::size_t i = 0; i < output.tensors.size(); ++i) {
-      output.tensors[i].planes[0] = {0, layout.offsets[i]};
-    }
-    output.files.push_back({"", std::move(layout.header), layout.file_bytes});
+    lay_out_files(metadata, stored, recipe.file_bytes, output, notes);
     sum_up(output, input.config);
     return output;
   }

@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-// mlx-lm's limit for one shard.
+// mlx-lm's limit for one shard, where none is given.
 constexpr std::uint64_t kShardBytes = std::uint64_t{5} << 30;
 
 // The dtype and shape of one plane as safetensors stores it.
@@ -37,12 +37,12 @@ std::string shard_name(std::size_t index, std::size_t count) {
   return fmt::format("model-{:05}-of-{:05}.safetensors", index + 1, count);
 }
 
-// Fills shards in order, each up to the limit. Returns the first tensor of every shard.
-std::vector<std::size_t> split_shards(std::span<const PlannedTensor> tensors) {
+// Fills shards in order, each up to `most` bytes. Returns the first tensor of every shard.
+std::vector<std::size_t> split_shards(std::span<const PlannedTensor> tensors, std::uint64_t most) {
   std::vector<std::size_t> starts;
   std::uint64_t used = 0;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (starts.empty() || used + tensors[i].bytes > kShardBytes) {
+    if (starts.empty() || used + tensors[i].bytes > most) {
       starts.push_back(i);
       used = 0;
     }
@@ -51,8 +51,8 @@ std::vector<std::size_t> split_shards(std::span<const PlannedTensor> tensors) {
   return starts;
 }
 
-void lay_out_shards(PlannedOutput& output) {
-  const auto starts = split_shards(output.tensors);
+void lay_out_shards(std::uint64_t most, PlannedOutput& output) {
+  const auto starts = split_shards(output.tensors, most);
   for (std::size_t shard = 0; shard < starts.size(); ++shard) {
     const std::size_t end = shard + 1 < starts.size() ? starts[shard + 1] : output.tensors.size();
     std::vector<io::SafetensorsSpec> stored;
@@ -158,7 +158,7 @@ class MlxOutput final : public OutputFormat {
     output.tensors =
         settle_tensors(input, recipe, specs, choose_mlx_types(recipe, plain, specs), notes);
     order_rows(input, false, output);
-    lay_out_shards(output);
+    lay_out_shards(recipe.file_bytes > 0 ? recipe.file_bytes : kShardBytes, output);
     std::vector<MlxTensor> stored;
     std::uint64_t total = 0;
     for (const PlannedTensor& tensor : output.tensors) {

@@ -192,6 +192,7 @@ PlanInput load_plan_input(const fs::path& folder, std::optional<model::Checkpoin
     input.notes.push_back("there is no tokenizer.json here: sizes are without the tokenizer");
   }
   load_companions(folder, input);
+  input.card = model::load_model_card(folder, input.notes);
   return input;
 }
 

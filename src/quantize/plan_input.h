@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/checkpoint.h"
+#include "model/model_card.h"
 #include "model/text_assets.h"
 #include "quantize/plan.h"
 
@@ -20,6 +21,7 @@ struct PlanInput {
   model::ModelConfig config;
   nlohmann::json config_json;
   nlohmann::json generation_json;  // null where there is none
+  model::ModelCard card;           // of a folder that has one
   std::optional<model::TextAssets> text;
   std::vector<SmallFile> companions;  // tokenizer and generation files, as they go to MLX
   DType plain = DType::kBF16;         // what MLX keeps unquantized values in

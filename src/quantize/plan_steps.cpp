@@ -1,10 +1,16 @@
 #include "quantize/plan_steps.h"
 
+#include <fmt/format.h>
+
 #include "base/bytes.h"
+#include "base/error.h"
 #include "quantize/output_format.h"
 
 namespace pajamas::quantize {
 namespace {
+
+// Each takes two descriptors while it is written, of the 1024 that a process usually has.
+constexpr std::size_t kMostFiles = 200;
 
 std::vector<PlannedTensor> planned_tensors(std::span<const model::TensorSpec> specs,
                                            std::vector<Choice> choices, Format format) {
@@ -59,6 +65,13 @@ void order_rows(const PlanInput& input, bool interleaved, PlannedOutput& output)
 }
 
 void sum_up(PlannedOutput& output, const model::ModelConfig& config) {
+  if (output.files.size() > kMostFiles) {
+    throw Error(
+        ErrorCode::kUsage,
+        fmt::format("makes {} files, at most {} are written", output.files.size(), kMostFiles),
+        "give a larger size")
+        .at("--split-size");
+  }
   for (const PlannedTensor& tensor : output.tensors) output.tensor_bytes += tensor.bytes;
   for (const PlannedFile& file : output.files) output.file_bytes += file.bytes;
   for (const SmallFile& file : output.small_files) output.file_bytes += file.content.size();

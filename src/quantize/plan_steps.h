@@ -23,7 +23,8 @@ std::vector<PlannedTensor> settle_tensors(const PlanInput& input, const Recipe& 
 // Queries and keys go from the source's order of rows to the output's.
 void order_rows(const PlanInput& input, bool interleaved, PlannedOutput& output);
 
-// Adds up bytes and bits; the last step.
+// Adds up bytes and bits; the last step. Throws Error{kUsage} where there are more files than can
+// be open at a time.
 void sum_up(PlannedOutput& output, const model::ModelConfig& config);
 
 }  // namespace pajamas::quantize

@@ -51,6 +51,13 @@ TEST_F(ModelFolder, IsTheOneGgufInIt) {
     add("parts/" + std::string(part) + ".gguf");
   }
   expect_model("parts", "parts/m-00001-of-00003.gguf");
+  // In a folder of their name, as they are written.
+  for (const char* part : {"m-00001-of-00002", "m-00002-of-00002"}) {
+    add("out/m/" + std::string(part) + ".gguf");
+    add("both/gguf/m/" + std::string(part) + ".gguf");
+  }
+  expect_model("out", "out/m/m-00001-of-00002.gguf");
+  expect_model("both", "both/gguf/m/m-00001-of-00002.gguf");
   // As GGUF files are published.
   add("published/config.json");
   add("published/one.Q4_K_M.GGUF");

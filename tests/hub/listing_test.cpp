@@ -92,7 +92,7 @@ TEST(Select, ACheckpointIsItsConfigurationTokenizerAndShards) {
                      "model.fp16.safetensors", "pytorch_model.bin", "original/model.safetensors",
                      "consolidated.safetensors", "onnx/model.onnx", "original/config.json"});
   EXPECT_FALSE(one.gguf);
-  EXPECT_EQ(one.small, (Paths{"config.json", "tokenizer.json"}));
+  EXPECT_EQ(one.small, (Paths{"config.json", "tokenizer.json", "README.md"}));
   EXPECT_EQ(one.weights, (Paths{"model.safetensors"}));
   const Selection templates =
       select("a/b", {"config.json", "model.safetensors", "additional_chat_templates/rag.jinja",
