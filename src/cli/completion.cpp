@@ -55,7 +55,7 @@ std::vector<std::string> command_names(const CLI::App& app) {
 Values values_of(const CLI::App& app, const CLI::Option& option) {
   const auto is = [&](const char* name) { return option.check_lname(name); };
   if (is("method")) return words(methods(), true);
-  if (is("format")) return words({"gguf", "mlx"}, true);
+  if (is("format")) return words({"gguf", "mlx", "fp8"}, true);
   if (is("kv-cache")) return words(cache_types());
   if (is("kernels")) return words(kernel_names());
   if (is("colour")) return words({"auto", "always", "never"});

@@ -80,7 +80,7 @@ void find_models(const fs::path& folder, const std::vector<fs::directory_entry>&
       found.push_back(folder / name);
     } else if (auto part = first_part(name, inside)) {
       found.push_back(std::move(*part));
-    } else if (at_top && (name == "gguf" || name == "mlx")) {
+    } else if (at_top && (name == "gguf" || name == "mlx" || name == "fp8")) {
       find_models(folder / name, inside, false, found);
     }
   }

@@ -1,4 +1,4 @@
-// `quantize`: checkpoint in, GGUF and MLX out, in one pass.
+// `quantize`: checkpoint in, GGUF, MLX and FP8 out, in one pass.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -177,7 +177,8 @@ void run_quantize(const Options& options, Context& context) {
 }  // namespace
 
 void add_quantize(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("quantize", "Write a checkpoint as GGUF, MLX or both");
+  CLI::App* command =
+      app.add_subcommand("quantize", "Write a checkpoint as GGUF, MLX, FP8 or several");
   auto options = std::make_shared<Options>();
   command
       ->add_option("MODEL", options->model,
@@ -199,6 +200,8 @@ void add_quantize(CLI::App& app, Context& context) {
       "Example: both formats in one pass\n"
       "  llama-pajamas quantize models/tiny-qwen2 --format gguf,mlx --method Q4_K_M:4bit "
       "--output out\n"
+      "Example: for vLLM, SGLang and transformers\n"
+      "  llama-pajamas quantize models/tiny-qwen2 --format fp8 --output qwen-fp8\n"
       "Example: a model of the hub, in two sizes\n"
       "  llama-pajamas quantize Qwen/Qwen2.5-0.5B-Instruct --method Q4_K_M,Q8_0 --output qwen\n"
       "Example: as models are published, in one pass\n"

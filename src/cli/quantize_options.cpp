@@ -139,16 +139,16 @@ std::string names_of(Format format) {
 void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
   add_pre_tokenizer_option(command, options.pre_tokenizer);
   add_no_download_option(command, options.no_download);
-  command.add_option("--format", options.formats, "gguf, mlx, or both as gguf,mlx")
+  command.add_option("--format", options.formats, "gguf, mlx or fp8, or several as gguf,mlx")
       ->capture_default_str()
       ->type_name("FORMATS");
   command
       .add_option(
           "--method", options.methods,
           fmt::format("How much to keep: {} for GGUF; {} for MLX; one for both, or one each as "
-                      "Q4_K_M:4bit; several of one format in one pass as Q4_K_M,Q5_K_M",
+                      "Q4_K_M:4bit; several of one format in one pass as Q4_K_M,Q5_K_M; fp8 needs "
+                      "none",
                       names_of(Format::kGguf), names_of(Format::kMlx)))
-      ->required()
       ->type_name("METHODS");
   command
       .add_option(

@@ -107,6 +107,13 @@ void require_mlx(const ModelConfig& config) {
       .at(obstacle->key);
 }
 
+void require_fp8(const ModelConfig& config) {
+  const auto obstacle = config.architecture->obstacle_in_fp8(config);
+  if (!obstacle) return;
+  throw Error(ErrorCode::kUnsupported, obstacle->problem, "write --format gguf or mlx")
+      .at(obstacle->key);
+}
+
 std::vector<TensorSpec> tensors_of(const ModelConfig& config) {
   const auto roles = config.architecture->roles();
   std::vector<TensorSpec> tensors;

@@ -94,9 +94,11 @@ class Architecture {
   virtual void write_gguf(const ModelConfig& config, io::GgufMetadata& metadata) const = 0;
   // The keys of a config.json that say the same; for models that were read from GGUF.
   virtual void write_config(const ModelConfig& config, nlohmann::json& json) const = 0;
-  // Both facts are those of the readers: llama.cpp and mlx-lm.
+  // Facts of the readers: llama.cpp and mlx-lm.
   virtual std::optional<Obstacle> obstacle_in_gguf(const ModelConfig& config) const;
   virtual std::optional<Obstacle> obstacle_in_mlx(const ModelConfig& config) const;
+  // Why no other program would load it as FP8 tiles, one matrix for each expert.
+  virtual std::optional<Obstacle> obstacle_in_fp8(const ModelConfig&) const { return {}; }
   // What mlx-lm reads of such a model and does not compute; empty: nothing.
   virtual std::string caution_in_mlx(const ModelConfig&) const { return {}; }
   // head_dim where config.json does not say it; 0: hidden_size / num_attention_heads.
@@ -116,6 +118,7 @@ const Architecture& architecture_of_gguf(std::string_view name);
 // would compute otherwise; the hint names what can be done with it.
 void require_gguf(const ModelConfig& config);
 void require_mlx(const ModelConfig& config);
+void require_fp8(const ModelConfig& config);
 
 // Every tensor of a model in canonical order: embedding, layers in order, output norm, output.
 std::vector<TensorSpec> tensors_of(const ModelConfig& config);

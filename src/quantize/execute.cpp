@@ -153,7 +153,8 @@ class Execution {
       const PlannedTensor* tensor = writers_[output]->find(piece.tensor->key);
       if (tensor == nullptr) continue;
       targets.push_back({tensor, output, place(piece, *tensor, worker.encoded[output])});
-      decoded |= !tensor->repacked;
+      // FP8 that is taken over is decoded to be judged.
+      decoded |= !tensor->repacked || tensor->encoding.layout == Layout::kFp8;
     }
     MatrixEncoders& encoders = encoders_[piece.matrix];
     std::call_once(encoders.made, [&] { make(encoders, work_.matrices[piece.matrix], targets); });
@@ -162,8 +163,7 @@ class Execution {
       for (const Target& target : targets) {
         if (!target.tensor->repacked) continue;
         Stopwatch watch;
-        require_finite_scales(checkpoint_, *piece.tensor, piece.first, stored);
-        codec::repack_rows(piece.tensor->encoding, stored, target.tensor->encoding, target.planes);
+        take_over(piece, stored, target);
         worker.stats.encode[target.output] += watch.lap();
       }
       if (decoded) encode(piece, targets, encoders, worker);
@@ -196,15 +196,24 @@ class Execution {
     Planes planes;
   };
 
+  // The stored numbers, bit for bit.
+  void take_over(const Piece& piece, const ConstPlanes& stored, const Target& target) const {
+    const Encoding& from = piece.tensor->encoding;
+    if (rows_sharing(from) > 1) {
+      return share_rows(from, stored, piece.tensor->shape.cols(), target.planes);
+    }
+    require_finite_scales(checkpoint_, *piece.tensor, piece.first, stored);
+    codec::repack_rows(from, stored, target.tensor->encoding, target.planes);
+  }
+
   // Memory for a piece that lies as its place in the file does, so that it can go there as it is.
   static Planes place(const Piece& piece, const PlannedTensor& target, PlaneBuffers& buffers) {
     const Encoding& encoding = target.encoding;
-    PJ_CHECK(piece.first % rows_sharing(encoding) == 0);
     Planes planes;
     for (std::size_t plane = 0; plane < encoding.planes(); ++plane) {
       const std::uint64_t row = encoding.plane_row_bytes(plane, piece.tensor->shape.cols());
       planes.plane[plane] = buffers[plane].place(
-          target.planes[plane].offset + stored_rows(encoding, plane, piece.first) * row,
+          target.planes[plane].offset + target.rows_before(plane, piece.first) * row,
           stored_rows(encoding, plane, piece.rows) * row);
     }
     return planes;
@@ -227,7 +236,7 @@ class Execution {
     for (const Target& target : targets) {
       if (target.tensor->repacked) continue;
       sharing = std::max(sharing, rows_sharing(target.tensor->encoding));
-      room = std::min(room, codec::always_room(target.tensor->encoding));
+      room = std::min(room, room_of(target.tensor->encoding));
     }
     const std::uint64_t before = piece.first - work_.matrices[piece.matrix].first;
     const std::uint64_t step = rows_with(kChunkWeights, cols, sharing);
@@ -257,13 +266,12 @@ class Execution {
   void write(const Piece& piece, const Target& target) {
     const PlannedTensor& tensor = *target.tensor;
     OutputWriter& writer = *writers_[target.output];
-    PJ_CHECK(tensor.row_order == RowOrder::kSame || rows_sharing(tensor.encoding) == 1);
     for (std::size_t plane = 0; plane < tensor.encoding.planes(); ++plane) {
       const std::uint64_t row = tensor.encoding.plane_row_bytes(plane, piece.tensor->shape.cols());
       const std::span<const std::byte> bytes = target.planes.plane[plane];
-      if (tensor.row_order == RowOrder::kSame) {
-        writer.write(tensor.planes[plane], stored_rows(tensor.encoding, plane, piece.first) * row,
-                     bytes);
+      // Rows change their order within a head: where several heads share a row, it stays.
+      if (tensor.row_order == RowOrder::kSame || tensor.encoding.rows_sharing(plane) > 1) {
+        writer.write(tensor.planes[plane], tensor.rows_before(plane, piece.first) * row, bytes);
         continue;
       }
       for (std::uint64_t i = 0; i < piece.rows; ++i) {
@@ -286,10 +294,10 @@ class Execution {
 
 }  // namespace
 
-std::uint64_t workers_bytes(std::uint64_t cols, std::uint64_t piece, int threads,
-                            std::size_t outputs) noexcept {
+std::uint64_t workers_bytes(std::uint64_t cols, std::uint64_t sharing, std::uint64_t piece,
+                            int threads, std::size_t outputs) noexcept {
   const std::uint64_t stored = piece * kBytesPerWeight * (1 + outputs);
-  const std::uint64_t chunk = rows_with(kChunkWeights, cols, 1) * cols * sizeof(float);
+  const std::uint64_t chunk = rows_with(kChunkWeights, cols, sharing) * cols * sizeof(float);
   const auto workers = static_cast<std::uint64_t>(threads) + kMoreWorkers;
   return workers * (stored + chunk + kSpacedBytes);
 }

@@ -40,8 +40,9 @@ struct ExecuteStats {
 ExecuteStats execute(const Plan& plan, const model::Checkpoint& checkpoint, const TaskPool& pool,
                      Progress& progress, const StopFlag& stop, const ExecuteOptions& options);
 
-// Memory that the workers need, at most, for pieces of `piece` weights in rows of `cols`.
-std::uint64_t workers_bytes(std::uint64_t cols, std::uint64_t piece, int threads,
-                            std::size_t outputs) noexcept;
+// Memory that the workers need, at most, for pieces of `piece` weights in rows of `cols`, of which
+// up to `sharing` share a row of a plane.
+std::uint64_t workers_bytes(std::uint64_t cols, std::uint64_t sharing, std::uint64_t piece,
+                            int threads, std::size_t outputs) noexcept;
 
 }  // namespace pajamas::quantize

@@ -102,7 +102,9 @@ class GgufOutput final : public OutputFormat {
     }
     return TensorType(*dtype);
   }
-  Encoding mxfp4() const noexcept override { return {.dtype = DType::kMXFP4}; }
+  std::optional<Encoding> mxfp4() const noexcept override {
+    return Encoding{.dtype = DType::kMXFP4};
+  }
   std::string_view router_type() const noexcept override { return "F32"; }
   std::string advice_on_room(const PlannedTensor& target, float weight) const override {
     const bool bf16 = std::abs(weight) <= codec::always_room({.dtype = DType::kBF16});

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "codec/format.h"
+#include "codec/fp8.h"
 #include "weights/row_reader.h"
 
 namespace pajamas::quantize {
@@ -83,6 +84,19 @@ class ImportanceEncoder : public RowEncoder {
   const std::span<const float> importance_;
 };
 
+// The scale of a tile of FP8 is chosen with every weight alike.
+class TileEncoder : public RowEncoder {
+ public:
+  explicit TileEncoder(std::uint64_t cols) : cols_(cols) {}
+
+  void encode(std::uint64_t, std::span<const float> rows, const Planes& out) const override {
+    codec::encode_fp8(rows, cols_, out);
+  }
+
+ private:
+  const std::uint64_t cols_;
+};
+
 }  // namespace
 
 std::optional<model::TensorKey> norm_before(model::TensorKey matrix) noexcept {
@@ -112,7 +126,9 @@ double plain_error_budget(const Encoding& encoding) noexcept {
 
 std::span<const float> ColumnImportance::of(const model::StoredTensor& tensor,
                                             const Encoding& encoding) {
-  if (encoding.is_plain() || !norm_before(tensor.key)) return {};
+  if (encoding.is_plain() || encoding.layout == Layout::kFp8 || !norm_before(tensor.key)) {
+    return {};
+  }
   Entry* entry = nullptr;
   {
     const std::lock_guard lock(mutex_);
@@ -186,6 +202,7 @@ std::unique_ptr<const RowEncoder> NormGainEncoders::encoder(const PlannedTensor&
 std::unique_ptr<const RowEncoder> importance_encoder(const kernels::KernelTable& kernels,
                                                      const Encoding& encoding, std::uint64_t cols,
                                                      std::span<const float> importance) {
+  if (encoding.layout == Layout::kFp8) return std::make_unique<TileEncoder>(cols);
   return std::make_unique<ImportanceEncoder>(kernels, encoding, cols, importance);
 }
 

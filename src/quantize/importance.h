@@ -67,7 +67,8 @@ class ColumnImportance {
   std::deque<std::pair<model::TensorKey, std::shared_ptr<Sample>>> samples_;
 };
 
-// codec::encode_rows with one weight a column; empty: all alike. `importance` outlives it.
+// codec::encode_rows with one weight a column; empty: all alike. FP8 takes all alike in any case.
+// `importance` outlives it.
 std::unique_ptr<const RowEncoder> importance_encoder(const kernels::KernelTable& kernels,
                                                      const Encoding& encoding, std::uint64_t cols,
                                                      std::span<const float> importance);

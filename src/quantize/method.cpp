@@ -59,6 +59,12 @@ static_assert(methods_in_order(), "kGgufMethods is indexed by GgufMethod");
 
 [[noreturn]] void throw_unknown_method(const OutputFormat& format, std::string_view name) {
   const auto names = format.methods();
+  for (const OutputFormat* other : output_formats()) {
+    if (other->name() != lower(name)) continue;
+    throw Error(ErrorCode::kUsage, fmt::format("{} is a format, no {} method", name, format.name()),
+                fmt::format("name it with --format; methods are {}", fmt::join(names, ", ")))
+        .at("--method");
+  }
   throw Error(ErrorCode::kUsage,
               fmt::format("\"{}\" is no {} method", printable(name, 40), format.name()),
               fmt::format("{}there are {}", did_you_mean(name, names), fmt::join(names, ", ")))
@@ -69,9 +75,11 @@ static_assert(methods_in_order(), "kGgufMethods is indexed by GgufMethod");
 std::string choose_one(const OutputFormat& format, std::string_view name,
                        std::vector<std::string>& notes) {
   if (auto own = format.find_method(name)) return *own;
+  const auto methods = format.methods();
   for (const OutputFormat* other : output_formats()) {
     const auto from = other->find_method(name);
     if (!from) continue;
+    if (methods.size() == 1) return std::string(methods.front());
     const std::string_view to = other->counterpart(*from, format.id());
     if (to.empty()) continue;
     notes.push_back(fmt::format("{} is {} for {}", *from, to, format.name()));
@@ -141,8 +149,24 @@ std::optional<int> find_mlx_method(std::string_view name) noexcept {
 }
 
 ChosenMethods choose_methods(std::span<const Format> formats, std::string_view methods) {
+  const auto has_one = [](Format format) { return output_format(format).methods().size() == 1; };
+  const auto choosing =
+      formats.size() - static_cast<std::size_t>(std::ranges::count_if(formats, has_one));
+  ChosenMethods chosen;
+  if (methods.empty() && choosing == 0) {
+    for (const Format format : formats) {
+      chosen.names.push_back({std::string(output_format(format).methods().front())});
+    }
+    return chosen;
+  }
+  if (methods.empty()) {
+    throw Error(ErrorCode::kUsage, "none is given",
+                "give one, as Q4_K_M for GGUF or 4bit for MLX; --help has all")
+        .at("--method");
+  }
   const std::vector<std::string_view> asked = split(methods, ':');
-  if (asked.size() != 1 && asked.size() != formats.size()) {
+  const bool skips = asked.size() == choosing && asked.size() != formats.size();
+  if (asked.size() != 1 && asked.size() != formats.size() && !skips) {
     throw Error(ErrorCode::kUsage,
                 fmt::format("{} methods for {} format{}", asked.size(), formats.size(),
                             formats.size() == 1 ? "" : "s"),
@@ -152,9 +176,10 @@ ChosenMethods choose_methods(std::span<const Format> formats, std::string_view m
                       "Q4_K_M:4bit")
         .at("--method");
   }
-  ChosenMethods chosen;
-  for (std::size_t i = 0; i < formats.size(); ++i) {
-    const std::string_view list = asked.size() == 1 ? asked[0] : asked[i];
+  for (std::size_t i = 0, next = 0; i < formats.size(); ++i) {
+    const std::string_view list = asked.size() == 1              ? asked[0]
+                                  : skips && has_one(formats[i]) ? output_format(formats[i]).name()
+                                                                 : asked[next++];
     chosen.names.push_back(choose_all(formats[i], split(list, ','), chosen.notes));
   }
   return chosen;

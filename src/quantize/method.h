@@ -13,8 +13,8 @@
 namespace pajamas::quantize {
 
 // What is written; quantize/output_format.h has the objects.
-enum class Format { kGguf, kMlx };
-std::string_view format_name(Format format) noexcept;  // "gguf", "mlx"
+enum class Format { kGguf, kMlx, kFp8 };
+std::string_view format_name(Format format) noexcept;  // "gguf", "mlx", "fp8"
 // Throws Error{kUsage} naming the formats.
 Format parse_format(std::string_view name);
 
@@ -72,8 +72,9 @@ std::optional<int> find_mlx_method(std::string_view name) noexcept;  // bits; 16
 
 // What `--method` says for each format of `--format`: names in canonical spelling, and one
 // sentence for each that was translated. Between colons stand the methods of one format, with
-// commas between several; without colons they are for every format. Throws Error{kUsage} naming
-// what exists, with the closest name first, and for a method that is named twice.
+// commas between several; without colons they are for every format. A format of one method (fp8)
+// needs none: it has that one whatever is said to the others. Throws Error{kUsage} naming what
+// exists, with the closest name first, and for a method that is named twice.
 struct ChosenMethods {
   std::vector<std::vector<std::string>> names;  // of each format, at least one
   std::vector<std::string> notes;

@@ -35,7 +35,7 @@ void complete_mlx_config(const model::ModelConfig& config, json& to) {
 }
 
 std::string make_mlx_config(const json& source, const Recipe& recipe,
-                            const std::vector<MlxTensor>& tensors) {
+                            std::span<const PlannedTensor> tensors) {
   json config = source;  // keys come out sorted
   config.erase("_name_or_path");
   config.erase("quantization");
@@ -49,7 +49,7 @@ std::string make_mlx_config(const json& source, const Recipe& recipe,
   quantization["bits"] = bits == 16 ? 8 : bits;
   quantization["mode"] = "affine";
   bool any = false;
-  for (const MlxTensor& tensor : tensors) {
+  for (const PlannedTensor& tensor : tensors) {
     if (tensor.encoding.is_plain()) continue;
     any = true;
     if (tensor.encoding.layout == usual.layout && tensor.encoding.bits == usual.bits &&
@@ -63,22 +63,6 @@ std::string make_mlx_config(const json& source, const Recipe& recipe,
     config["quantization_config"] = quantization;
   }
   return dump_json(config, kIndent);
-}
-
-std::string make_mlx_index(const std::vector<MlxTensor>& tensors, std::uint64_t total_bytes,
-                           std::uint64_t parameters) {
-  json map = json::object();
-  for (const MlxTensor& tensor : tensors) {
-    map[tensor.name] = tensor.shard;
-    if (tensor.encoding.is_plain()) continue;
-    const std::string module(model::module_of(tensor.name));
-    for (std::size_t plane = 1; plane < tensor.encoding.planes(); ++plane) {
-      map[module + "." + std::string(kMlxPlaneSuffixes[plane])] = tensor.shard;
-    }
-  }
-  const json index = {{"metadata", {{"total_size", total_bytes}, {"total_parameters", parameters}}},
-                      {"weight_map", map}};
-  return index.dump(kIndent);
 }
 
 }  // namespace pajamas::quantize

@@ -1,6 +1,7 @@
 #include "quantize/output_format.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 
@@ -10,7 +11,7 @@
 namespace pajamas::quantize {
 
 std::span<const OutputFormat* const> output_formats() noexcept {
-  static const std::array<const OutputFormat*, 2> all{&gguf_output(), &mlx_output()};
+  static const std::array<const OutputFormat*, 3> all{&gguf_output(), &mlx_output(), &fp8_output()};
   return all;
 }
 
@@ -27,7 +28,8 @@ Format parse_format(std::string_view name) {
     names.push_back(format->name());
   }
   throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no format", printable(name, 40)),
-              did_you_mean(name, names) + "give gguf, mlx or gguf,mlx")
+              did_you_mean(name, names) +
+                  fmt::format("there are {}; several as gguf,mlx", fmt::join(names, ", ")))
       .at("--format");
 }
 

@@ -43,8 +43,8 @@ class OutputFormat {
   // ---- types ----
   // TYPE of --tensor-type REGEX=TYPE; nothing where this format has no such type.
   virtual std::optional<TensorType> find_type(std::string_view name) const = 0;
-  virtual Encoding mxfp4() const noexcept = 0;
-  virtual std::string_view router_type() const noexcept = 0;  // what the router gets, in words
+  virtual std::optional<Encoding> mxfp4() const noexcept = 0;  // where it has that
+  virtual std::string_view router_type() const noexcept = 0;   // what the router gets, in words
   // What to do about a weight for which the type of `target` has no room, and about one so small
   // that F16 has only 0 for it.
   virtual std::string advice_on_room(const PlannedTensor& target, float weight) const = 0;
@@ -59,8 +59,9 @@ class OutputFormat {
 std::span<const OutputFormat* const> output_formats() noexcept;  // indexed by Format
 const OutputFormat& output_format(Format format) noexcept;
 
-// The two of today.
+// The three of today.
 const OutputFormat& gguf_output() noexcept;
 const OutputFormat& mlx_output() noexcept;
+const OutputFormat& fp8_output() noexcept;
 
 }  // namespace pajamas::quantize

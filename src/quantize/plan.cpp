@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "quantize/execute.h"
 #include "quantize/output_format.h"
 #include "quantize/pieces.h"
 #include "quantize/plan_input.h"
+#include "tensor/rows.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -23,18 +25,31 @@ std::uint64_t PlannedTensor::target_row(std::uint64_t row) const noexcept {
   return head + in_head % 2 * half + in_head / 2;
 }
 
+std::uint64_t PlannedTensor::rows_before(std::size_t plane, std::uint64_t row) const {
+  const std::uint64_t in_matrix = spec.is_stack() ? spec.shape[1] : spec.shape.rows();
+  PJ_CHECK(row % in_matrix % encoding.rows_sharing(plane) == 0);
+  return row / in_matrix * stored_rows(encoding, plane, in_matrix) +
+         stored_rows(encoding, plane, row % in_matrix);
+}
+
 Plan make_plan(const PlanInput& input, const std::vector<Recipe>& recipes, int threads) {
   Plan plan;
   plan.notes = input.notes;
   for (const Recipe& recipe : recipes) {
     plan.outputs.push_back(output_format(recipe.format).plan(input, recipe, plan.notes));
   }
-  std::uint64_t widest = 0;
+  std::uint64_t widest = 0, sharing = 1;
   for (const model::TensorSpec& tensor : model::tensors_of(input.config)) {
     widest = std::max(widest, tensor.shape.cols());
   }
-  const std::uint64_t piece = std::max(input.piece, piece_rows(widest, 1) * widest);
-  plan.peak_memory_bytes = kBaseMemory + workers_bytes(widest, piece, threads, recipes.size());
+  for (const PlannedOutput& output : plan.outputs) {
+    for (const PlannedTensor& tensor : output.tensors) {
+      sharing = std::max(sharing, rows_sharing(tensor.encoding));
+    }
+  }
+  const std::uint64_t piece = std::max(input.piece, piece_rows(widest, sharing) * widest);
+  plan.peak_memory_bytes =
+      kBaseMemory + workers_bytes(widest, sharing, piece, threads, recipes.size());
   for (const SmallFile& file : input.companions) plan.peak_memory_bytes += 4 * file.content.size();
   for (const PlannedOutput& output : plan.outputs) {
     for (const PlannedFile& file : output.files) plan.peak_memory_bytes += 4 * file.header.size();

@@ -36,6 +36,9 @@ struct PlannedTensor {
   std::uint64_t head_dim = 0;  // where rows change their order
   std::string content;         // of a tensor that no checkpoint holds; else empty
 
+  // Rows of a plane that come before those of row `row`, the first of its matrix or the first of
+  // some that share one: no matrix of a stack shares a row with the next.
+  std::uint64_t rows_before(std::size_t plane, std::uint64_t row) const;
   // Where a row of the source goes.
   std::uint64_t target_row(std::uint64_t row) const noexcept;
 };

@@ -119,7 +119,12 @@ void load_companions(const fs::path& folder, PlanInput& input) {
 // how much is read at a time where that is more than usual.
 void note_stored(const model::Checkpoint& checkpoint, PlanInput& input) {
   for (const model::StoredTensor& tensor : checkpoint.tensors()) {
-    if (!tensor.encoding.is_plain()) input.stored.emplace(tensor.key, tensor.encoding);
+    if (!tensor.encoding.is_plain()) {
+      input.stored.emplace(tensor.key, tensor.encoding);
+    } else if (checkpoint.gguf() == nullptr && is_plain_float(tensor.encoding.dtype) &&
+               tensor.encoding.dtype != input.plain) {
+      input.plain_types.emplace(tensor.key, tensor.encoding.dtype);
+    }
     const std::uint64_t rows = piece_rows(tensor, rows_sharing(tensor.encoding));
     const std::uint64_t cols = tensor.shape.cols();
     if (rows > piece_rows(cols, 1)) input.piece = std::max(input.piece, rows * cols);

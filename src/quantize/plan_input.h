@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -26,7 +27,9 @@ struct PlanInput {
   std::vector<SmallFile> companions;  // tokenizer and generation files, as they go to MLX
   DType plain = DType::kBF16;         // what MLX keeps unquantized values in
   StoredEncodings stored;             // of the source, where they are not plain numbers
-  std::uint64_t piece = 0;            // weights of the largest piece that has more rows than usual
+  std::map<model::TensorKey, DType>
+      plain_types;          // of a folder's plain numbers, others than `plain`
+  std::uint64_t piece = 0;  // weights of the largest piece that has more rows than usual
   std::shared_ptr<const io::GgufMetadata> gguf;  // of a source that is a GGUF file
   std::vector<std::string> notes;
 };

@@ -23,8 +23,11 @@ std::vector<PlannedTensor> planned_tensors(std::span<const model::TensorSpec> sp
     tensor.encoding = choices[i].encoding;
     tensor.reason = std::move(choices[i].reason);
     tensor.repacked = choices[i].repacked;
-    tensor.bytes =
-        checked_mul(specs[i].shape.rows(), tensor.encoding.row_bytes(specs[i].shape.cols()));
+    for (std::size_t plane = 0; plane < tensor.encoding.planes(); ++plane) {
+      tensor.bytes = checked_add(
+          tensor.bytes, checked_mul(tensor.rows_before(plane, specs[i].shape.rows()),
+                                    tensor.encoding.plane_row_bytes(plane, specs[i].shape.cols())));
+    }
     tensors.push_back(std::move(tensor));
   }
   return tensors;

@@ -49,8 +49,9 @@ std::vector<std::string> settle_stored(const Recipe& recipe, const StoredEncodin
     } else if (recipe.allow_requantize) {
       choice.reason += fmt::format("; a second time, from {}", from.name());
       ++allowed[fmt::format("{} to {}", from.name(), choice.encoding.name())];
-    } else if (from.is_mxfp4() && tensors[i].is_stack() && !choice.overridden) {
-      take_over(output_format(recipe.format).mxfp4(),
+    } else if (const auto mxfp4 = output_format(recipe.format).mxfp4();
+               mxfp4 && from.is_mxfp4() && tensors[i].is_stack() && !choice.overridden) {
+      take_over(*mxfp4,
                 "stored as MXFP4: kept bit for bit; --allow-requantize opens it to the method",
                 choice);
     } else {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/error.h"
 #include "codec/room.h"
@@ -108,6 +109,7 @@ void WeightCheck::require_room(const model::StoredTensor& tensor, std::uint64_t 
                                std::span<const float> weights, std::span<const float> importance,
                                const PlannedOutput& output, const PlannedTensor& target,
                                const ConstPlanes& encoded) const {
+  if (target.encoding.layout == Layout::kFp8) return;
   const std::size_t bad =
       codec::first_without_room(target.encoding, weights, importance, tensor.shape.cols(), encoded);
   if (bad == weights.size()) return;
@@ -118,13 +120,22 @@ void WeightCheck::require_room(const model::StoredTensor& tensor, std::uint64_t 
                checkpoint_, tensor, first + bad / tensor.shape.cols());
 }
 
+float room_of(const Encoding& encoding) noexcept {
+  // The scales are F32: there is one for every finite weight.
+  if (encoding.layout == Layout::kFp8) return std::numeric_limits<float>::max();
+  return codec::always_room(encoding);
+}
+
 std::vector<std::string> WeightCheck::vanished() const {
   std::vector<std::string> notes;
   for (const PlannedOutput& output : plan_.outputs) {
     std::vector<const PlannedTensor*> lost;
     for (const PlannedTensor& target : output.tensors) {
       const model::StoredTensor* tensor = checkpoint_.find(target.spec.key);
-      if (!target.content.empty() || target.repacked || tensor == nullptr) continue;
+      if (!target.content.empty() || target.repacked || tensor == nullptr ||
+          target.encoding.layout == Layout::kFp8) {
+        continue;
+      }
       const auto at = static_cast<std::size_t>(tensor - checkpoint_.tensors().data());
       if (codec::vanishing(target.encoding) > 0 && seen_[at].load() == kSmall) {
         lost.push_back(&target);

@@ -28,14 +28,18 @@ void require_finite(const model::Checkpoint& checkpoint, const kernels::KernelTa
 void require_finite_scales(const model::Checkpoint& checkpoint, const model::StoredTensor& tensor,
                            std::uint64_t first, const ConstPlanes& stored);
 
+// Weights up to this size have room in an encoding whatever stands beside them
+// (codec::always_room, and FP8, which has room for all).
+float room_of(const Encoding& encoding) noexcept;
+
 // Looks at the weights of one execution before and after they are encoded. Rows of different pieces
 // may be looked at at the same time.
 class WeightCheck {
  public:
   WeightCheck(const Plan& plan, const model::Checkpoint& checkpoint);
 
-  // Rows from `first` on, as floats. `limit`: the smallest codec::always_room of the encodings they
-  // get. Returns whether `require_room` has something to look at. Throws as require_finite.
+  // Rows from `first` on, as floats. `limit`: the smallest room_of the encodings they get.
+  // Returns whether `require_room` has something to look at. Throws as require_finite.
   bool look(const model::StoredTensor& tensor, std::uint64_t first, std::span<const float> weights,
             float limit);
 

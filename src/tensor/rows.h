@@ -49,6 +49,19 @@ inline Planes stored_rows_of(const Planes& planes, const Encoding& encoding, std
   return rows;
 }
 
+// Rows that each have their own in every plane, the first of which does not share with one before
+// it, as they are stored: those that share one have it once.
+inline void share_rows(const Encoding& encoding, const ConstPlanes& from, std::uint64_t cols,
+                       const Planes& out) noexcept {
+  for (std::size_t p = 0; p < encoding.planes(); ++p) {
+    const std::uint64_t bytes = encoding.plane_row_bytes(p, cols);
+    const std::uint64_t step = encoding.rows_sharing(p) * bytes;
+    for (std::uint64_t at = 0, to = 0; at < from.plane[p].size(); at += step, to += bytes) {
+      std::ranges::copy(from.plane[p].subspan(at, bytes), out.plane[p].begin() + to);
+    }
+  }
+}
+
 inline ConstPlanes as_const(const Planes& planes) noexcept {
   return {{planes.plane[0], planes.plane[1], planes.plane[2]}};
 }

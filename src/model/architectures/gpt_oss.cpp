@@ -153,6 +153,12 @@ class GptOss final : public Architecture {
     return tied_output(config, "MLX's gpt_oss (mlx-lm)");
   }
 
+  std::optional<Obstacle> obstacle_in_fp8(const ModelConfig&) const override {
+    return Obstacle{"model_type",
+                    "gpt-oss has no FP8 form that other programs load: its experts are published "
+                    "as MXFP4, which GGUF and MLX keep bit for bit"};
+  }
+
   void write_config(const ModelConfig& config, nlohmann::json& json) const override {
     write_decoder(config, json);
     json["attention_bias"] = true;
