@@ -44,12 +44,45 @@ function(pajamas_use_precompiled target name)
   endif()
 endfunction()
 
-# pajamas_library(FOLDER DEPENDS ... [PRECOMPILED NAME] [HOT]): the static library of src/FOLDER,
-# made of every .cpp in it. HOT: optimized in debug builds too. COLD: little even in release builds,
-# for what waits for people and files, and takes the compiler longest.
+# pajamas_pieces(FOLDER OUT SOURCE...): writes sources that include some of these each, and puts their
+# names into OUT. CMake's own UNITY_BUILD would name the sources by absolute paths (cmake/cached.sh).
+set(PAJAMAS_PIECE 8)
+function(pajamas_pieces folder out)
+  set(pieces "")
+  # What is in a source is taken for a header's, which must not have members of unnamed types.
+  set(begin "#pragma GCC diagnostic ignored \"-Wsubobject-linkage\"\n")
+  set(text "${begin}")
+  set(taken 0)
+  foreach(source IN LISTS ARGN)
+    file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR}/src ${source})
+    string(APPEND text "#include \"${name}\"\n")
+    math(EXPR taken "${taken} + 1")
+    math(EXPR beyond "${taken} % ${PAJAMAS_PIECE}")
+    list(LENGTH ARGN all)
+    if(beyond EQUAL 0 OR taken EQUAL all)
+      list(LENGTH pieces number)
+      set(piece ${PROJECT_BINARY_DIR}/generated/pieces/${folder}_${number}.cpp)
+      file(CONFIGURE OUTPUT ${piece} CONTENT "${text}" @ONLY)
+      list(APPEND pieces ${piece})
+      set(text "${begin}")
+    endif()
+  endforeach()
+  set(${out} ${pieces} PARENT_SCOPE)
+endfunction()
+
+# pajamas_library(FOLDER DEPENDS ... [EXCEPT NAME] [PRECOMPILED NAME] [HOT] [COLD] [APART]): the static
+# library of src/FOLDER, made of every .cpp in it but NAME. HOT: optimized in debug builds too. COLD:
+# little even in release builds, for what waits for people and files, and takes the compiler longest.
+# APART: every source is compiled by itself, with PAJAMAS_PIECES too.
 function(pajamas_library folder)
-  cmake_parse_arguments(ARG "HOT;COLD" "PRECOMPILED" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "HOT;COLD;APART" "EXCEPT;PRECOMPILED" "DEPENDS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp)
+  if(ARG_EXCEPT)
+    list(REMOVE_ITEM sources ${PROJECT_SOURCE_DIR}/src/${folder}/${ARG_EXCEPT})
+  endif()
+  if(PAJAMAS_PIECES AND NOT ARG_APART)
+    pajamas_pieces(${folder} sources ${sources})
+  endif()
   if(NOT sources)  # headers only
     add_library(pajamas_${folder} INTERFACE)
     target_link_libraries(pajamas_${folder} INTERFACE pajamas_flags ${ARG_DEPENDS})
@@ -59,6 +92,8 @@ function(pajamas_library folder)
   target_link_libraries(pajamas_${folder} PUBLIC pajamas_flags ${ARG_DEPENDS})
   if(ARG_COLD AND CMAKE_BUILD_TYPE STREQUAL "Release")
     target_compile_options(pajamas_${folder} PRIVATE -O1)
+  elseif(NOT ARG_HOT AND CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(pajamas_${folder} PRIVATE -O2)
   endif()
   if(ARG_HOT AND CMAKE_BUILD_TYPE STREQUAL "Debug")
     target_compile_options(pajamas_${folder} PRIVATE -O2)  # unoptimized they take minutes to test

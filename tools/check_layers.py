@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Checks every #include of src/ against the table of layers in docs/architecture.md.
 
-Also: operating-system calls, printing, JSON and vector intrinsics only where they belong, and no
-file above 500 lines. Prints one line for each fault and exits with 1 if there is any.
+Also: operating-system calls, printing, JSON, CLI11 and vector intrinsics only where they belong, no
+file above 500 lines, and no name of an unnamed namespace twice in a folder. Prints one line for each
+fault and exits with 1 if there is any.
 """
 
 import pathlib
@@ -22,6 +23,7 @@ HEADER_RULES = [
     ("network and checksum library", re.compile(r"(curl|openssl)/.*"), {"hub"}),
     ("TOML library", re.compile(r"toml\+\+/.*"), {"cli"}),
     ("YAML library", re.compile(r"yaml\.h|yaml-cpp/.*"), {"io"}),
+    ("command line library", re.compile(r"CLI/.*"), {"cli/command_line", "cli/program"}),
     ("x86 intrinsics", re.compile(r"\w*intrin\.h"), {"kernels/x86"}),
     ("ARM intrinsics", re.compile(r"arm_\w+\.h"), {"kernels/arm"}),
 ]
@@ -36,6 +38,15 @@ HIDDEN = [
 OUTSIDE_CALL = re.compile(
     r"std::(cout|cerr|clog)\b|\b(fmt|std)::print\b|(?<![\w:.>])(std::)?(printf|puts|exit|_exit|quick_exit|getenv)\s*\(")
 OUTSIDE_FOLDERS = {"cli"}
+
+
+# Folders whose sources are each compiled by themselves (APART in src/CMakeLists.txt).
+APART = {"codec", "kernels"}
+# What a line at the left edge of an unnamed namespace defines; the same alias twice is none.
+DEFINED = re.compile(
+    r"(?:(?:template <.*> )?(?:struct|class|enum class|enum) (?:\[\[\w+\]\] )?(\w+))"
+    r"|(?:\[\[\w+\]\] )?[\w:][\w:<>,*&\s]*?[\s*&](\w+)(?:\[[^\]]*\])*\s*(?:[({;]|= )")
+NO_DEFINITION = ("using ", "namespace ", "static_assert", "template <", "friend ", "extern ")
 
 
 def read_table():
@@ -87,10 +98,36 @@ def check_file(path, table):
             yield number, f"`{found[0].strip()}` belongs in cli/"
 
 
+def defined_names(path, unnamed):
+    """(line, name) of what a file defines or declares at its left edge, in unnamed namespaces or not."""
+    inside = False
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if line.startswith(("namespace {", "}  // namespace")):
+            inside = line.startswith("namespace {")
+        elif inside == unnamed and not line.startswith(NO_DEFINITION):
+            found = DEFINED.match(line)
+            if found:
+                yield number, found[1] or found[2]
+
+
+def check_names(table):
+    """Release builds compile several sources of a folder as one (pajamas_pieces in cmake/)."""
+    for folder in sorted(set(table) - APART):
+        seen = {}
+        for path in sorted((ROOT / "src" / folder).rglob("*.h")):
+            seen.update((name, path) for _, name in defined_names(path, False))
+        for path in sorted((ROOT / "src" / folder).rglob("*.cpp")):
+            for number, name in defined_names(path, True):
+                other = seen.setdefault(name, path)
+                if other != path:
+                    yield path, number, f"`{name}` is in {other.name} too: rename one (pieces of release builds)"
+
+
 def main():
     table = read_table()
     files = sorted(p for p in (ROOT / "src").rglob("*") if p.suffix in {".h", ".cpp", ".inl"})
     faults = [f"src/{p.relative_to(ROOT / 'src')}:{n}: {m}" for p in files for n, m in check_file(p, table)]
+    faults += [f"{p.relative_to(ROOT)}:{n}: {m}" for p, n, m in check_names(table)]
     print("\n".join(faults) if faults else f"{len(files)} files keep to the layers")
     return 1 if faults else 0
 

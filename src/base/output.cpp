@@ -13,6 +13,7 @@
 #include "base/block_buffer.h"
 #include "base/error.h"
 #include "base/partial.h"
+#include "base/place.h"
 #include "base/readable.h"
 #include "base/system.h"
 
@@ -21,8 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using internal::throw_write_error;
-
-std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
 
 [[noreturn]] void throw_exists(const fs::path& path, std::string problem, std::string hint) {
   throw Error(ErrorCode::kExists, std::move(problem), std::move(hint)).at(place_of(path));

@@ -15,13 +15,12 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/place.h"
 
 namespace pajamas::internal {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
 
 std::string partial_prefix(const fs::path& path) {
   return fmt::format(".{}.partial-", path.filename().native());

@@ -8,7 +8,7 @@
 #include "base/append_file.h"
 #include "base/parallel.h"
 #include "base/progress.h"
-#include "cli/cli11_fwd.h"
+#include "cli/command_line.h"
 #include "cli/settings.h"
 
 namespace pajamas::cli {
@@ -24,19 +24,19 @@ struct Context {
 
 // Each registers one command: its options, its help with a worked example, and a callback that
 // does the work and throws Error. Output goes to stdout, everything else to stderr.
-void add_quantize(CLI::App& app, Context& context);
-void add_plan(CLI::App& app, Context& context);
-void add_imatrix(CLI::App& app, Context& context);
-void add_run(CLI::App& app, Context& context);
-void add_validate(CLI::App& app, Context& context);
-void add_inspect(CLI::App& app, Context& context);
-void add_tokenize(CLI::App& app, Context& context);
-void add_completion(CLI::App& app, Context& context);
-void add_doctor(CLI::App& app, Context& context);
-void add_man(CLI::App& app, Context& context);
-void add_chat(CLI::App& app, Context& context);
-void add_models(CLI::App& app, Context& context);
-void add_help(CLI::App& app, Context& context);
-void add_version(CLI::App& app, Context& context);
+void add_quantize(const Command& app, Context& context);
+void add_plan(const Command& app, Context& context);
+void add_imatrix(const Command& app, Context& context);
+void add_run(const Command& app, Context& context);
+void add_validate(const Command& app, Context& context);
+void add_inspect(const Command& app, Context& context);
+void add_tokenize(const Command& app, Context& context);
+void add_completion(const Command& app, Context& context);
+void add_doctor(const Command& app, Context& context);
+void add_man(const Command& app, Context& context);
+void add_chat(const Command& app, Context& context);
+void add_models(const Command& app, Context& context);
+void add_help(const Command& app, Context& context);
+void add_version(const Command& app, Context& context);
 
 }  // namespace pajamas::cli

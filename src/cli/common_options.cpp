@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
+#include <optional>
 #include <string_view>
 
 #include "base/error.h"
@@ -14,51 +14,45 @@ namespace {
 constexpr const char* kGroup = "Messages";
 constexpr const char* kJson = "--json";
 
-void add_to(CLI::App& command, CommonOptions& options) {
-  command.add_flag("-q,--quiet", options.quiet, "Say nothing but results and errors")
-      ->group(kGroup);
+void add_to(const Command& command, CommonOptions& options) {
+  command.add_flag("-q,--quiet", options.quiet, "Say nothing but results and errors").group(kGroup);
   command.add_flag("-v,--verbose", options.verbose, "Say more: settings, files, kernels, times")
-      ->group(kGroup);
-  if (command.get_option_no_throw(kJson) == nullptr) {
+      .group(kGroup);
+  if (!command.find_option(kJson)) {
     command
         .add_flag(kJson, options.json,
                   "Messages as one JSON object a line, and a report as JSON where there is one")
-        ->group(kGroup);
+        .group(kGroup);
   }
   command
       .add_option("--colour,--color", options.colour,
                   "auto, always or never (default: the setting colour, else auto: on terminals)")
-      ->group(kGroup)
-      ->type_name("WHEN");
+      .group(kGroup)
+      .type_name("WHEN");
   command
       .add_option("--profile", options.profile,
                   "Settings of [profile.NAME] in config.toml (default: LLAMA_PAJAMAS_PROFILE)")
-      ->group(kGroup)
-      ->type_name("NAME");
+      .group(kGroup)
+      .type_name("NAME");
 }
 
 // Options of this kind of value are told from others by what the help calls it.
-void check_whole_numbers(CLI::App& command) {
-  for (CLI::Option* option : command.get_options()) {
-    const std::string type = option->get_type_name();
+void check_whole_numbers(const Command& command) {
+  for (const Option& option : command.options()) {
+    const std::string type = option.type();
     if (type != "N" && type != "BITS") continue;
-    const std::string name = option->get_name();
-    option->transform(whole_number(name, name == "--seed"));
+    const std::string name = option.name();
+    option.transform(
+        [name](const std::string& text) { return whole_number(text, name, name == "--seed"); });
   }
-}
-
-// As if the command line had said so.
-void give(CLI::Option& option, const std::string& value) {
-  option.add_result(value);
-  option.run_callback();
 }
 
 }  // namespace
 
-void add_common_options(CLI::App& app, CommonOptions& options) {
-  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    add_to(*command, options);
-    check_whole_numbers(*command);
+void add_common_options(const Command& app, CommonOptions& options) {
+  for (const Command& command : app.commands()) {
+    add_to(command, options);
+    check_whole_numbers(command);
   }
   add_to(app, options);
 }
@@ -75,12 +69,13 @@ LogStyle scan_log_style(int argc, const char* const* argv, ColourMode colour) {
   return style;
 }
 
-LogStyle chosen_log_style(CLI::App& app, const CommonOptions& options, const Settings& settings) {
+LogStyle chosen_log_style(const Command& app, const CommonOptions& options,
+                          const Settings& settings) {
   LogStyle style{options.quiet, options.verbose, options.json, settings.colour()};
-  CLI::Option* own = nullptr;
-  if (CLI::App* command = parsed_command(app)) own = command->get_option_no_throw(kJson);
-  if (own != nullptr && own->count() > 0) style.json = true;
-  if (own != nullptr && own->count() == 0 && style.json) give(*own, "true");
+  std::optional<Option> own;
+  if (const auto command = app.given_command()) own = command->find_option(kJson);
+  if (own && own->given()) style.json = true;
+  if (own && !own->given() && style.json) own->give("true");
   if (!options.colour.empty()) {
     with_context("--colour", [&] { style.colour = parse_colour(options.colour); });
   }
@@ -90,19 +85,19 @@ LogStyle chosen_log_style(CLI::App& app, const CommonOptions& options, const Set
   return style;
 }
 
-void apply_settings(CLI::App& command, Settings& settings) {
+void apply_settings(const Command& command, Settings& settings) {
   const auto fill = [&](const char* option_name, SettingKey key) {
-    CLI::Option* option = command.get_option_no_throw(option_name);
-    if (option == nullptr) return;
-    if (option->count() > 0) {
-      settings.override_by_flag(key, option->results().back(), option_name);
+    const std::optional<Option> option = command.find_option(option_name);
+    if (!option) return;
+    if (option->given()) {
+      settings.override_by_flag(key, option->last_value(), option_name);
     } else if (settings.is_set(key)) {
-      give(*option, settings.get(key).value);
+      option->give(settings.get(key).value);
     }
   };
   fill("--threads", SettingKey::kThreads);
   fill("--kernels", SettingKey::kKernels);
-  const std::string name = command.get_name();
+  const std::string name = command.name();
   if (name == "validate") fill("--text", SettingKey::kText);
   const bool runs = name == "run" || name == "chat";
   if (runs) {
@@ -115,10 +110,4 @@ void apply_settings(CLI::App& command, Settings& settings) {
     fill("--kv-cache", SettingKey::kKvCache);
   }
 }
-
-CLI::App* parsed_command(const CLI::App& app) {
-  const auto commands = const_cast<CLI::App&>(app).get_subcommands();
-  return commands.empty() ? nullptr : commands.back();
-}
-
 }  // namespace pajamas::cli

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "cli/cli11_fwd.h"
+#include "cli/command_line.h"
 #include "cli/log.h"
 #include "cli/settings.h"
 
@@ -19,7 +19,7 @@ struct CommonOptions {
 
 // Adds them to the program and to every command registered so far. A command's own --json, which
 // prints its result as JSON, stays what it is, and has the log as JSON too.
-void add_common_options(CLI::App& app, CommonOptions& options);
+void add_common_options(const Command& app, CommonOptions& options);
 
 // What the arguments say of the log, before they are parsed: a mistake in them is told in the form
 // that they ask for.
@@ -27,14 +27,12 @@ LogStyle scan_log_style(int argc, const char* const* argv, ColourMode colour);
 
 // After parsing: the log style of the command that is about to run. A --json before the command
 // is also the command's own. Throws Error{kUsage} for options that contradict each other.
-LogStyle chosen_log_style(CLI::App& app, const CommonOptions& options, const Settings& settings);
+LogStyle chosen_log_style(const Command& app, const CommonOptions& options,
+                          const Settings& settings);
 
 // Gives options that were left out the values of settings, and settings the values of options that
 // were given. `--text` is one of validate alone; temperature, system message, context and KV cache
 // are those of `run` and `chat`, the last two of `doctor` and `plan` too.
-void apply_settings(CLI::App& command, Settings& settings);
-
-// The command that was given; null where none was.
-CLI::App* parsed_command(const CLI::App& app);
+void apply_settings(const Command& command, Settings& settings);
 
 }  // namespace pajamas::cli

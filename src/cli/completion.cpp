@@ -1,6 +1,5 @@
 #include "cli/completion.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <string_view>
 
@@ -44,16 +43,16 @@ std::vector<std::string> kernel_names() {
   return names;
 }
 
-std::vector<std::string> command_names(const CLI::App& app) {
+std::vector<std::string> command_names(const Command& app) {
   std::vector<std::string> names;
-  for (const CLI::App* command : visible_commands(app)) names.push_back(command->get_name());
+  for (const Command& command : app.commands()) names.push_back(command.name());
   return names;
 }
 
 }  // namespace
 
-Values values_of(const CLI::App& app, const CLI::Option& option) {
-  const auto is = [&](const char* name) { return option.check_lname(name); };
+Values values_of(const Command& app, const Option& option) {
+  const auto is = [&](const std::string& name) { return option.is(name); };
   if (is("method")) return words(methods(), true);
   if (is("format")) return words({"gguf", "mlx", "fp8"}, true);
   if (is("kv-cache")) return words(cache_types());
@@ -67,16 +66,14 @@ Values values_of(const CLI::App& app, const CLI::Option& option) {
   if (is("metrics")) return words({"perplexity", "kl"}, true);
   if (is("group-size")) return words({"32", "64", "128"});
   if (is("embedding-bits") || is("output-bits")) return words({"2", "3", "4", "5", "6", "8"});
-  const std::string positional = option.get_positional() ? option.get_name(true) : "";
+  const std::string positional = option.has_place() ? option.place_name() : "";
   if (positional == "SHELL") return words({"bash", "zsh", "fish"});
   if (positional == "COMMAND") return words(command_names(app));
   static constexpr std::string_view kFiles[] = {"FILE", "FILE.json", "PATH", "DIR", "MODEL"};
-  const bool files = std::ranges::count(kFiles, option.get_type_name()) > 0 ||
-                     positional == "MODEL" || positional == "FOLDER";
+  const bool files = std::ranges::count(kFiles, option.type()) > 0 || positional == "MODEL" ||
+                     positional == "FOLDER";
   return {files ? Kind::kFiles : Kind::kNone, {}, false};
 }
-
-bool takes_value(const CLI::Option& option) { return option.get_items_expected_min() > 0; }
 
 std::string short_description(const std::string& description) {
   constexpr std::size_t kLongest = 60;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/cli11_fwd.h"
+#include "cli/command_line.h"
 
 namespace pajamas::cli {
 
@@ -16,16 +16,13 @@ struct Values {
   std::vector<std::string> words;  // of kWords
   bool list = false;               // several with commas between them
 };
-Values values_of(const CLI::App& app, const CLI::Option& option);
-
-// Whether a value follows the option.
-bool takes_value(const CLI::Option& option);
+Values values_of(const Command& app, const Option& option);
 
 // The beginning of an option's or command's description that fits beside it.
 std::string short_description(const std::string& description);
 
-std::string bash_completion(const CLI::App& app);
-std::string zsh_completion(const CLI::App& app);
-std::string fish_completion(const CLI::App& app);
+std::string bash_completion(const Command& app);
+std::string zsh_completion(const Command& app);
+std::string fish_completion(const Command& app);
 
 }  // namespace pajamas::cli

@@ -1,37 +1,35 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
-
 #include "cli/completion.h"
 #include "cli/manual.h"
 
 namespace pajamas::cli {
 namespace {
 
-std::vector<std::string> names_of(const CLI::Option& option, bool with_short) {
+std::vector<std::string> spellings_of(const Option& option, bool with_short) {
   std::vector<std::string> names;
-  for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
+  for (const std::string& name : option.long_names()) names.push_back("--" + name);
   if (!with_short) return names;
-  for (const std::string& name : option.get_snames()) names.push_back("-" + name);
+  for (const std::string& name : option.short_names()) names.push_back("-" + name);
   return names;
 }
 
-std::string option_words(const CLI::App& command) {
+std::string option_words(const Command& command) {
   std::vector<std::string> names;
-  for (const CLI::Option* option : visible_options(command)) {
-    for (std::string& name : names_of(*option, false)) names.push_back(std::move(name));
+  for (const Option& option : visible_options(command)) {
+    for (std::string& name : spellings_of(option, false)) names.push_back(std::move(name));
   }
   return fmt::format("{}", fmt::join(names, " "));
 }
 
 // Options with values, as branches of a `case` over the word before.
-std::string value_cases(const CLI::App& app, const CLI::App& command) {
+std::string value_cases(const Command& app, const Command& command) {
   std::string cases;
-  for (const CLI::Option* option : visible_options(command)) {
-    if (!option->nonpositional() || !takes_value(*option)) continue;
-    const Values values = values_of(app, *option);
-    const std::string pattern = fmt::format("{}", fmt::join(names_of(*option, true), "|"));
+  for (const Option& option : visible_options(command)) {
+    if (!option.has_name() || !option.takes_value()) continue;
+    const Values values = values_of(app, option);
+    const std::string pattern = fmt::format("{}", fmt::join(spellings_of(option, true), "|"));
     if (values.kind == Values::Kind::kWords) {
       cases += fmt::format("        {}) values=\"{}\"{} ;;\n", pattern,
                            fmt::join(values.words, " "), values.list ? " list=1" : "");
@@ -44,10 +42,10 @@ std::string value_cases(const CLI::App& app, const CLI::App& command) {
 }
 
 // What stands where no option does.
-std::string argument_words(const CLI::App& app, const CLI::App& command) {
-  for (const CLI::Option* option : visible_options(command)) {
-    if (!option->get_positional()) continue;
-    const Values values = values_of(app, *option);
+std::string argument_words(const Command& app, const Command& command) {
+  for (const Option& option : visible_options(command)) {
+    if (!option.has_place()) continue;
+    const Values values = values_of(app, option);
     if (values.kind == Values::Kind::kWords) {
       return fmt::format("{}", fmt::join(values.words, " "));
     }
@@ -57,20 +55,20 @@ std::string argument_words(const CLI::App& app, const CLI::App& command) {
 
 }  // namespace
 
-std::string bash_completion(const CLI::App& app) {
+std::string bash_completion(const Command& app) {
   std::vector<std::string> commands;
   std::string branches, global_with_value;
-  for (const CLI::Option* option : visible_options(app)) {
-    if (!takes_value(*option)) continue;
-    for (const std::string& name : names_of(*option, true)) {
+  for (const Option& option : visible_options(app)) {
+    if (!option.takes_value()) continue;
+    for (const std::string& name : spellings_of(option, true)) {
       global_with_value += fmt::format("{}{}", global_with_value.empty() ? "" : "|", name);
     }
   }
-  for (const CLI::App* command : visible_commands(app)) {
-    commands.push_back(command->get_name());
-    branches += fmt::format("    {})\n      options=\"{}\" arguments=\"{}\"{} ;;\n",
-                            command->get_name(), option_words(*command),
-                            argument_words(app, *command), value_cases(app, *command));
+  for (const Command& command : app.commands()) {
+    commands.push_back(command.name());
+    branches +=
+        fmt::format("    {})\n      options=\"{}\" arguments=\"{}\"{} ;;\n", command.name(),
+                    option_words(command), argument_words(app, command), value_cases(app, command));
   }
   return fmt::format(
       R"(_llama_pajamas() {{

@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
-
 #include "cli/completion.h"
 #include "cli/manual.h"
 
@@ -24,23 +22,23 @@ std::string value_words(const Values& values) {
 }
 
 // `condition` says for which command these are.
-std::string options_of(const CLI::App& app, const CLI::App& command, std::string_view condition) {
+std::string options_of(const Command& app, const Command& command, std::string_view condition) {
   std::string text;
-  for (const CLI::Option* option : visible_options(command)) {
-    const Values values = values_of(app, *option);
-    if (option->nonpositional()) {
+  for (const Option& option : visible_options(command)) {
+    const Values values = values_of(app, option);
+    if (option.has_name()) {
       std::string line = fmt::format("complete -c llama-pajamas -n {}", fish_word(condition));
-      for (const std::string& name : option->get_snames()) line += " -s " + name;
-      for (const std::string& name : option->get_lnames()) line += " -l " + name;
-      if (takes_value(*option)) {
+      for (const std::string& name : option.short_names()) line += " -s " + name;
+      for (const std::string& name : option.long_names()) line += " -l " + name;
+      if (option.takes_value()) {
         line += values.kind == Values::Kind::kFiles ? " -r -F" : " -x";
         if (values.kind == Values::Kind::kWords) line += " -a " + fish_word(value_words(values));
       }
       const std::string what =
-          option->check_lname("help") ? "Print help" : short_description(option->get_description());
+          option.is("help") ? "Print help" : short_description(option.description());
       text += fmt::format("{} -d {}\n", line, fish_word(what));
     }
-    if (!option->get_positional() || values.kind == Values::Kind::kNone) continue;
+    if (!option.has_place() || values.kind == Values::Kind::kNone) continue;
     text += fmt::format("complete -c llama-pajamas -n {} {}\n", fish_word(condition),
                         values.kind == Values::Kind::kFiles
                             ? "-F"
@@ -51,21 +49,20 @@ std::string options_of(const CLI::App& app, const CLI::App& command, std::string
 
 }  // namespace
 
-std::string fish_completion(const CLI::App& app) {
+std::string fish_completion(const Command& app) {
   std::string with_value, lines;
-  for (const CLI::Option* option : visible_options(app)) {
-    if (!takes_value(*option)) continue;
-    for (const std::string& name : option->get_lnames()) with_value += " --" + name;
+  for (const Option& option : visible_options(app)) {
+    if (!option.takes_value()) continue;
+    for (const std::string& name : option.long_names()) with_value += " --" + name;
   }
   constexpr std::string_view kNone = "not __llama_pajamas_command";
-  for (const CLI::App* command : visible_commands(app)) {
-    lines +=
-        fmt::format("complete -c llama-pajamas -n {} -a {} -d {}\n", fish_word(kNone),
-                    command->get_name(), fish_word(short_description(command->get_description())));
+  for (const Command& command : app.commands()) {
+    lines += fmt::format("complete -c llama-pajamas -n {} -a {} -d {}\n", fish_word(kNone),
+                         command.name(), fish_word(short_description(command.description())));
   }
   lines += options_of(app, app, kNone);
-  for (const CLI::App* command : visible_commands(app)) {
-    lines += options_of(app, *command, "__llama_pajamas_is " + command->get_name());
+  for (const Command& command : app.commands()) {
+    lines += options_of(app, command, "__llama_pajamas_is " + command.name());
   }
   return fmt::format(
       R"(# The first word that is neither an option nor the value of one.

@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
-
 #include "cli/completion.h"
 #include "cli/manual.h"
 
@@ -36,36 +34,36 @@ std::string action(const Values& values, std::string_view what) {
   return " ";
 }
 
-std::string argument_of(const CLI::App& app, const CLI::Option& option) {
-  std::string name = option.get_type_name();
-  if (name.empty()) name = option.get_name(option.get_positional());
+std::string argument_of(const Command& app, const Option& option) {
+  std::string name = option.type();
+  if (name.empty()) name = option.shown_name();
   return fmt::format(":{}:{}", escaped(name), action(values_of(app, option), "value"));
 }
 
 // One specification of _arguments a spelling.
-std::string specifications(const CLI::App& app, const CLI::App& command) {
+std::string specifications(const Command& app, const Command& command) {
   std::string text;
   int positional = 0;
   const auto add = [&](const std::string& specification) {
     text += fmt::format(" \\\n        '{}'", specification);
   };
-  for (const CLI::Option* option : visible_options(command)) {
+  for (const Option& option : visible_options(command)) {
     const std::string what =
-        option->check_lname("help") ? "Print help" : short_description(option->get_description());
-    const bool value = takes_value(*option);
-    const std::string argument = value ? argument_of(app, *option) : "";
-    if (option->nonpositional()) {
-      for (const std::string& name : option->get_lnames()) {
+        option.is("help") ? "Print help" : short_description(option.description());
+    const bool value = option.takes_value();
+    const std::string argument = value ? argument_of(app, option) : "";
+    if (option.has_name()) {
+      for (const std::string& name : option.long_names()) {
         add(fmt::format("*--{}{}[{}]{}", name, value ? "=" : "", escaped(what), argument));
       }
-      for (const std::string& name : option->get_snames()) {
+      for (const std::string& name : option.short_names()) {
         add(fmt::format("*-{}{}[{}]{}", name, value ? "+" : "", escaped(what), argument));
       }
     }
-    if (option->get_positional()) {
-      const bool many = option->get_items_expected_max() > 1;
+    if (option.has_place()) {
+      const bool many = option.takes_several();
       add(fmt::format("{}{}", many ? "*" : fmt::format("{}", ++positional),
-                      argument_of(app, *option)));
+                      argument_of(app, option)));
     }
   }
   return text;
@@ -73,13 +71,13 @@ std::string specifications(const CLI::App& app, const CLI::App& command) {
 
 }  // namespace
 
-std::string zsh_completion(const CLI::App& app) {
+std::string zsh_completion(const Command& app) {
   std::string commands, branches;
-  for (const CLI::App* command : visible_commands(app)) {
-    commands += fmt::format("        '{}:{}'\n", command->get_name(),
-                            escaped(short_description(command->get_description())));
-    branches += fmt::format("        {})\n          _arguments -s{} ;;\n", command->get_name(),
-                            specifications(app, *command));
+  for (const Command& command : app.commands()) {
+    commands += fmt::format("        '{}:{}'\n", command.name(),
+                            escaped(short_description(command.description())));
+    branches += fmt::format("        {})\n          _arguments -s{} ;;\n", command.name(),
+                            specifications(app, command));
   }
   return fmt::format(
       R"(#compdef llama-pajamas

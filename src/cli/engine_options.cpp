@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <vector>
 
 #include "base/error.h"
@@ -39,36 +38,37 @@ runtime::Activations activations_of(const std::string& name) {
 
 }  // namespace
 
-void add_threads_option(CLI::App& command, int& threads) {
+void add_threads_option(const Command& command, int& threads) {
   threads = usable_cpus();
   command
       .add_option("--threads", threads,
                   "Number of threads (default: the setting threads, else all processors)")
-      ->type_name("N");
+      .type_name("N");
 }
 
-void add_kernels_option(CLI::App& command, std::string& name) {
+void add_kernels_option(const Command& command, std::string& name) {
   command
       .add_option(
           "--kernels", name,
           "Instruction set to use (default: the setting kernels, else the best of this machine)")
-      ->type_name("NAME");
+      .type_name("NAME");
 }
 
-void add_kv_cache_option(CLI::App& command, std::string& name, std::string_view standard) {
+void add_kv_cache_option(const Command& command, std::string& name, std::string_view standard) {
   command
       .add_option("--kv-cache", name,
                   fmt::format("Store keys and values as: {} (default: {})", all_types(), standard))
-      ->type_name("TYPE");
+      .type_name("TYPE");
 }
 
-void add_engine_options(CLI::App& command, EngineFlags& flags, const EngineDefaults& defaults) {
+void add_engine_options(const Command& command, EngineFlags& flags,
+                        const EngineDefaults& defaults) {
   add_threads_option(command, flags.threads);
   command
       .add_option("--backend", flags.backend,
                   fmt::format("What runs the model (built in: {})", runtime::backend_names()))
-      ->type_name("NAME")
-      ->default_str(flags.backend);
+      .type_name("NAME")
+      .default_str(flags.backend);
   add_kernels_option(command, flags.kernels);
   flags.kv_cache = runtime::info(defaults.kv_cache).name;
   add_kv_cache_option(
@@ -80,7 +80,7 @@ void add_engine_options(CLI::App& command, EngineFlags& flags, const EngineDefau
                   fmt::format("Multiply quantized weights with activations rounded to 8 bits "
                               "(int8: fast) or not (float: exact) (default: {})",
                               defaults.activations))
-      ->type_name("TYPE");
+      .type_name("TYPE");
 }
 
 const kernels::KernelTable& chosen_kernels(const std::string& name) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "cli/cli11_fwd.h"
+#include "cli/command_line.h"
 #include "kernels/table.h"
 #include "runtime/engine_options.h"
 
@@ -29,11 +29,11 @@ struct EngineDefaults {
 };
 
 // --threads, --backend, --kernels, --kv-cache, --activations.
-void add_engine_options(CLI::App& command, EngineFlags& flags, const EngineDefaults& defaults);
+void add_engine_options(const Command& command, EngineFlags& flags, const EngineDefaults& defaults);
 // For commands that have some of them.
-void add_threads_option(CLI::App& command, int& threads);
-void add_kernels_option(CLI::App& command, std::string& name);
-void add_kv_cache_option(CLI::App& command, std::string& name, std::string_view standard);
+void add_threads_option(const Command& command, int& threads);
+void add_kernels_option(const Command& command, std::string& name);
+void add_kv_cache_option(const Command& command, std::string& name, std::string_view standard);
 
 // Everything but the context. Starts the threads. Throws Error{kUsage}, naming the option, for what
 // is no name or number of it, kUnsupported for what this machine cannot do.

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <array>
 #include <atomic>
 #include <filesystem>
@@ -77,11 +76,11 @@ Error with_hint(const Error& error) {
 namespace {
 
 // The start of a hint: the option that was mistyped, or of another command.
-std::string suggested_option(const CLI::App& command, std::string_view given) {
+std::string suggested_option(const Command& command, std::string_view given) {
   std::vector<std::string> names;
-  for (const CLI::Option* option : command.get_options()) {
-    if (option->get_group().empty()) continue;
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  for (const Option& option : command.options()) {
+    if (option.is_hidden()) continue;
+    for (const std::string& name : option.long_names()) names.push_back("--" + name);
   }
   const std::vector<std::string_view> views(names.begin(), names.end());
   return did_you_mean(given.substr(0, given.find('=')), views);
@@ -96,24 +95,23 @@ bool is_model(const std::string& word) {
 
 }  // namespace
 
-Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
-  const CLI::App* command = &app;
-  for (const CLI::App* parsed : app.get_subcommands()) command = parsed;
+Error usage_error(const Command& app, const Misuse& misuse) {
+  const std::optional<Command> given = app.given_command();
+  const Command command = given.value_or(app);
   const std::string help =
-      fmt::format("see `{} --help`",
-                  command == &app ? app.get_name() : app.get_name() + " " + command->get_name());
+      fmt::format("see `{} --help`", given ? app.name() + " " + command.name() : app.name());
   std::vector<std::string> names;
-  for (const CLI::App* each : app.get_subcommands([](const CLI::App*) { return true; })) {
-    names.push_back(each->get_name());
+  for (const Command& each : app.commands()) {
+    names.push_back(each.name());
   }
   const std::vector<std::string> rest = app.remaining();
-  if (command == &app && !rest.empty() && !rest.front().starts_with('-')) {
+  if (!given && !rest.empty() && !rest.front().starts_with('-')) {
     const std::string model = rest.size() > 1 && !rest[1].starts_with('-') ? rest[1] : "";
     if (const auto answer = answer_to_command(rest.front(), model)) return *answer;
     if (is_model(rest.front())) {
       return Error(
           ErrorCode::kUsage, "a model is given, and not what to do with it",
-          fmt::format("`{} run {}`", app.get_name(), shell_word(printable(rest.front(), 200))));
+          fmt::format("`{} run {}`", app.name(), shell_word(printable(rest.front(), 200))));
     }
     const std::vector<std::string_view> views(names.begin(), names.end());
     return Error(ErrorCode::kUsage,
@@ -124,26 +122,26 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
     if (argument.size() < 2 || !argument.starts_with('-')) continue;
     if (auto answer = answer_to_option(argument)) return *answer;
     return Error(ErrorCode::kUsage, fmt::format("there is no option {}", printable(argument, 60)),
-                 suggested_option(*command, argument) + help);
+                 suggested_option(command, argument) + help);
   }
-  if (command == &app && rest.empty()) {
+  if (!given && rest.empty()) {
     return Error(ErrorCode::kUsage, "no command is given", help);
   }
-  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
-    for (const CLI::Option* option : command->get_options()) {
-      if (!option->get_required() || option->count() > 0) continue;
+  if (misuse.kind == Misuse::Kind::kMissing) {
+    for (const Option& option : command.options()) {
+      if (!option.is_required() || option.given()) continue;
       // Where it has a place, that is how people know it.
-      const std::string name = option->get_name(option->get_positional());
+      const std::string name = option.shown_name();
       return Error(ErrorCode::kUsage, fmt::format("{} is missing", name), help);
     }
   }
   const std::vector<std::string> extra = app.remaining(true);
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !extra.empty()) {
+  if (misuse.kind == Misuse::Kind::kTooMany && !extra.empty()) {
     return Error(ErrorCode::kUsage,
                  fmt::format("\"{}\" is one argument too many", printable(extra.front(), 60)),
                  "a text of several words is quoted; " + help);
   }
-  return Error(ErrorCode::kUsage, printable(error.what(), 200), help);
+  return Error(ErrorCode::kUsage, printable(misuse.text, 200), help);
 }
 
 }  // namespace pajamas::cli

@@ -2,10 +2,11 @@
 #pragma once
 
 #include <exception>
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
-#include "cli/cli11_fwd.h"
+#include "cli/command_line.h"
 
 namespace pajamas::cli {
 
@@ -43,6 +44,11 @@ Error output_error();
 Error with_hint(const Error& error);
 
 // What CLI11 found wrong, in this program's form, with the nearest command where one was mistyped.
-Error usage_error(const CLI::App& app, const CLI::ParseError& error);
+struct Misuse {
+  enum class Kind { kMissing, kTooMany, kOther };  // of arguments
+  Kind kind = Kind::kOther;
+  std::string text;  // in its words
+};
+Error usage_error(const Command& app, const Misuse& misuse);
 
 }  // namespace pajamas::cli

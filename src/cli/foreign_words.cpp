@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 
@@ -130,16 +129,14 @@ std::string with_model(std::string_view hint, const std::string& model) {
   return text;
 }
 
-bool takes_value(const CLI::App& app, std::string_view typed) {
+bool takes_value(const Command& app, std::string_view typed) {
   if (!typed.starts_with('-') || typed.find('=') != std::string_view::npos) return false;
   const std::string name(typed);
-  const auto among = [&](const CLI::App& each) {
-    const CLI::Option* option = each.get_option_no_throw(name);
-    return option != nullptr && option->get_items_expected_min() > 0;
+  const auto among = [&](const Command& each) {
+    const std::optional<Option> option = each.find_option(name);
+    return option && option->takes_value();
   };
-  const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
-  return among(app) ||
-         std::ranges::any_of(commands, [&](const auto* each) { return among(*each); });
+  return among(app) || std::ranges::any_of(app.commands(), among);
 }
 
 }  // namespace
@@ -164,7 +161,7 @@ std::optional<Error> answer_to_option(std::string_view typed) {
   return std::nullopt;
 }
 
-std::optional<Error> find_foreign_option(const CLI::App& app,
+std::optional<Error> find_foreign_option(const Command& app,
                                          std::span<const char* const> arguments) {
   std::string_view before;
   for (const std::string_view argument : arguments) {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "cli/cli11_fwd.h"
+#include "cli/command_line.h"
 
 namespace pajamas::cli {
 
@@ -20,7 +20,7 @@ std::optional<Error> answer_to_option(std::string_view typed);
 
 // The first argument that is an option of another tool by one dash and several letters, which would
 // be read as several options of one letter. `arguments` are those behind the program's name.
-std::optional<Error> find_foreign_option(const CLI::App& app,
+std::optional<Error> find_foreign_option(const Command& app,
                                          std::span<const char* const> arguments);
 
 }  // namespace pajamas::cli

@@ -4,15 +4,15 @@
 #include <string>
 #include <string_view>
 
-#include "cli/cli11_fwd.h"
+#include "cli/command_line.h"
 
 namespace pajamas::cli {
 
 // One screen: what this is, an example of each of the commands one begins with, and where help is.
 // `program` is how it was called.
-std::string front_page(const CLI::App& app, const std::string& program);
+std::string front_page(const Command& app, const std::string& program);
 
 // Throws Error{kUsage} that happened at `place` where there is no such command.
-const CLI::App& command_named(const CLI::App& app, const std::string& name, std::string_view place);
+Command command_named(const Command& app, const std::string& name, std::string_view place);
 
 }  // namespace pajamas::cli

@@ -1,7 +1,6 @@
 // `help`, `version`, and what the program says when it is called without anything.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <array>
 #include <memory>
 #include <string>
@@ -36,9 +35,9 @@ constexpr std::array<Example, 5> kExamples{{
 
 }  // namespace
 
-std::string front_page(const CLI::App& app, const std::string& program) {
+std::string front_page(const Command& app, const std::string& program) {
   const std::size_t width = help_columns();
-  std::string text = wrapped(app.get_description(), width) + "\n\n";
+  std::string text = wrapped(app.description(), width) + "\n\n";
   for (const Example& example : kExamples) {
     text +=
         fmt::format("{}:\n{}\n", example.what,
@@ -56,12 +55,11 @@ std::string front_page(const CLI::App& app, const std::string& program) {
          "\n";
 }
 
-const CLI::App& command_named(const CLI::App& app, const std::string& name,
-                              std::string_view place) {
+Command command_named(const Command& app, const std::string& name, std::string_view place) {
   std::vector<std::string> names;
-  for (const CLI::App* command : visible_commands(app)) {
-    if (command->get_name() == name) return *command;
-    names.push_back(command->get_name());
+  for (const Command& command : app.commands()) {
+    if (command.name() == name) return command;
+    names.push_back(command.name());
   }
   if (const auto answer = answer_to_command(name, {})) throw Error(*answer);
   const std::vector<std::string_view> views(names.begin(), names.end());
@@ -70,31 +68,30 @@ const CLI::App& command_named(const CLI::App& app, const std::string& name,
       .at(place);
 }
 
-void add_help(CLI::App& app, Context&) {
-  CLI::App* command = app.add_subcommand("help", "List the commands, or explain one");
+void add_help(const Command& app, Context&) {
+  const Command command = app.add_command("help", "List the commands, or explain one");
   auto name = std::make_shared<std::string>();
-  command->add_option("COMMAND", *name, "The command to explain (default: all, in a line each)")
-      ->type_name("");
-  command->footer(
+  command.add_option("COMMAND", *name, "The command to explain (default: all, in a line each)")
+      .type_name("");
+  command.footer(
       "Example: how to quantize\n"
       "  llama-pajamas help quantize");
-  command->callback([name, &app] {
+  command.callback([name, app] {
     if (name->empty()) {
-      // app.help() would be that of the command that was given: this one.
-      fmt::print("{}",
-                 app.get_formatter()->make_help(&app, app.get_name(), CLI::AppFormatMode::Normal));
+      fmt::print("{}", app.help(app.name()));
     } else {
-      fmt::print("{}", command_named(app, *name, "help").help(app.get_name()));
+      const Command named = command_named(app, *name, "help");
+      fmt::print("{}", named.help(app.name() + " " + named.name()));
     }
   });
 }
 
-void add_version(CLI::App& app, Context&) {
-  CLI::App* command = app.add_subcommand("version", "Print the version");
-  command->footer(
+void add_version(const Command& app, Context&) {
+  const Command command = app.add_command("version", "Print the version");
+  command.footer(
       "Example: what to name in a report of a fault\n"
       "  llama-pajamas version");
-  command->callback([] { fmt::print("llama-pajamas {}\n", PAJAMAS_VERSION); });
+  command.callback([] { fmt::print("llama-pajamas {}\n", PAJAMAS_VERSION); });
 }
 
 }  // namespace pajamas::cli

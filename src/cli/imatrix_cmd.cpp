@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -30,7 +29,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
+struct ImatrixArguments {
   std::string model;
   bool no_download = false;
   std::string pre_tokenizer;
@@ -42,7 +41,7 @@ struct Options {
   bool json = false;
 };
 
-void check_options(const Options& options) {
+void check_arguments(const ImatrixArguments& options) {
   check_imatrix_flags(options.flags);
   check_engine_flags(options.engine);
   require_absent(options.output, {.replace = options.force});
@@ -53,8 +52,8 @@ void check_options(const Options& options) {
       .at("--text");
 }
 
-void print_json(const Options& options, const calibrate::Collected& result,
-                std::uint64_t file_bytes, double seconds) {
+void print_measured_json(const ImatrixArguments& options, const calibrate::Collected& result,
+                         std::uint64_t file_bytes, double seconds) {
   ordered_json coverage = ordered_json::array();
   for (const calibrate::LayerCoverage& layer : result.coverage) {
     coverage.push_back({{"layer", layer.layer},
@@ -81,8 +80,8 @@ void print_json(const Options& options, const calibrate::Collected& result,
   fmt::print("{}\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 
-void print_table(const Options& options, const calibrate::Collected& result,
-                 std::uint64_t file_bytes) {
+void print_measured(const ImatrixArguments& options, const calibrate::Collected& result,
+                    std::uint64_t file_bytes) {
   const io::Imatrix& matrix = result.matrix;
   fmt::print(
       "{}  {}, {} matrices, {} tokens in {} chunks of {}{}\n", printable(options.output, 300),
@@ -92,8 +91,8 @@ void print_table(const Options& options, const calibrate::Collected& result,
   print_coverage(result.coverage, static_cast<std::uint64_t>(options.flags.expert_floor));
 }
 
-void run_imatrix(const Options& options, Context& context) {
-  check_options(options);
+void run_imatrix(const ImatrixArguments& options, Context& context) {
+  check_arguments(options);
   runtime::EngineOptions engine = engine_options(options.engine);
   engine.context = static_cast<std::uint64_t>(options.flags.context);
   const std::string text =
@@ -124,9 +123,9 @@ void run_imatrix(const Options& options, Context& context) {
   const double seconds = seconds_now() - started;
   const std::uint64_t bytes = File::open(options.output).size();
   if (options.json) {
-    print_json(options, result, bytes, seconds);
+    print_measured_json(options, result, bytes, seconds);
   } else {
-    print_table(options, result, bytes);
+    print_measured(options, result, bytes);
     (void)std::fflush(stdout);  // before what goes to the other stream
   }
   tell_coverage(result, options.flags, *context.progress);
@@ -138,41 +137,40 @@ void run_imatrix(const Options& options, Context& context) {
 
 }  // namespace
 
-void add_imatrix(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand(
-      "imatrix", "Measure an importance matrix: which columns matter, on a text");
-  auto options = std::make_shared<Options>();
+void add_imatrix(const Command& app, Context& context) {
+  const Command command =
+      app.add_command("imatrix", "Measure an importance matrix: which columns matter, on a text");
+  auto options = std::make_shared<ImatrixArguments>();
   command
-      ->add_option("MODEL", options->model,
-                   "GGUF file, model's directory, or owner/name of the hub")
-      ->required()
-      ->type_name("");
+      .add_option("MODEL", options->model, "GGUF file, model's directory, or owner/name of the hub")
+      .required()
+      .type_name("");
   command
-      ->add_option("--text", options->text,
-                   "Text to measure on, some hundred kB of what the model will read; -: standard "
-                   "input")
-      ->type_name("FILE");
+      .add_option("--text", options->text,
+                  "Text to measure on, some hundred kB of what the model will read; -: standard "
+                  "input")
+      .type_name("FILE");
   command
-      ->add_option("-o,--output", options->output,
-                   "The matrix, as GGUF; in llama.cpp's older form where the name ends in .dat")
-      ->required()
-      ->type_name("FILE");
-  add_imatrix_flags(*command, options->flags);
+      .add_option("-o,--output", options->output,
+                  "The matrix, as GGUF; in llama.cpp's older form where the name ends in .dat")
+      .required()
+      .type_name("FILE");
+  add_imatrix_flags(command, options->flags);
   add_engine_options(
-      *command, options->engine,
+      command, options->engine,
       {.kv_cache = runtime::KvType::kF32, .activations = "float", .settings = false});
-  command->add_flag("--force", options->force, "Replace an existing output");
-  command->add_flag("--json", options->json, "Print what was measured as JSON");
-  command->footer(
+  command.add_flag("--force", options->force, "Replace an existing output");
+  command.add_flag("--json", options->json, "Print what was measured as JSON");
+  command.footer(
       "Each layer is read once, and the text waits between two layers, on the disk if it must: "
       "models\nlarger than memory pass through little of it.\n"
       "Example: measured on a text of your own, in 3 GB of memory\n"
       "  llama-pajamas imatrix Qwen/Qwen3-30B-A3B --text calibration.txt --memory-budget 3GB "
       "--output qwen.imatrix.gguf");
-  add_pre_tokenizer_option(*command, options->pre_tokenizer);
-  add_no_download_option(*command, options->no_download);
-  command->callback([options, &context] {
-    check_options(*options);  // before a long download
+  add_pre_tokenizer_option(command, options->pre_tokenizer);
+  add_no_download_option(command, options->no_download);
+  command.callback([options, &context] {
+    check_arguments(*options);  // before a long download
     options->model = local_model(options->model, hub::Need::kAll, options->no_download, context);
     run_imatrix(*options, context);
   });

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 
 #include "base/error.h"
@@ -15,8 +14,8 @@
 namespace pajamas::cli {
 namespace {
 
-constexpr std::int64_t kMinContext = 16;
-constexpr std::int64_t kMaxContext = 1 << 20;
+constexpr std::int64_t kLeastChunk = 16;
+constexpr std::int64_t kLargestChunk = 1 << 20;
 
 void require_range(std::int64_t value, std::int64_t least, std::int64_t most, const char* option) {
   if (value >= least && value <= most) return;
@@ -37,28 +36,28 @@ std::filesystem::path existing_folder(const std::filesystem::path& file) {
 
 }  // namespace
 
-void add_imatrix_flags(CLI::App& command, ImatrixFlags& flags) {
-  command.add_option("--ctx", flags.context, "Tokens of a chunk (default: 512)")->type_name("N");
+void add_imatrix_flags(const Command& command, ImatrixFlags& flags) {
+  command.add_option("--ctx", flags.context, "Tokens of a chunk (default: 512)").type_name("N");
   command.add_option("--chunks", flags.chunks, "Measure on so many chunks (default: all)")
-      ->type_name("N");
+      .type_name("N");
   command.add_flag("--process-output", flags.process_output,
                    "Measure the input of the output matrix too");
   command
       .add_option("--memory-budget", flags.memory_budget,
                   "Memory to take at most, as 3GB; the text waits on the disk beyond it (default: "
                   "half of what is free)")
-      ->type_name("SIZE");
+      .type_name("SIZE");
   command.add_flag("--expert-balanced", flags.balance,
                    "Go on until every expert has seen its floor: with the rest of the text, then "
                    "with text that the model writes");
   command
       .add_option("--expert-floor", flags.expert_floor, "Tokens that every expert should have seen")
-      ->capture_default_str()
-      ->type_name("N");
+      .capture_default_str()
+      .type_name("N");
 }
 
 void check_imatrix_flags(const ImatrixFlags& flags) {
-  require_range(flags.context, kMinContext, kMaxContext, "--ctx");
+  require_range(flags.context, kLeastChunk, kLargestChunk, "--ctx");
   require_range(flags.chunks, 0, std::int64_t{1} << 31, "--chunks");
   require_range(flags.expert_floor, 1, std::int64_t{1} << 31, "--expert-floor");
   if (!flags.memory_budget.empty()) parse_byte_size(flags.memory_budget, "--memory-budget");

@@ -8,7 +8,7 @@
 
 #include "base/progress.h"
 #include "calibrate/collect.h"
-#include "cli/cli11_fwd.h"
+#include "cli/command_line.h"
 #include "model/checkpoint.h"
 #include "runtime/engine_options.h"
 
@@ -27,7 +27,7 @@ struct ImatrixFlags {
 inline constexpr std::string_view kOwnText = "the model's own text";
 
 // --ctx, --chunks, --process-output, --memory-budget, --expert-balanced, --expert-floor.
-void add_imatrix_flags(CLI::App& command, ImatrixFlags& flags);
+void add_imatrix_flags(const Command& command, ImatrixFlags& flags);
 // Throws Error{kUsage}, naming the option.
 void check_imatrix_flags(const ImatrixFlags& flags);
 

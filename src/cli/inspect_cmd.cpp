@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -33,7 +32,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
+struct InspectFlags {
   std::string model;
   bool no_download = false;
   std::string pre_tokenizer;
@@ -97,7 +96,7 @@ std::uint64_t read_for_token(const model::Checkpoint& checkpoint) {
 }
 
 // What an output without tokenizer has to say about it: why there is none.
-ordered_json tokenizer_summary(const model::Checkpoint& checkpoint, const Options& options,
+ordered_json tokenizer_summary(const model::Checkpoint& checkpoint, const InspectFlags& options,
                                Progress& progress) {
   try {
     const model::TextAssets assets = load_text(checkpoint, options.pre_tokenizer, progress);
@@ -148,7 +147,7 @@ std::map<std::string, TypeTotal> totals_by_type(const model::Checkpoint& checkpo
   return totals;
 }
 
-ordered_json describe(const model::Checkpoint& checkpoint, const Options& options,
+ordered_json describe(const model::Checkpoint& checkpoint, const InspectFlags& options,
                       Progress& progress) {
   const std::uint64_t parameters = model::parameter_count(checkpoint.config());
   std::uint64_t bytes = 0;
@@ -259,7 +258,7 @@ const model::StoredTensor& find_tensor(const model::Checkpoint& checkpoint,
 }
 
 Statistics read_tensor(const model::Checkpoint& checkpoint, const model::StoredTensor& tensor,
-                       const Options& options, const Context& context) {
+                       const InspectFlags& options, const Context& context) {
   weights::RowReader reader(checkpoint, chosen_kernels(options.kernels));
   std::optional<OutputFile> raw;
   if (!options.raw_f32.empty()) {
@@ -316,7 +315,7 @@ const io::GgufMetadata& metadata_of(const model::Checkpoint& checkpoint) {
       .at("--metadata");
 }
 
-void run_inspect(const Options& options, const Context& context) {
+void run_inspect(const InspectFlags& options, const Context& context) {
   const model::Checkpoint checkpoint = model::Checkpoint::open(options.model);
   log_opened(checkpoint);
   tell_notes(checkpoint);
@@ -342,35 +341,34 @@ void run_inspect(const Options& options, const Context& context) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("inspect", "Show what a model file holds");
-  auto options = std::make_shared<Options>();
+void add_inspect(const Command& app, Context& context) {
+  const Command command = app.add_command("inspect", "Show what a model file holds");
+  auto options = std::make_shared<InspectFlags>();
   command
-      ->add_option("MODEL", options->model,
-                   "GGUF file, model's directory, or owner/name of the hub")
-      ->required()
-      ->type_name("");
-  auto* tensor =
-      command->add_option("--tensor", options->tensor, "Values and statistics of one tensor")
-          ->type_name("NAME");
-  command->add_flag("--metadata", options->metadata, "Every key of a GGUF file with its value")
-      ->excludes(tensor);
+      .add_option("MODEL", options->model, "GGUF file, model's directory, or owner/name of the hub")
+      .required()
+      .type_name("");
+  const Option tensor =
+      command.add_option("--tensor", options->tensor, "Values and statistics of one tensor")
+          .type_name("NAME");
+  command.add_flag("--metadata", options->metadata, "Every key of a GGUF file with its value")
+      .excludes(tensor);
   command
-      ->add_option("--raw-f32", options->raw_f32,
-                   "With --tensor: write all values to FILE as little-endian float32")
-      ->needs(tensor)
-      ->type_name("FILE");
-  command->add_flag("--force", options->force, "Replace an existing file of --raw-f32");
-  add_kernels_option(*command, options->kernels);
-  command->add_flag("--json", options->json, "Print JSON");
-  command->footer(
+      .add_option("--raw-f32", options->raw_f32,
+                  "With --tensor: write all values to FILE as little-endian float32")
+      .needs(tensor)
+      .type_name("FILE");
+  command.add_flag("--force", options->force, "Replace an existing file of --raw-f32");
+  add_kernels_option(command, options->kernels);
+  command.add_flag("--json", options->json, "Print JSON");
+  command.footer(
       "Example: one tensor of a GGUF file\n"
       "  llama-pajamas inspect model.gguf --tensor blk.0.ffn_down.weight\n"
       "Example: what a GGUF file says of itself\n"
       "  llama-pajamas inspect model.gguf --metadata");
-  add_pre_tokenizer_option(*command, options->pre_tokenizer);
-  add_no_download_option(*command, options->no_download);
-  command->callback([options, &context] {
+  add_pre_tokenizer_option(command, options->pre_tokenizer);
+  add_no_download_option(command, options->no_download);
+  command.callback([options, &context] {
     if (!options->raw_f32.empty()) require_absent(options->raw_f32, {.replace = options->force});
     const hub::Need need = options->tensor.empty() ? hub::Need::kHeaders : hub::Need::kAll;
     options->model = local_model(options->model, need, options->no_download, context);

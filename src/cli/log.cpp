@@ -20,7 +20,7 @@ LogStyle style_of_program;
 constexpr std::size_t kContinuationIndent = 2;
 
 // As wide as the terminal that standard error is; elsewhere one line is one message.
-std::string laid_out(std::string_view text, std::size_t taken = 0) {
+std::string laid_out_line(std::string_view text, std::size_t taken = 0) {
   const auto columns = terminal_columns(stderr);
   return columns ? wrapped(text, *columns, kContinuationIndent, taken) : std::string(text);
 }
@@ -49,7 +49,7 @@ void log_error(const Error& error) {
 void log_note(std::string_view text) {
   if (style_of_program.quiet) return;
   write_line(style_of_program.json ? json_line("note", text, ordered_json::object())
-                                   : laid_out(fmt::format("note: {}", text)));
+                                   : laid_out_line(fmt::format("note: {}", text)));
 }
 
 void log_notes(std::span<const std::string> notes) {
@@ -60,18 +60,18 @@ void log_info(std::string_view text) { log_info(text, ordered_json::object()); }
 
 void log_info(std::string_view text, const ordered_json& fields) {
   if (style_of_program.quiet) return;
-  write_line(style_of_program.json ? json_line("info", text, fields) : laid_out(text));
+  write_line(style_of_program.json ? json_line("info", text, fields) : laid_out_line(text));
 }
 
 void log_detail(std::string_view text) {
   if (!style_of_program.verbose) return;
   write_line(style_of_program.json ? json_line("detail", text, ordered_json::object())
-                                   : paint(laid_out(text), Colour::kDim));
+                                   : paint(laid_out_line(text), Colour::kDim));
 }
 
 std::string for_people(const Error& error) {
   constexpr std::string_view kLabel = "error: ";
-  return paint("error:", Colour::kRed) + " " + laid_out(error.what(), kLabel.size());
+  return paint("error:", Colour::kRed) + " " + laid_out_line(error.what(), kLabel.size());
 }
 
 std::string json_line(const Error& error) {

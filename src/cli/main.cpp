@@ -2,12 +2,11 @@
 // exit status.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 #include <new>
+#include <optional>
 #include <span>
 #include <system_error>
 
@@ -19,9 +18,9 @@
 #include "cli/exit_status.h"
 #include "cli/foreign_words.h"
 #include "cli/front_page.h"
-#include "cli/help_formatter.h"
 #include "cli/log.h"
 #include "cli/process.h"
+#include "cli/program.h"
 #include "cli/settings.h"
 #include "cli/terminal.h"
 
@@ -35,7 +34,7 @@ int report(const Error& error) {
 }
 
 // Between parsing and the command: how it talks, and what was left to settings.
-void prepare(CLI::App& app, const cli::CommonOptions& options, cli::Context& context) {
+void prepare(const cli::Command& app, const cli::CommonOptions& options, cli::Context& context) {
   if (options.profile.empty()) {
     context.settings.choose_profile_of_environment();
   } else if (!context.settings.fault()) {
@@ -43,10 +42,10 @@ void prepare(CLI::App& app, const cli::CommonOptions& options, cli::Context& con
   }
   cli::set_log_style(cli::chosen_log_style(app, options, context.settings));
   context.progress = cli::make_progress();
-  CLI::App* command = cli::parsed_command(app);
-  if (command == nullptr) return;
+  const std::optional<cli::Command> command = app.given_command();
+  if (!command) return;
   // What explains settings must work with wrong ones.
-  const std::string name = command->get_name();
+  const std::string name = command->name();
   const bool explains = name == "doctor" || name == "man" || name == "completion" ||
                         name == "help" || name == "version";
   if (context.settings.fault() && !explains) throw Error(*context.settings.fault());
@@ -69,14 +68,10 @@ int run(int argc, char** argv) {
   cli::set_log_style(cli::scan_log_style(argc, argv, context.settings.colour()));
   context.progress = cli::make_progress();
   cli::CommonOptions options;
-  CLI::App app(
-      "Quantize a language model to GGUF and MLX in one pass, run it, and measure what was lost.",
-      "llama-pajamas");
-  app.set_version_flag("--version", std::string("llama-pajamas ") + PAJAMAS_VERSION);
-  app.require_subcommand(1);
-  auto formatter = std::make_shared<cli::HelpFormatter>();
-  formatter->column_width(34);
-  app.formatter(formatter);
+  cli::Program program(
+      "llama-pajamas", PAJAMAS_VERSION,
+      "Quantize a language model to GGUF and MLX in one pass, run it, and measure what was lost.");
+  const cli::Command app = program.root();
   app.footer(
       "Example: a model in both formats, and a question to it\n"
       "  llama-pajamas quantize Qwen/Qwen2.5-0.5B-Instruct --format gguf,mlx --method Q4_K_M:4bit "
@@ -105,14 +100,7 @@ int run(int argc, char** argv) {
   }
   const std::span<const char* const> arguments(argv + 1, static_cast<std::size_t>(argc - 1));
   if (const auto answer = cli::find_foreign_option(app, arguments)) return report(*answer);
-  app.parse_complete_callback([&] { prepare(app, options, context); });
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& success) {  // --help, --version
-    return app.exit(success);
-  } catch (const CLI::ParseError& error) {
-    return report(cli::usage_error(app, error));
-  }
+  if (!program.run(argc, argv, [&] { prepare(app, options, context); })) return 0;
   cli::log_detail(fmt::format("all in {}, peak memory {}", readable_seconds(seconds_now() - began),
                               readable_bytes(peak_resident_bytes())));
   // A command that was done before it noticed the signal has been asked to end all the same.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
 #include <string_view>
@@ -19,22 +18,22 @@ std::string upper(std::string text) {
   return text;
 }
 
-std::string full_name(const CLI::App& app, const CLI::App* command, std::string_view between) {
-  return command == nullptr ? app.get_name()
-                            : fmt::format("{}{}{}", app.get_name(), between, command->get_name());
+std::string full_name(const Command& app, const std::optional<Command>& command,
+                      std::string_view between) {
+  return command ? fmt::format("{}{}{}", app.name(), between, command->name()) : app.name();
 }
 
 // "\fB-q\fR, \fB--quiet\fR" and the name of a value, if it takes one.
-std::string option_names(const CLI::Option& option) {
+std::string option_names(const Option& option) {
   std::string names;
   const auto add = [&](std::string_view dashes, const std::string& name) {
     names += fmt::format("{}\\fB{}\\fR", names.empty() ? "" : ", ",
                          roff_text(std::string(dashes) + name));
   };
-  for (const std::string& name : option.get_snames()) add("-", name);
-  for (const std::string& name : option.get_lnames()) add("--", name);
-  const std::string type = option.get_type_name();
-  if (!type.empty() && option.get_expected_max() > 0) {
+  for (const std::string& name : option.short_names()) add("-", name);
+  for (const std::string& name : option.long_names()) add("--", name);
+  const std::string type = option.type();
+  if (!type.empty() && option.takes_value()) {
     names += fmt::format(" \\fI{}\\fR", roff_text(type));
   }
   return names;
@@ -44,40 +43,40 @@ std::string described(std::string_view term, std::string_view text) {
   return fmt::format(".TP\n{}\n{}\n", term, roff_text(text));
 }
 
-std::string option_text(const CLI::Option& option) {
-  std::string text = option.get_description();
-  if (option.get_required()) text += " (required)";
-  if (!option.get_default_str().empty()) {
-    text += fmt::format(" (default: {})", option.get_default_str());
+std::string option_text(const Option& option) {
+  std::string text = option.description();
+  if (option.is_required()) text += " (required)";
+  if (!option.default_text().empty()) {
+    text += fmt::format(" (default: {})", option.default_text());
   }
   return text;
 }
 
-bool is_help(const CLI::Option& option) { return option.check_lname("help"); }
+bool is_help(const Option& option) { return option.is("help"); }
 
-std::string synopsis(const CLI::App& app, const CLI::App* command) {
+std::string synopsis(const Command& app, const std::optional<Command>& command) {
   std::string line = fmt::format("\\fB{}\\fR", roff_text(full_name(app, command, " ")));
-  if (command == nullptr) return line + " \\fICOMMAND\\fR [\\fIOPTIONS\\fR]";
-  for (const CLI::Option* option : visible_options(*command)) {
-    if (!option->get_positional()) continue;
-    const std::string name = roff_text(option->get_name(true));
-    line += option->get_required() ? fmt::format(" \\fI{}\\fR", name)
-                                   : fmt::format(" [\\fI{}\\fR]", name);
+  if (!command) return line + " \\fICOMMAND\\fR [\\fIOPTIONS\\fR]";
+  for (const Option& option : visible_options(*command)) {
+    if (!option.has_place()) continue;
+    const std::string name = roff_text(option.place_name());
+    line += option.is_required() ? fmt::format(" \\fI{}\\fR", name)
+                                 : fmt::format(" [\\fI{}\\fR]", name);
   }
   return line + " [\\fIOPTIONS\\fR]";
 }
 
-std::string options_section(const CLI::App& command) {
+std::string options_section(const Command& command) {
   std::string text = ".SH OPTIONS\n";
-  for (const CLI::Option* option : visible_options(command)) {
+  for (const Option& option : visible_options(command)) {
     // One may be given in either way.
-    if (option->get_positional()) {
-      text += described(fmt::format("\\fI{}\\fR", roff_text(option->get_name(true))),
-                        option_text(*option));
+    if (option.has_place()) {
+      text +=
+          described(fmt::format("\\fI{}\\fR", roff_text(option.place_name())), option_text(option));
     }
-    if (option->nonpositional()) {
-      text += described(option_names(*option),
-                        is_help(*option) ? "Print help and exit" : option_text(*option));
+    if (option.has_name()) {
+      text += described(option_names(option),
+                        is_help(option) ? "Print help and exit" : option_text(option));
     }
   }
   return text;
@@ -143,14 +142,14 @@ std::string status_section() {
   return text;
 }
 
-std::string see_also(const CLI::App& app, const CLI::App* command) {
+std::string see_also(const Command& app, const std::optional<Command>& command) {
   std::vector<std::string> pages;
-  const auto add = [&](const CLI::App* other) {
+  const auto add = [&](const std::optional<Command>& other) {
     pages.push_back(fmt::format(".BR {} (1)", roff_text(full_name(app, other, "-"))));
   };
-  if (command != nullptr) add(nullptr);
-  if (command == nullptr) {
-    for (const CLI::App* other : visible_commands(app)) add(other);
+  if (command) add(std::nullopt);
+  if (!command) {
+    for (const Command& other : app.commands()) add(other);
   }
   std::string text = ".SH SEE ALSO\n";
   for (std::size_t i = 0; i < pages.size(); ++i) {
@@ -161,13 +160,10 @@ std::string see_also(const CLI::App& app, const CLI::App* command) {
 
 }  // namespace
 
-std::vector<const CLI::App*> visible_commands(const CLI::App& app) {
-  return app.get_subcommands([](const CLI::App* command) { return !command->get_group().empty(); });
-}
-
-std::vector<const CLI::Option*> visible_options(const CLI::App& command) {
-  return command.get_options(
-      [](const CLI::Option* option) { return !option->get_group().empty(); });
+std::vector<Option> visible_options(const Command& command) {
+  std::vector<Option> options = command.options();
+  std::erase_if(options, [](const Option& option) { return option.is_hidden(); });
+  return options;
 }
 
 std::string roff_text(std::string_view text) {
@@ -196,31 +192,31 @@ std::string roff_text(std::string_view text) {
   return out;
 }
 
-std::string manual_page_name(const CLI::App& app, const CLI::App* command) {
+std::string manual_page_name(const Command& app, const std::optional<Command>& command) {
   return full_name(app, command, "-") + ".1";
 }
 
-std::string manual_page(const CLI::App& app, const CLI::App* command) {
-  const CLI::App& described_app = command == nullptr ? app : *command;
+std::string manual_page(const Command& app, const std::optional<Command>& command) {
+  const Command described_app = command.value_or(app);
   std::string text = fmt::format(
       ".\\\" Made by `{} man`; do not edit.\n.TH {} 1 \"\" \"{} {}\" \"User Commands\"\n",
-      app.get_name(), upper(roff_text(full_name(app, command, "-"))), roff_text(app.get_name()),
+      app.name(), upper(roff_text(full_name(app, command, "-"))), roff_text(app.name()),
       PAJAMAS_VERSION);
-  std::string summary = described_app.get_description();
+  std::string summary = described_app.description();
   if (summary.ends_with('.')) summary.pop_back();
   text += fmt::format(".SH NAME\n{} \\- {}\n.SH SYNOPSIS\n{}\n",
                       roff_text(full_name(app, command, "-")), roff_text(summary),
                       synopsis(app, command));
-  if (command == nullptr) {
+  if (!command) {
     text += ".SH COMMANDS\n";
-    for (const CLI::App* each : visible_commands(app)) {
-      text += described(fmt::format("\\fB{}\\fR", roff_text(each->get_name())),
-                        each->get_description() + ".");
+    for (const Command& each : app.commands()) {
+      text +=
+          described(fmt::format("\\fB{}\\fR", roff_text(each.name())), each.description() + ".");
     }
   }
   text += options_section(described_app);
-  if (command == nullptr) text += environment_section() + files_section() + status_section();
-  if (const std::string& footer = described_app.get_footer(); !footer.empty()) {
+  if (!command) text += environment_section() + files_section() + status_section();
+  if (const std::string footer = described_app.footer(); !footer.empty()) {
     text += ".SH EXAMPLES\n" + footer_section(footer);
   }
   return text + see_also(app, command);

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -127,7 +126,7 @@ bool header_is_complete(const fs::path& path) {
 
 }  // namespace
 
-void add_no_download_option(CLI::App& command, bool& no_download) {
+void add_no_download_option(const Command& command, bool& no_download) {
   command.add_flag("--no-download", no_download,
                    "For a model of the hub (owner/name): use the cache alone");
 }

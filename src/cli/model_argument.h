@@ -3,13 +3,13 @@
 
 #include <string>
 
-#include "cli/cli11_fwd.h"
 #include "cli/command.h"
+#include "cli/command_line.h"
 #include "hub/fetch.h"
 
 namespace pajamas::cli {
 
-void add_no_download_option(CLI::App& command, bool& no_download);
+void add_no_download_option(const Command& command, bool& no_download);
 
 // The local path of `model`. What exists always wins (of a folder, model_of_folder); else
 // `owner/name[@revision][:FILE]`, or the address of its page, is found in the hub's cache or

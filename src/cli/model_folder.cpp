@@ -53,7 +53,7 @@ std::vector<fs::path> ggufs_of(const std::vector<fs::directory_entry>& entries) 
   return found;
 }
 
-bool is_model(const fs::path& folder, const std::vector<fs::directory_entry>& entries) {
+bool is_model_folder(const fs::path& folder, const std::vector<fs::directory_entry>& entries) {
   // Published GGUF files often lie beside a config.json that they do not need.
   if (!has(folder, "config.json") && !has(folder, "tokenizer.json")) return false;
   return holds_weights(entries) || ggufs_of(entries).empty();
@@ -68,20 +68,20 @@ std::optional<fs::path> first_part(const std::string& folder,
   return std::nullopt;
 }
 
-void find_models(const fs::path& folder, const std::vector<fs::directory_entry>& entries,
-                 bool at_top, std::vector<fs::path>& found) {
+void collect_models(const fs::path& folder, const std::vector<fs::directory_entry>& entries,
+                    bool at_top, std::vector<fs::path>& found) {
   for (fs::path& gguf : ggufs_of(entries)) found.push_back(std::move(gguf));
   std::error_code code;
   for (const fs::directory_entry& entry : entries) {
     if (!entry.is_directory(code)) continue;
     const std::string name = entry.path().filename();
     const auto inside = entries_of(entry.path());
-    if (has(entry.path(), "config.json") && is_model(entry.path(), inside)) {
+    if (has(entry.path(), "config.json") && is_model_folder(entry.path(), inside)) {
       found.push_back(folder / name);
     } else if (auto part = first_part(name, inside)) {
       found.push_back(std::move(*part));
     } else if (at_top && (name == "gguf" || name == "mlx" || name == "fp8")) {
-      find_models(folder / name, inside, false, found);
+      collect_models(folder / name, inside, false, found);
     }
   }
 }
@@ -90,9 +90,9 @@ void find_models(const fs::path& folder, const std::vector<fs::directory_entry>&
 
 fs::path model_of_folder(const fs::path& folder, Progress& progress) {
   const auto entries = entries_of(folder);
-  if (is_model(folder, entries)) return folder;
+  if (is_model_folder(folder, entries)) return folder;
   std::vector<fs::path> found;
-  find_models(folder, entries, true, found);
+  collect_models(folder, entries, true, found);
   if (found.empty()) return folder;
   if (found.size() == 1) {
     progress.note(fmt::format("the model in {} is {}", printable(folder.native(), 300),

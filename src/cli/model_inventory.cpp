@@ -76,7 +76,7 @@ Candidates look_through(const fs::path& folder) {
   return found;
 }
 
-FoundModel describe(const fs::path& path, std::vector<fs::path> files, bool gguf) {
+FoundModel found_model(const fs::path& path, std::vector<fs::path> files, bool gguf) {
   FoundModel model;
   model.path = path;
   model.files = std::move(files);
@@ -105,10 +105,10 @@ std::vector<FoundModel> find_models(const fs::path& folder) {
   const Candidates candidates = look_through(folder);
   std::vector<FoundModel> models;
   for (const auto& [name, files] : candidates.gguf) {
-    models.push_back(describe(*std::ranges::min_element(files), files, true));
+    models.push_back(found_model(*std::ranges::min_element(files), files, true));
   }
   for (const auto& [path, files] : candidates.safetensors) {
-    if (candidates.configured.contains(path)) models.push_back(describe(path, files, false));
+    if (candidates.configured.contains(path)) models.push_back(found_model(path, files, false));
   }
   std::ranges::sort(models, {}, &FoundModel::path);
   return models;

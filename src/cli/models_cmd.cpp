@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
@@ -26,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-struct Options {
+struct ModelsFlags {
   std::vector<std::string> folders;
   std::vector<std::string> remove;
   bool yes = false;
@@ -92,7 +91,7 @@ Place models_in(const std::string& folder) {
   return place;
 }
 
-ordered_json to_json(const Place& place, std::string_view kind) {
+ordered_json place_json(const Place& place, std::string_view kind) {
   ordered_json models = ordered_json::array();
   const auto known = [](const auto& value) {
     return value == decltype(value){} ? ordered_json() : ordered_json(value);
@@ -130,13 +129,13 @@ void print_place(const Place& place, std::string_view what) {
   }
 }
 
-void list(const Options& options, const Context& context) {
+void list(const ModelsFlags& options, const Context& context) {
   std::vector<Place> places{cached_models(context.settings.cache())};
   for (const std::string& folder : options.folders) places.push_back(models_in(folder));
   if (options.json) {
     ordered_json all = ordered_json::array();
     for (std::size_t i = 0; i < places.size(); ++i) {
-      all.push_back(to_json(places[i], i == 0 ? "cache" : "folder"));
+      all.push_back(place_json(places[i], i == 0 ? "cache" : "folder"));
     }
     const ordered_json report = {{"places", std::move(all)}};
     fmt::print("{}\n", report.dump(2, ' ', false, ordered_json::error_handler_t::replace));
@@ -198,7 +197,7 @@ Removal removal_of(const std::string& given, const fs::path& cache) {
   throw_not_cached(given, place);
 }
 
-bool confirmed(const std::vector<Removal>& removals, const Options& options) {
+bool confirmed(const std::vector<Removal>& removals, const ModelsFlags& options) {
   for (const Removal& removal : removals) {
     log_info(fmt::format("to remove: {} ({})", printable(removal.what, 300),
                          readable_bytes(removal.bytes)));
@@ -213,7 +212,7 @@ bool confirmed(const std::vector<Removal>& removals, const Options& options) {
   return line == "y" || line == "Y" || line == "yes";
 }
 
-void remove(const Options& options, const Context& context) {
+void remove(const ModelsFlags& options, const Context& context) {
   const fs::path cache = context.settings.cache();
   std::vector<Removal> removals;
   for (const std::string& given : options.remove) removals.push_back(removal_of(given, cache));
@@ -236,28 +235,28 @@ void remove(const Options& options, const Context& context) {
 
 }  // namespace
 
-void add_models(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand(
+void add_models(const Command& app, Context& context) {
+  const Command command = app.add_command(
       "models", "List the models in the hub's cache and in folders, or remove some");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ModelsFlags>();
   command
-      ->add_option("FOLDER", options->folders,
-                   "Folders to look through besides the hub's cache, some levels deep")
-      ->type_name("");
+      .add_option("FOLDER", options->folders,
+                  "Folders to look through besides the hub's cache, some levels deep")
+      .type_name("");
   command
-      ->add_option("--remove", options->remove,
-                   "Remove a model of the hub's cache (owner/name), or one of its GGUF files "
-                   "(owner/name:FILE), after a question; may be repeated")
-      ->type_name("ID")
-      ->allow_extra_args(false);
-  command->add_flag("--yes", options->yes, "With --remove: do not ask");
-  command->add_flag("--json", options->json, "Print JSON");
-  command->footer(
+      .add_option("--remove", options->remove,
+                  "Remove a model of the hub's cache (owner/name), or one of its GGUF files "
+                  "(owner/name:FILE), after a question; may be repeated")
+      .type_name("ID")
+      .one_each_time();
+  command.add_flag("--yes", options->yes, "With --remove: do not ask");
+  command.add_flag("--json", options->json, "Print JSON");
+  command.footer(
       "Example: what is there, and what quantize left in the folder out\n"
       "  llama-pajamas models out\n"
       "Example: a model of the cache that is no longer wanted\n"
       "  llama-pajamas models --remove Qwen/Qwen2.5-7B-Instruct");
-  command->callback([options, &context] {
+  command.callback([options, &context] {
     options->remove.empty() ? list(*options, context) : remove(*options, context);
   });
 }

@@ -1,7 +1,6 @@
 // `plan`: what `quantize` would write, to the byte, without reading a weight.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -24,13 +23,13 @@
 namespace pajamas::cli {
 namespace {
 
-struct Options : QuantizeOptions {
+struct PlanFlags : QuantizeOptions {
   std::int64_t context = 0;
   bool json = false;
   bool ignored = false;  // flags of quantize that mean nothing here
 };
 
-quantize::PlanInput load(const Options& options, const StopFlag& stop) {
+quantize::PlanInput load(const PlanFlags& options, const StopFlag& stop) {
   if (options.model.empty() == options.config.empty()) {
     throw Error(ErrorCode::kUsage, "needs a MODEL or --config FILE, and not both",
                 "see `llama-pajamas plan --help`");
@@ -47,7 +46,7 @@ quantize::PlanInput load(const Options& options, const StopFlag& stop) {
 }
 
 // How a plan takes its model to be run.
-runtime::EngineOptions engine_of(const Options& options, const model::ModelConfig& config) {
+runtime::EngineOptions engine_of(const PlanFlags& options, const model::ModelConfig& config) {
   runtime::EngineOptions engine;
   engine.kv_type = runtime::kUsualKvType;
   engine.context =
@@ -67,7 +66,7 @@ nlohmann::ordered_json kv_cache_json(const model::ModelConfig& config,
   return {{"context", engine.context}, {"bytes", bytes}};
 }
 
-void run_plan(const Options& options, Context& context) {
+void run_plan(const PlanFlags& options, Context& context) {
   Recipes recipes = recipes_of(options);
   const std::optional<io::Imatrix> given = given_matrix(options);
   const TaskPool pool(options.threads);  // refuses what quantize would refuse
@@ -103,37 +102,37 @@ void run_plan(const Options& options, Context& context) {
 
 }  // namespace
 
-void add_plan(CLI::App& app, Context& context) {
-  CLI::App* command =
-      app.add_subcommand("plan", "Tell what quantize would write: sizes, types, memory");
-  auto options = std::make_shared<Options>();
+void add_plan(const Command& app, Context& context) {
+  const Command command =
+      app.add_command("plan", "Tell what quantize would write: sizes, types, memory");
+  auto options = std::make_shared<PlanFlags>();
   options->output = "out";
   command
-      ->add_option("MODEL", options->model,
-                   "Hugging Face directory or owner/name of the hub; its weights are not read")
-      ->type_name("");
+      .add_option("MODEL", options->model,
+                  "Hugging Face directory or owner/name of the hub; its weights are not read")
+      .type_name("");
   command
-      ->add_option("--config", options->config,
-                   "Plan from this config.json alone (-: standard input)")
-      ->type_name("FILE");
-  add_quantize_options(*command, *options);
-  command->add_option("-o,--output", options->output, "As for quantize; only its name is used")
-      ->capture_default_str()
-      ->type_name("PATH");
+      .add_option("--config", options->config,
+                  "Plan from this config.json alone (-: standard input)")
+      .type_name("FILE");
+  add_quantize_options(command, *options);
+  command.add_option("-o,--output", options->output, "As for quantize; only its name is used")
+      .capture_default_str()
+      .type_name("PATH");
   command
-      ->add_option("--ctx", options->context,
-                   "Tokens that the KV cache is sized for (default: the model's, at most 4096)")
-      ->type_name("N");
+      .add_option("--ctx", options->context,
+                  "Tokens that the KV cache is sized for (default: the model's, at most 4096)")
+      .type_name("N");
   // Accepted so that a quantize command line can be planned as it stands.
-  command->add_flag("--dry-run", options->ignored, "No effect: plan never writes");
-  command->add_flag("--force", options->ignored, "No effect: plan never writes");
-  command->add_flag("--json", options->json, "Print JSON");
-  command->footer(
+  command.add_flag("--dry-run", options->ignored, "No effect: plan never writes");
+  command.add_flag("--force", options->ignored, "No effect: plan never writes");
+  command.add_flag("--json", options->json, "Print JSON");
+  command.footer(
       "Example: the size of a 7B model before downloading it\n"
       "  llama-pajamas plan Qwen/Qwen2.5-7B-Instruct --method Q4_K_M\n"
       "Example: which of two methods to take, and every tensor\n"
       "  llama-pajamas plan models/tiny-qwen2 --method Q4_K_M,Q5_K_M --all");
-  command->callback([options, &context] {
+  command.callback([options, &context] {
     options->model =
         local_model(options->model, hub::Need::kHeaders, options->no_download, context);
     run_plan(*options, context);

@@ -13,7 +13,7 @@
 namespace pajamas::cli {
 namespace {
 
-struct TypeTotal {
+struct PlannedTypeTotal {
   std::string name;
   std::uint64_t tensors = 0;
   std::uint64_t weights = 0;
@@ -21,20 +21,20 @@ struct TypeTotal {
 };
 
 // What takes most comes first.
-std::vector<TypeTotal> totals_of(const quantize::PlannedOutput& output) {
-  std::map<std::string, TypeTotal> by_name;
+std::vector<PlannedTypeTotal> totals_of(const quantize::PlannedOutput& output) {
+  std::map<std::string, PlannedTypeTotal> by_name;
   for (const quantize::PlannedTensor& tensor : output.tensors) {
-    TypeTotal& total = by_name[tensor.encoding.name()];
+    PlannedTypeTotal& total = by_name[tensor.encoding.name()];
     ++total.tensors;
     total.weights += tensor.spec.shape.elements();
     total.bytes += tensor.bytes;
   }
-  std::vector<TypeTotal> totals;
+  std::vector<PlannedTypeTotal> totals;
   for (auto& [name, total] : by_name) {
     total.name = name;
     totals.push_back(std::move(total));
   }
-  std::ranges::stable_sort(totals, std::greater(), &TypeTotal::bytes);
+  std::ranges::stable_sort(totals, std::greater(), &PlannedTypeTotal::bytes);
   return totals;
 }
 
@@ -54,7 +54,7 @@ void print_types(const quantize::Plan& plan) {
   for (const quantize::PlannedOutput& output : plan.outputs) {
     print_line(output);
     fmt::print("  {:<10} {:>7} {:>16} {:>16}\n", "type", "tensors", "weights", "bytes");
-    for (const TypeTotal& total : totals_of(output)) {
+    for (const PlannedTypeTotal& total : totals_of(output)) {
       fmt::print("  {:<10} {:>7} {:>16} {:>16}\n", total.name, with_thousands(total.tensors),
                  with_thousands(total.weights), with_thousands(total.bytes));
     }

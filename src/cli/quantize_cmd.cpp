@@ -1,7 +1,6 @@
 // `quantize`: checkpoint in, GGUF, MLX and FP8 out, in one pass.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -27,7 +26,7 @@
 namespace pajamas::cli {
 namespace {
 
-struct Options : QuantizeOptions {
+struct QuantizeFlags : QuantizeOptions {
   bool dry_run = false;
   bool force = false;
   std::string kernels;
@@ -38,7 +37,7 @@ using nlohmann::ordered_json;
 
 // A GGUF output is a file; a folder's name is a mistake that --force must not turn into a loss.
 // What would fail at the end of a download fails before it.
-void check_output(const Options& options, const quantize::Recipe& recipe) {
+void check_output(const QuantizeFlags& options, const quantize::Recipe& recipe) {
   std::error_code code;
   // Whether it is one file in the end depends on its size.
   if (recipe.file_bytes > 0) return;
@@ -78,7 +77,7 @@ ordered_json outputs_json(const quantize::Plan& plan) {
 }
 
 // What to do with what was written, as lines to copy.
-std::string next_commands(const quantize::Plan& plan, const Options& options,
+std::string next_commands(const quantize::Plan& plan, const QuantizeFlags& options,
                           const Context& context) {
   std::string text = "next:";
   for (const quantize::PlannedOutput& output : plan.outputs) {
@@ -91,7 +90,7 @@ std::string next_commands(const quantize::Plan& plan, const Options& options,
 }
 
 void print_dry_run(const quantize::Plan& plan, const std::optional<UsedMatrix>& matrix,
-                   const Options& options) {
+                   const QuantizeFlags& options) {
   if (options.json) {
     ordered_json report = quantize::to_json(plan);
     if (matrix) report["imatrix"] = to_json(*matrix);
@@ -106,7 +105,7 @@ void print_dry_run(const quantize::Plan& plan, const std::optional<UsedMatrix>& 
 }
 
 void print_done(const quantize::Plan& plan, const std::optional<UsedMatrix>& matrix,
-                const Options& options, const Context& context, std::uint64_t parameters,
+                const QuantizeFlags& options, const Context& context, std::uint64_t parameters,
                 double seconds) {
   const std::uint64_t peak = peak_resident_bytes();
   if (options.json) {
@@ -129,7 +128,7 @@ void print_done(const quantize::Plan& plan, const std::optional<UsedMatrix>& mat
   log_info(next_commands(plan, options, context));
 }
 
-void run_quantize(const Options& options, Context& context) {
+void run_quantize(const QuantizeFlags& options, Context& context) {
   Recipes recipes = recipes_of(options);
   // What is called by the model waits for it.
   const auto check = [&] {
@@ -176,27 +175,27 @@ void run_quantize(const Options& options, Context& context) {
 
 }  // namespace
 
-void add_quantize(CLI::App& app, Context& context) {
-  CLI::App* command =
-      app.add_subcommand("quantize", "Write a checkpoint as GGUF, MLX, FP8 or several");
-  auto options = std::make_shared<Options>();
+void add_quantize(const Command& app, Context& context) {
+  const Command command =
+      app.add_command("quantize", "Write a checkpoint as GGUF, MLX, FP8 or several");
+  auto options = std::make_shared<QuantizeFlags>();
   command
-      ->add_option("MODEL", options->model,
-                   "Hugging Face directory (config.json, safetensors), or owner/name of the hub")
-      ->required()
-      ->type_name("");
-  add_quantize_options(*command, *options);
+      .add_option("MODEL", options->model,
+                  "Hugging Face directory (config.json, safetensors), or owner/name of the hub")
+      .required()
+      .type_name("");
+  add_quantize_options(command, *options);
   command
-      ->add_option("-o,--output", options->output,
-                   "One output: its path. Several, or --output-name: the folder for them")
-      ->required()
-      ->type_name("PATH");
-  add_kernels_option(*command, options->kernels);
-  command->add_flag("--dry-run", options->dry_run,
-                    "Print the plan and check the disk; write nothing");
-  command->add_flag("--force", options->force, "Replace an existing output");
-  command->add_flag("--json", options->json, "Print what was written as JSON");
-  command->footer(
+      .add_option("-o,--output", options->output,
+                  "One output: its path. Several, or --output-name: the folder for them")
+      .required()
+      .type_name("PATH");
+  add_kernels_option(command, options->kernels);
+  command.add_flag("--dry-run", options->dry_run,
+                   "Print the plan and check the disk; write nothing");
+  command.add_flag("--force", options->force, "Replace an existing output");
+  command.add_flag("--json", options->json, "Print what was written as JSON");
+  command.footer(
       "Example: both formats in one pass\n"
       "  llama-pajamas quantize models/tiny-qwen2 --format gguf,mlx --method Q4_K_M:4bit "
       "--output out\n"
@@ -207,7 +206,7 @@ void add_quantize(CLI::App& app, Context& context) {
       "Example: as models are published, in one pass\n"
       "  llama-pajamas quantize Qwen/Qwen2.5-7B-Instruct --method Q8_0,Q6_K,Q4_K_M,IQ4_NL "
       "--output-name '{name}-{method}.gguf' --split-size 50GB --output qwen");
-  command->callback([options, &context] { run_quantize(*options, context); });
+  command.callback([options, &context] { run_quantize(*options, context); });
 }
 
 }  // namespace pajamas::cli

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 
@@ -136,12 +135,12 @@ std::string names_of(Format format) {
 }
 }  // namespace
 
-void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
+void add_quantize_options(const Command& command, QuantizeOptions& options) {
   add_pre_tokenizer_option(command, options.pre_tokenizer);
   add_no_download_option(command, options.no_download);
   command.add_option("--format", options.formats, "gguf, mlx or fp8, or several as gguf,mlx")
-      ->capture_default_str()
-      ->type_name("FORMATS");
+      .capture_default_str()
+      .type_name("FORMATS");
   command
       .add_option(
           "--method", options.methods,
@@ -149,26 +148,26 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
                       "Q4_K_M:4bit; several of one format in one pass as Q4_K_M,Q5_K_M; fp8 needs "
                       "none",
                       names_of(Format::kGguf), names_of(Format::kMlx)))
-      ->type_name("METHODS");
+      .type_name("METHODS");
   command
       .add_option(
           "--group-size", options.group_size,
           fmt::format("MLX: weights that share a scale ({})", fmt::join(kAffineGroups, ", ")))
-      ->capture_default_str()
-      ->type_name("N");
+      .capture_default_str()
+      .type_name("N");
   command.add_flag("--mixed-precision", options.mixed_precision,
                    "MLX: layers at the method, embeddings and output at 6 bits");
   command.add_option("--embedding-bits", options.embedding_bits, "MLX: bits of the embedding")
-      ->type_name("BITS");
+      .type_name("BITS");
   command.add_option("--output-bits", options.output_bits, "MLX: bits of the output matrix")
-      ->type_name("BITS");
+      .type_name("BITS");
   command
       .add_option(
           "--tensor-type", options.tensor_types,
           "Type for tensors whose name matches, as 'ffn_down=Q6_K' or 'down_proj=6bit'; may "
           "be repeated, the first that matches wins")
-      ->type_name("REGEX=TYPE")
-      ->allow_extra_args(false);
+      .type_name("REGEX=TYPE")
+      .one_each_time();
   command.add_flag("--allow-requantize", options.allow_requantize,
                    "Quantize again what is stored with loss (GGUF and MLX input, MXFP4 experts)");
   command.add_flag("--no-fallback", options.no_fallback,
@@ -182,7 +181,7 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
       .add_option("--imatrix", options.imatrix,
                   "Importance matrix that weighs the columns: a GGUF or .dat file of "
                   "`llama-pajamas imatrix` or llama-imatrix")
-      ->type_name("FILE");
+      .type_name("FILE");
   command.add_flag("--expert-balanced", options.expert_balanced,
                    "Equal precision for all experts of a layer; without --imatrix one is measured "
                    "first, on text that the model writes until every expert has seen enough");
@@ -190,12 +189,12 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& options) {
       .add_option("--output-name", options.output_name,
                   "Names of outputs inside --output: {name} {method} {format} {size}, each with "
                   ":lower or :upper where wanted, as '{name}-{method}.gguf'")
-      ->type_name("PATTERN");
+      .type_name("PATTERN");
   command
       .add_option("--split-size", options.split_size,
                   "Write files of at most this much, as 50GB or 2GiB: a GGUF as llama-gguf-split "
                   "does, in a folder of its own; MLX shards")
-      ->type_name("SIZE");
+      .type_name("SIZE");
   command.add_flag("--all", options.all, "List every tensor with its type and the reason");
   add_threads_option(command, options.threads);
 }

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/cli11_fwd.h"
 #include "cli/command.h"
+#include "cli/command_line.h"
 #include "quantize/plan_input.h"
 
 namespace pajamas::cli {
@@ -36,7 +36,7 @@ struct QuantizeOptions {
   int threads = 1;
 };
 
-void add_quantize_options(CLI::App& command, QuantizeOptions& options);
+void add_quantize_options(const Command& command, QuantizeOptions& options);
 
 // One recipe an output, those of a format side by side, and the notes to tell. Throws
 // Error{kUsage}, naming the option.

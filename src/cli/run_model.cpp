@@ -22,7 +22,7 @@
 namespace pajamas::cli {
 namespace {
 
-const RunOptions& checked(const RunOptions& options) {
+const RunOptions& checked_options(const RunOptions& options) {
   if (options.max_tokens && *options.max_tokens < 1) {
     throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", *options.max_tokens),
                 "give 1 or more")
@@ -72,7 +72,7 @@ std::string_view finish_reason(const Reply& reply) {
 }  // namespace
 
 RunModel::RunModel(const RunOptions& options, Context& context)
-    : options_(checked(options)), context_(context) {
+    : options_(checked_options(options)), context_(context) {
   runtime::EngineOptions engine = engine_options(options.engine);
   path_ = local_model(options.model, hub::Need::kAll, options.no_download, context);
   const double start = seconds_now();

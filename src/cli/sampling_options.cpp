@@ -1,7 +1,5 @@
 #include "cli/sampling_options.h"
 
-#include <CLI/CLI.hpp>
-
 namespace pajamas::cli {
 namespace {
 
@@ -12,9 +10,9 @@ void override_with(Number& value, const std::optional<Number>& flag) {
 
 }  // namespace
 
-void add_sampling_options(CLI::App& command, SamplingFlags& flags) {
+void add_sampling_options(const Command& command, SamplingFlags& flags) {
   const auto add = [&](const char* name, auto& value, const char* what, const char* type = "X") {
-    command.add_option(name, value, what)->type_name(type);
+    command.add_option(name, value, what).type_name(type);
   };
   add("--temperature,--temp", flags.temperature,
       "0: always the likeliest token (default: the setting temperature, else the model's own, else "

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "cli/cli11_fwd.h"
+#include "cli/command_line.h"
 #include "runtime/sampler.h"
 
 namespace pajamas::cli {
@@ -17,7 +17,7 @@ struct SamplingFlags {
   std::uint64_t seed = 0;
 };
 
-void add_sampling_options(CLI::App& command, SamplingFlags& flags);
+void add_sampling_options(const Command& command, SamplingFlags& flags);
 
 // `standard` with what the flags say. Throws Error{kUsage} where that makes no sense.
 runtime::SamplerOptions sampler_options(const SamplingFlags& flags,

@@ -113,8 +113,8 @@ void check_kernels(const std::string& text) {
 
 // The value in the form that options take. A path is absolute, or it would mean another file in
 // every folder; the environment belongs to one.
-std::string checked(SettingKey key, std::string value, bool from_file,
-                    const Environment& environment) {
+std::string checked_value(SettingKey key, std::string value, bool from_file,
+                          const Environment& environment) {
   switch (key) {
     case SettingKey::kThreads:
       check_threads(value);
@@ -306,8 +306,9 @@ void Settings::read_file(const Environment& environment) {
     const toml::source_position at = name.source().begin;
     try {
       const SettingInfo& setting = setting_named(name.str());
-      use(setting.key, Setting{checked(setting.key, value_of(setting, node), true, environment),
-                               fmt::format("{}:{}", file_.filename().native(), at.line)});
+      use(setting.key,
+          Setting{checked_value(setting.key, value_of(setting, node), true, environment),
+                  fmt::format("{}:{}", file_.filename().native(), at.line)});
     } catch (Error& error) {
       note_fault(std::move(error.at(place_of(file_, at))));
     }
@@ -349,7 +350,7 @@ void Settings::read_environment(const Environment& environment) {
     auto value = filled(environment, setting.variable);
     if (!value) continue;
     try {
-      set(setting.key, checked(setting.key, *std::move(value), false, environment),
+      set(setting.key, checked_value(setting.key, *std::move(value), false, environment),
           std::string(setting.variable), Rank::kEnvironment);
     } catch (Error& error) {
       note_fault(std::move(error.at(setting.variable)));

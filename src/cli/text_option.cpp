@@ -1,6 +1,5 @@
 #include "cli/text_option.h"
 
-#include <CLI/CLI.hpp>
 #include <vector>
 
 #include "model/chat.h"
@@ -15,29 +14,28 @@ model::TextAssets told(model::TextAssets assets, Progress& progress) {
 
 }  // namespace
 
-void add_pre_tokenizer_option(CLI::App& command, std::string& name) {
+void add_pre_tokenizer_option(const Command& command, std::string& name) {
   command
       .add_option("--pre-tokenizer", name,
                   "How a GGUF model cuts text before its merges, as tokenizer.ggml.pre names it "
                   "(llama-bpe, qwen2, smollm, ...) (default: what the file says)")
-      ->type_name("NAME");
+      .type_name("NAME");
 }
 
-void add_reasoning_option(CLI::App& command, std::string& level) {
+void add_reasoning_option(const Command& command, std::string& level) {
   command
       .add_option("--reasoning", level,
                   "How hard to think, as far as the chat template has a setting for it")
-      ->check(CLI::IsMember(
-          std::vector<std::string>(model::kReasoningLevels.begin(), model::kReasoningLevels.end())))
-      ->type_name("LEVEL");
+      .is_member({model::kReasoningLevels.begin(), model::kReasoningLevels.end()})
+      .type_name("LEVEL");
 }
 
-void add_chat_template_option(CLI::App& command, std::string& name) {
+void add_chat_template_option(const Command& command, std::string& name) {
   command
       .add_option("--chat-template", name,
                   "Which of the model's chat templates to use (default: tool_use where there are "
                   "tools, else default)")
-      ->type_name("NAME");
+      .type_name("NAME");
 }
 
 model::TextAssets load_text(const std::string& path, const std::string& pre_tokenizer,

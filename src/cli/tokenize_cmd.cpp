@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -33,7 +32,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-struct Options {
+struct TokenizeFlags {
   std::string model;
   bool no_download = false;
   std::string pre_tokenizer;
@@ -85,7 +84,7 @@ std::vector<std::int32_t> parse_ids(const ordered_json& parsed, std::string_view
 
 class Tokenizing {
  public:
-  Tokenizing(const Options& options, const text::Tokenizer& tokenizer)
+  Tokenizing(const TokenizeFlags& options, const text::Tokenizer& tokenizer)
       : options_(options), tokenizer_(tokenizer) {}
 
   void one(const std::string& input, std::string_view what) const {
@@ -130,11 +129,12 @@ class Tokenizing {
                         [&] { return text::utf8_lossy(tokenizer_.decode(parse_ids(ids, what))); });
   }
 
-  const Options& options_;
+  const TokenizeFlags& options_;
   text::Tokenizer tokenizer_;
 };
 
-std::string render(const Options& options, const model::ChatFormat& format, Context& program) {
+std::string render(const TokenizeFlags& options, const model::ChatFormat& format,
+                   Context& program) {
   const std::string text = read_text_input(options.chat, program.stop);
   const model::ChatRequest request =
       as_usage(text_input_name(options.chat),
@@ -157,7 +157,7 @@ std::string render(const Options& options, const model::ChatFormat& format, Cont
 }
 
 // What a GGUF file says about text as the files of a directory.
-void export_files(const Options& options, const model::TextAssets& assets) {
+void export_files(const TokenizeFlags& options, const model::TextAssets& assets) {
   std::optional<io::GgufFile> gguf;
   if (io::looks_like_gguf(options.model)) gguf = io::GgufFile::open(options.model);
   OutputDirectory folder(options.export_folder, {.replace = options.force});
@@ -170,7 +170,7 @@ void export_files(const Options& options, const model::TextAssets& assets) {
   folder.commit();
 }
 
-void check_inputs(const Options& options) {
+void check_inputs(const TokenizeFlags& options) {
   const int inputs = (options.text ? 1 : 0) + (options.file.empty() ? 0 : 1) +
                      (options.jsonl.empty() ? 0 : 1) + (options.chat.empty() ? 0 : 1) +
                      (options.export_folder.empty() ? 0 : 1);
@@ -193,7 +193,7 @@ void check_inputs(const Options& options) {
   }
 }
 
-void run_tokenize(const Options& options, Context& context) {
+void run_tokenize(const TokenizeFlags& options, Context& context) {
   check_inputs(options);
   model::TextAssets assets = load_text(options.model, options.pre_tokenizer, *context.progress);
   if (!options.chat_template.empty()) {
@@ -223,42 +223,42 @@ void run_tokenize(const Options& options, Context& context) {
 
 }  // namespace
 
-void add_tokenize(CLI::App& app, Context& context) {
-  CLI::App* command = app.add_subcommand("tokenize", "Turn text into token ids and back");
-  auto options = std::make_shared<Options>();
+void add_tokenize(const Command& app, Context& context) {
+  const Command command = app.add_command("tokenize", "Turn text into token ids and back");
+  auto options = std::make_shared<TokenizeFlags>();
   command
-      ->add_option("MODEL", options->model,
-                   "Model (a path or owner/name of the hub), directory with tokenizer.json, or "
-                   "tokenizer.json")
-      ->required()
-      ->type_name("");
-  command->add_option("--text", options->text, "Tokenize this text")->type_name("TEXT");
-  command->add_option("--file", options->file, "Tokenize this file (-: standard input)")
-      ->type_name("FILE");
-  command->add_option("--jsonl", options->jsonl, "One JSON string a line; prints one array a line")
-      ->type_name("FILE");
+      .add_option("MODEL", options->model,
+                  "Model (a path or owner/name of the hub), directory with tokenizer.json, or "
+                  "tokenizer.json")
+      .required()
+      .type_name("");
+  command.add_option("--text", options->text, "Tokenize this text").type_name("TEXT");
+  command.add_option("--file", options->file, "Tokenize this file (-: standard input)")
+      .type_name("FILE");
+  command.add_option("--jsonl", options->jsonl, "One JSON string a line; prints one array a line")
+      .type_name("FILE");
   command
-      ->add_option("--chat", options->chat,
-                   "JSON with messages, tools and options: applies the chat template")
-      ->type_name("FILE");
-  add_chat_template_option(*command, options->chat_template);
-  add_reasoning_option(*command, options->reasoning);
+      .add_option("--chat", options->chat,
+                  "JSON with messages, tools and options: applies the chat template")
+      .type_name("FILE");
+  add_chat_template_option(command, options->chat_template);
+  add_reasoning_option(command, options->reasoning);
   command
-      ->add_option("--export", options->export_folder,
-                   "Write tokenizer.json, tokenizer_config.json and generation_config.json that "
-                   "mean what the model says")
-      ->type_name("DIR");
-  command->add_flag("--force", options->force, "Replace an existing folder of --export");
-  command->add_flag("--render", options->render, "With --chat: print the text instead of ids");
-  command->add_flag("--decode", options->decode, "The input is ids (JSON arrays); print text");
-  command->add_flag("--special", options->special,
-                    "Recognise special tokens that stand in the text");
-  command->footer(
+      .add_option("--export", options->export_folder,
+                  "Write tokenizer.json, tokenizer_config.json and generation_config.json that "
+                  "mean what the model says")
+      .type_name("DIR");
+  command.add_flag("--force", options->force, "Replace an existing folder of --export");
+  command.add_flag("--render", options->render, "With --chat: print the text instead of ids");
+  command.add_flag("--decode", options->decode, "The input is ids (JSON arrays); print text");
+  command.add_flag("--special", options->special,
+                   "Recognise special tokens that stand in the text");
+  command.footer(
       "Example: the ids of a sentence\n"
       "  llama-pajamas tokenize models/tiny-qwen2 --text \"My fellow citizens\"");
-  add_pre_tokenizer_option(*command, options->pre_tokenizer);
-  add_no_download_option(*command, options->no_download);
-  command->callback([options, &context] {
+  add_pre_tokenizer_option(command, options->pre_tokenizer);
+  add_no_download_option(command, options->no_download);
+  command.callback([options, &context] {
     options->model = local_model(options->model, hub::Need::kText, options->no_download, context);
     run_tokenize(*options, context);
   });

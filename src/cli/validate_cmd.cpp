@@ -1,7 +1,6 @@
 // `validate`: how well a model predicts a text, and how far it lies from another.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -33,7 +32,7 @@ constexpr std::array<std::string_view, 2> kMetrics{"perplexity", "kl"};
 constexpr std::int64_t kMinContext = 4;
 constexpr std::int64_t kMaxContext = 1 << 20;
 
-struct Options {
+struct ValidateFlags {
   std::string model;
   bool no_download = false;
   std::string pre_tokenizer;
@@ -49,7 +48,7 @@ struct Options {
   bool json = false;
 };
 
-void check_options(const Options& options) {
+void check_options(const ValidateFlags& options) {
   for (const std::string& metric : options.metrics) {
     if (std::ranges::count(kMetrics, metric) != 0) continue;
     throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no known metric", printable(metric, 40)),
@@ -86,7 +85,7 @@ struct Subject {
 };
 
 Subject open_subject(const std::string& path, std::string_view text, const std::string& place,
-                     const Options& options, const runtime::EngineOptions& engine,
+                     const ValidateFlags& options, const runtime::EngineOptions& engine,
                      Progress& progress) {
   Subject subject;
   model::Checkpoint checkpoint = model::Checkpoint::open(path);
@@ -103,7 +102,7 @@ Subject open_subject(const std::string& path, std::string_view text, const std::
   return subject;
 }
 
-void require_same_vocabulary(const Options& options, const Subject& model,
+void require_same_vocabulary(const ValidateFlags& options, const Subject& model,
                              const Subject& reference) {
   const std::uint64_t ours = model.engine().config().vocab;
   const std::uint64_t theirs = reference.engine().config().vocab;
@@ -132,7 +131,7 @@ class LogitsFile {
   std::uint64_t offset_ = 0;
 };
 
-std::uint64_t evaluated_tokens(const Options& options, std::size_t tokens) {
+std::uint64_t evaluated_tokens(const ValidateFlags& options, std::size_t tokens) {
   const auto context = static_cast<std::uint64_t>(options.context);
   std::uint64_t chunks = tokens / context;
   if (options.chunks > 0) chunks = std::min(chunks, static_cast<std::uint64_t>(options.chunks));
@@ -153,7 +152,7 @@ CacheReport cache_report(const model::ModelConfig& config, const runtime::Engine
   return {engine.kv_type, needs.keys_values, needs.per_position, kv_cache_text(config, engine), {}};
 }
 
-void print_json(const Options& options, const eval::Score& score, const CacheReport& cache) {
+void print_json(const ValidateFlags& options, const eval::Score& score, const CacheReport& cache) {
   ordered_json out = {
       {"model", options.given_model},   {"text", options.text.empty() ? "embedded" : options.text},
       {"context", options.context},     {"chunks", score.chunks},
@@ -203,7 +202,7 @@ void print_table(const eval::Score& score, const CacheReport& cache, std::int64_
              cache.loss->kl_stderr);
 }
 
-void validate(const Options& options, Context& context) {
+void validate(const ValidateFlags& options, Context& context) {
   check_options(options);
   runtime::EngineOptions engine = engine_options(options.engine);
   engine.context = static_cast<std::uint64_t>(options.context);
@@ -260,49 +259,47 @@ void validate(const Options& options, Context& context) {
 
 }  // namespace
 
-void add_validate(CLI::App& app, Context& context) {
-  CLI::App* command =
-      app.add_subcommand("validate", "Measure perplexity, and the loss against another model");
-  auto options = std::make_shared<Options>();
+void add_validate(const Command& app, Context& context) {
+  const Command command =
+      app.add_command("validate", "Measure perplexity, and the loss against another model");
+  auto options = std::make_shared<ValidateFlags>();
   command
-      ->add_option("MODEL", options->model,
-                   "GGUF file, model's directory, or owner/name of the hub")
-      ->required()
-      ->type_name("");
-  command->add_option("--metrics", options->metrics, "perplexity, kl (needs --reference)")
-      ->delimiter(',')
-      ->type_name("LIST");
-  command->add_option("--reference", options->reference, "The model to compare with")
-      ->type_name("MODEL");
+      .add_option("MODEL", options->model, "GGUF file, model's directory, or owner/name of the hub")
+      .required()
+      .type_name("");
+  command.add_option("--metrics", options->metrics, "perplexity, kl (needs --reference)")
+      .delimiter(',')
+      .type_name("LIST");
+  command.add_option("--reference", options->reference, "The model to compare with")
+      .type_name("MODEL");
   command
-      ->add_option("--text", options->text,
-                   "Text to predict; -: standard input (default: the setting text, else an "
-                   "embedded one)")
-      ->type_name("FILE");
-  command->add_option("--ctx", options->context, "Tokens of a chunk (default: 512)")
-      ->type_name("N");
-  command->add_option("--chunks", options->chunks, "Stop after so many chunks (default: all)")
-      ->type_name("N");
+      .add_option("--text", options->text,
+                  "Text to predict; -: standard input (default: the setting text, else an "
+                  "embedded one)")
+      .type_name("FILE");
+  command.add_option("--ctx", options->context, "Tokens of a chunk (default: 512)").type_name("N");
+  command.add_option("--chunks", options->chunks, "Stop after so many chunks (default: all)")
+      .type_name("N");
   add_engine_options(
-      *command, options->engine,
+      command, options->engine,
       {.kv_cache = runtime::KvType::kF32, .activations = "float", .settings = false});
-  command->add_flag("--json", options->json, "Print JSON");
+  command.add_flag("--json", options->json, "Print JSON");
   command
-      ->add_option("--dump-logits", options->dump_logits,
-                   "Write the float32 logits of every position")
-      ->type_name("FILE")
-      ->group("");
-  command->add_flag("--force", options->force, "Replace an existing file of --dump-logits")
-      ->group("");
-  command->footer(
+      .add_option("--dump-logits", options->dump_logits,
+                  "Write the float32 logits of every position")
+      .type_name("FILE")
+      .group("");
+  command.add_flag("--force", options->force, "Replace an existing file of --dump-logits")
+      .group("");
+  command.footer(
       "The reference runs with an f32 cache. With another --kv-cache, what it costs is measured\n"
       "against the same model with f32 (kv_cache_* in JSON).\n"
       "Example: what quantization cost\n"
       "  llama-pajamas validate model-q4_k_m.gguf --metrics perplexity,kl "
       "--reference models/tiny-qwen2");
-  add_pre_tokenizer_option(*command, options->pre_tokenizer);
-  add_no_download_option(*command, options->no_download);
-  command->callback([options, &context] {
+  add_pre_tokenizer_option(command, options->pre_tokenizer);
+  add_no_download_option(command, options->no_download);
+  command.callback([options, &context] {
     check_options(*options);  // before a long download
     options->given_model = options->model;
     options->given_reference = options->reference;

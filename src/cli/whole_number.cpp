@@ -2,13 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdint>
 #include <limits>
 #include <string_view>
 #include <system_error>
-#include <utility>
 
 #include "base/error.h"
 
@@ -16,7 +14,7 @@ namespace pajamas::cli {
 namespace {
 
 template <class Number>
-std::string checked(std::string_view text, const std::string& option) {
+std::string checked_number(std::string_view text, const std::string& option) {
   constexpr Number kLeast = std::numeric_limits<Number>::min();
   constexpr Number kMost = std::numeric_limits<Number>::max();
   const std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
@@ -41,14 +39,9 @@ std::string checked(std::string_view text, const std::string& option) {
 
 }  // namespace
 
-CLI::Validator whole_number(std::string option, bool is_unsigned) {
-  return CLI::Validator(
-      [option = std::move(option), is_unsigned](std::string& text) {
-        text = is_unsigned ? checked<std::uint64_t>(text, option)
-                           : checked<std::int64_t>(text, option);
-        return std::string();
-      },
-      "");
+std::string whole_number(const std::string& text, const std::string& option, bool is_unsigned) {
+  return is_unsigned ? checked_number<std::uint64_t>(text, option)
+                     : checked_number<std::int64_t>(text, option);
 }
 
 }  // namespace pajamas::cli

@@ -21,7 +21,7 @@ constexpr std::string_view kTag =
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# Models of the Hugging Face hub; https://bford.info/cachedir/ says what this file is for.\n";
 
-bool is_there(const fs::path& path) {
+bool leads_somewhere(const fs::path& path) {
   std::error_code code;
   return fs::exists(path, code);  // what a link points to
 }
@@ -65,7 +65,7 @@ std::optional<std::string> Cache::commit_of(const std::string& revision) const {
 std::vector<std::string> Cache::files(const std::string& commit) const {
   std::vector<std::string> paths;
   const fs::path folder = snapshot(commit);
-  if (!is_there(folder)) return paths;
+  if (!leads_somewhere(folder)) return paths;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
     std::error_code code;
     if (!entry.is_regular_file(code)) continue;  // a link whose blob is gone, too
@@ -76,16 +76,16 @@ std::vector<std::string> Cache::files(const std::string& commit) const {
 }
 
 bool Cache::has(const std::string& commit, std::string_view path) const {
-  return is_there(snapshot(commit) / path);
+  return leads_somewhere(snapshot(commit) / path);
 }
 
 bool Cache::known_absent(const std::string& commit, std::string_view path) const {
-  return is_there(folder_ / ".no_exist" / commit / path);
+  return leads_somewhere(folder_ / ".no_exist" / commit / path);
 }
 
 std::optional<Listing> Cache::tree(const std::string& commit) const {
   const fs::path file = folder_ / "trees" / (commit + ".json");
-  if (!is_there(file)) return std::nullopt;
+  if (!leads_somewhere(file)) return std::nullopt;
   try {
     return parse_cached_tree(read_text_file(file, kMaxTreeBytes));
   } catch (const Error&) {  // only a convenience: the hub will tell
@@ -106,9 +106,9 @@ void Cache::mark_absent(const std::string& commit, std::string_view path) const 
 
 void Cache::link(const std::string& commit, const RepoFile& file) const {
   const fs::path target = snapshot(commit) / file.path;
-  if (is_there(target)) return;
+  if (leads_somewhere(target)) return;
   const fs::path tag = root_ / "CACHEDIR.TAG";
-  if (!is_there(tag)) write_file(tag, kTag);
+  if (!leads_somewhere(tag)) write_file(tag, kTag);
   fs::create_directories(target.parent_path());
   std::error_code code;
   fs::remove(target, code);  // a link whose blob is gone

@@ -13,9 +13,9 @@ namespace {
 
 constexpr std::size_t kMaxAnswerBytes = 64u << 20;
 constexpr int kMaxPages = 1000;
-constexpr double kStep = 0.1;  // seconds between two looks at the wish to stop
-constexpr double kToldSeconds = 2;
-constexpr std::size_t kConnections = 8;
+constexpr double kAnswerStep = 0.1;  // seconds between two looks at the wish to stop
+constexpr double kAnswerToldSeconds = 2;
+constexpr std::size_t kQuestions = 8;
 
 void append(std::string& text, std::span<const std::byte> bytes, std::size_t limit) {
   if (bytes.size() > limit - std::min(limit, text.size())) {
@@ -33,7 +33,7 @@ void pause(double seconds, const StopFlag& stop) {
   const double until = seconds_now() + seconds;
   for (double now = seconds_now(); now < until; now = seconds_now()) {
     stop.check();
-    nothing.wait(std::min(kStep, until - now));
+    nothing.wait(std::min(kAnswerStep, until - now));
   }
   stop.check();
 }
@@ -59,7 +59,7 @@ std::string Client::get(const std::string& url, std::string& next) {
                       .on_end = [&](const Ending& end) { ending = end; }});
     while (!ending) {
       watch_.stop.check();
-      transfers_.wait(kStep);
+      transfers_.wait(kAnswerStep);
     }
     if (ending->how == Break::kNone && ending->answer.ok()) {
       next = next_link(ending->answer.header("link"));
@@ -70,7 +70,7 @@ std::string Client::get(const std::string& url, std::string& next) {
         patient_ && ending->how != Break::kNoHost && ending->how != Break::kNoConnect;
     const auto delay = worth ? backoff.next(*ending, std::time(nullptr)) : std::nullopt;
     if (!delay) throw_failure(*ending, settings_, id_, {});
-    if (*delay >= kToldSeconds) {
+    if (*delay >= kAnswerToldSeconds) {
       watch_.progress.note(fmt::format("{}; trying again in {:.0f} s", reason_of(*ending), *delay));
     }
     pause(*delay, watch_.stop);
@@ -154,13 +154,13 @@ void fetch_ranges(const Settings& settings, const ModelId& id, const std::string
   while (!waiting.empty() || transfers.active() > 0) {
     watch.stop.check();
     const double now = seconds_now();
-    for (std::size_t k = waiting.size(); k-- > 0 && transfers.active() < kConnections;) {
+    for (std::size_t k = waiting.size(); k-- > 0 && transfers.active() < kQuestions;) {
       const std::size_t i = waiting[k];
       if (not_before[i] > now) continue;
       waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(k));
       start(i);
     }
-    transfers.wait(kStep);
+    transfers.wait(kAnswerStep);
   }
   watch.progress.end();
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file_lock.h"
+#include "base/place.h"
 #include "hub/cache.h"
 
 namespace pajamas::hub {
@@ -16,8 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kModels = "models--";
 constexpr std::string_view kIncomplete = ".incomplete";
-
-std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
 
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> found;

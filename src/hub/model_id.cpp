@@ -43,7 +43,7 @@ bool is_revision(std::string_view text) noexcept {
          std::ranges::all_of(text, [](char c) { return is_name_byte(c) || c == '/' || c == '+'; });
 }
 
-char lowered(char c) noexcept {
+char lower_letter(char c) noexcept {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
@@ -51,7 +51,7 @@ char lowered(char c) noexcept {
 bool take(std::string_view& text, std::string_view start) noexcept {
   if (text.size() < start.size()) return false;
   const bool same = std::equal(start.begin(), start.end(), text.begin(),
-                               [](char a, char b) { return a == lowered(b); });
+                               [](char a, char b) { return a == lower_letter(b); });
   if (same) text.remove_prefix(start.size());
   return same;
 }
@@ -59,7 +59,7 @@ bool take(std::string_view& text, std::string_view start) noexcept {
 // "refs%2Fpr%2F1" is "refs/pr/1"; what is no such escape stays.
 std::string unescaped(std::string_view text) {
   const auto digit = [](char c) {
-    const char low = lowered(c);
+    const char low = lower_letter(c);
     return low >= '0' && low <= '9' ? low - '0' : low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
   };
   std::string out;

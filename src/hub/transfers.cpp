@@ -17,7 +17,7 @@ namespace {
 
 constexpr long kMaxRedirects = 10;
 constexpr std::size_t kMaxHeaders = 200;
-constexpr std::size_t kMaxHeaderBytes = 16384;
+constexpr std::size_t kMaxHttpHeaderBytes = 16384;
 
 Break break_of(CURLcode code, long connect_status) {
   if (connect_status != 0 && connect_status / 100 != 2) return Break::kProxy;
@@ -98,7 +98,7 @@ struct Transfer {
     if (line.starts_with("HTTP/")) return answer.headers.clear();  // of a redirect, until now
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos || answer.headers.size() >= kMaxHeaders ||
-        line.size() > kMaxHeaderBytes) {
+        line.size() > kMaxHttpHeaderBytes) {
       return;
     }
     std::string name(line.substr(0, colon));

@@ -201,7 +201,7 @@ SplitFile read_part(const std::filesystem::path& path) {
   });
 }
 
-void refuse_repeated_names(std::span<const GgufTensor> tensors, std::span<const File> files) {
+void refuse_repeated_tensors(std::span<const GgufTensor> tensors, std::span<const File> files) {
   std::unordered_set<std::string_view> names;
   names.reserve(tensors.size());
   for (const GgufTensor& tensor : tensors) {
@@ -302,7 +302,7 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
     }
     model.files_.push_back(std::move(part.file));
   }
-  refuse_repeated_names(model.tensors_, model.files_);
+  refuse_repeated_tensors(model.tensors_, model.files_);
   return model;
 }
 

@@ -8,7 +8,7 @@
 namespace pajamas::jinja {
 namespace {
 
-struct Range {
+struct CaseRange {
   char32_t low, high;
 };
 struct Mapping {
@@ -17,7 +17,7 @@ struct Mapping {
 };
 
 // clang-format off
-constexpr Range kOtherLower[] = {
+constexpr CaseRange kOtherLower[] = {
     {0xAA, 0xAA}, {0xBA, 0xBA}, {0x2B0, 0x2B8}, {0x2C0, 0x2C1}, {0x2E0, 0x2E4}, {0x345, 0x345},
     {0x37A, 0x37A}, {0x1D2C, 0x1D6A}, {0x1D78, 0x1D78}, {0x1D9B, 0x1DBF}, {0x2071, 0x2071},
     {0x207F, 0x207F}, {0x2090, 0x209C}, {0x2170, 0x217F}, {0x24D0, 0x24E9}, {0x2C7C, 0x2C7D},
@@ -25,12 +25,12 @@ constexpr Range kOtherLower[] = {
     {0x10783, 0x10785}, {0x10787, 0x107B0}, {0x107B2, 0x107BA},
 };
 
-constexpr Range kOtherUpper[] = {
+constexpr CaseRange kOtherUpper[] = {
     {0x2160, 0x216F}, {0x24B6, 0x24CF}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169},
     {0x1F170, 0x1F189},
 };
 
-constexpr Range kDigits[] = {
+constexpr CaseRange kDigits[] = {
     {0xB2, 0xB3}, {0xB9, 0xB9}, {0x1369, 0x1371}, {0x19DA, 0x19DA}, {0x2070, 0x2070},
     {0x2074, 0x2079}, {0x2080, 0x2089}, {0x2460, 0x2468}, {0x2474, 0x247C}, {0x2488, 0x2490},
     {0x24EA, 0x24EA}, {0x24F5, 0x24FD}, {0x24FF, 0x24FF}, {0x2776, 0x277E}, {0x2780, 0x2788},
@@ -38,7 +38,7 @@ constexpr Range kDigits[] = {
     {0x1F100, 0x1F10A},
 };
 
-constexpr Range kNumeric[] = {
+constexpr CaseRange kNumeric[] = {
     {0x3405, 0x3405}, {0x3483, 0x3483}, {0x382A, 0x382A}, {0x3B4D, 0x3B4D}, {0x4E00, 0x4E00},
     {0x4E03, 0x4E03}, {0x4E07, 0x4E07}, {0x4E09, 0x4E09}, {0x4E5D, 0x4E5D}, {0x4E8C, 0x4E8C},
     {0x4E94, 0x4E94}, {0x4E96, 0x4E96}, {0x4EBF, 0x4EC0}, {0x4EDF, 0x4EDF}, {0x4EE8, 0x4EE8},
@@ -181,9 +181,9 @@ constexpr Mapping kFold[] = {
 // clang-format on
 
 template <std::size_t N>
-bool in_ranges(const Range (&table)[N], char32_t point) {
+bool in_ranges(const CaseRange (&table)[N], char32_t point) {
   const auto* it = std::upper_bound(std::begin(table), std::end(table), point,
-                                    [](char32_t p, const Range& r) { return p < r.low; });
+                                    [](char32_t p, const CaseRange& r) { return p < r.low; });
   return it != std::begin(table) && point <= std::prev(it)->high;
 }
 

@@ -31,7 +31,7 @@ Value copy_method(Interpreter&, const Value& self, const Args& args) {
   return self;
 }
 
-Value count_method(Interpreter& interp, const Value& self, const Args& args) {
+Value count_items(Interpreter& interp, const Value& self, const Args& args) {
   const Params params("count", args, {"value"}, 1);
   Int n = 0;
   for (const auto& item : interp.to_list(self)) n += equal(item, params[0]);
@@ -59,7 +59,7 @@ constexpr MethodDef kDict[] = {{"items", view_method<View::Part::kItems>},
                                {"get", get_method},
                                {"copy", copy_method}};
 constexpr MethodDef kSequence[] = {
-    {"count", count_method}, {"index", index_method}, {"copy", copy_method}};
+    {"count", count_items}, {"index", index_method}, {"copy", copy_method}};
 
 }  // namespace
 

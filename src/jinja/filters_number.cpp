@@ -11,13 +11,13 @@
 namespace pajamas::jinja {
 namespace {
 
-void require_defined(const Value& v) {
+void require_number_defined(const Value& v) {
   if (v.is(Kind::kUndefined)) fail(v.get<Undef>().hint);
 }
 
 Value absolute(Interpreter&, const Value& v, const Args& args) {
   const Params params("abs", args, {});
-  require_defined(v);
+  require_number_defined(v);
   if (v.is(Kind::kFloat)) return Value::real(std::fabs(v.as_double()));
   if (!v.is_integral()) fail(fmt::format("bad operand type for abs(): '{}'", type_name(v)));
   return v.as_int() < 0 ? negate(v) : Value::integer(v.as_int());
@@ -31,7 +31,7 @@ Value truncated(double d) {
 
 Value to_int(Interpreter&, const Value& v, const Args& args) {
   const Params params("int", args, {"default", "base"});
-  require_defined(v);
+  require_number_defined(v);
   Value fallback = params.get(0, Value::integer(0));
   const Int base = params.integer(1, 10);
   if (v.is_integral()) return Value::integer(v.as_int());
@@ -57,7 +57,7 @@ Value to_int(Interpreter&, const Value& v, const Args& args) {
 
 Value to_float(Interpreter&, const Value& v, const Args& args) {
   const Params params("float", args, {"default"});
-  require_defined(v);
+  require_number_defined(v);
   if (v.is_number()) return Value::real(v.as_double());
   double d = 0;
   if (v.is(Kind::kString) && parse_float(v.text(), d)) return Value::real(d);
@@ -90,7 +90,7 @@ Value round_common(const Value& v, Int precision) {
 
 Value round_filter(Interpreter&, const Value& v, const Args& args) {
   const Params params("round", args, {"precision", "method"});
-  require_defined(v);
+  require_number_defined(v);
   const std::string_view method = params.text(1, "common");
   const Int precision = params.integer(0, 0);
   if (method != "common" && method != "ceil" && method != "floor") {
@@ -109,7 +109,7 @@ Value round_filter(Interpreter&, const Value& v, const Args& args) {
 
 Value file_size(Interpreter&, const Value& v, const Args& args) {
   const Params params("filesizeformat", args, {"binary"});
-  require_defined(v);
+  require_number_defined(v);
   double bytes = 0;
   if (v.is_number()) {
     bytes = v.as_double();
@@ -146,13 +146,13 @@ Value sum(Interpreter& interp, const Value& v, const Args& args) {
   return total;
 }
 
-constexpr FilterDef kFilters[] = {
+constexpr FilterDef kNumberFilters[] = {
     {"abs", absolute},       {"int", to_int}, {"float", to_float},
     {"round", round_filter}, {"sum", sum},    {"filesizeformat", file_size},
 };
 
 }  // namespace
 
-Table<FilterDef> number_filters() { return {kFilters, std::size(kFilters)}; }
+Table<FilterDef> number_filters() { return {kNumberFilters, std::size(kNumberFilters)}; }
 
 }  // namespace pajamas::jinja

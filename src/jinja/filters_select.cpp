@@ -126,7 +126,7 @@ Value default_filter(Interpreter&, const Value& v, const Args& args) {
   return v;
 }
 
-constexpr FilterDef kFilters[] = {
+constexpr FilterDef kSelectFilters[] = {
     {"map", map},
     {"select", select<false, true>},
     {"reject", select<false, false>},
@@ -139,6 +139,6 @@ constexpr FilterDef kFilters[] = {
 
 }  // namespace
 
-Table<FilterDef> select_filters() { return {kFilters, std::size(kFilters)}; }
+Table<FilterDef> select_filters() { return {kSelectFilters, std::size(kSelectFilters)}; }
 
 }  // namespace pajamas::jinja

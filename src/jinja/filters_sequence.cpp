@@ -258,7 +258,7 @@ Value slice_filter(Interpreter& interp, const Value& v, const Args& args) {
   return deferred(interp, v, [=, &interp] { return slice_list(interp, v, params); });
 }
 
-constexpr FilterDef kFilters[] = {
+constexpr FilterDef kSequenceFilters[] = {
     {"first", first},         {"last", last},        {"length", length_filter},
     {"count", length_filter}, {"list", list},        {"items", items},
     {"reverse", reverse},     {"join", join},        {"sort", sort},
@@ -269,6 +269,6 @@ constexpr FilterDef kFilters[] = {
 
 }  // namespace
 
-Table<FilterDef> sequence_filters() { return {kFilters, std::size(kFilters)}; }
+Table<FilterDef> sequence_filters() { return {kSequenceFilters, std::size(kSequenceFilters)}; }
 
 }  // namespace pajamas::jinja

@@ -308,7 +308,7 @@ Value unsupported_wordwrap(Interpreter&, const Value&, const Args&) {
   fail_unsupported("filter 'wordwrap'");
 }
 
-constexpr FilterDef kFilters[] = {
+constexpr FilterDef kTextFilters[] = {
     {"upper", upper},
     {"lower", lower},
     {"capitalize", capitalize},
@@ -338,6 +338,6 @@ constexpr FilterDef kFilters[] = {
 
 }  // namespace
 
-Table<FilterDef> text_filters() { return {kFilters, std::size(kFilters)}; }
+Table<FilterDef> text_filters() { return {kTextFilters, std::size(kTextFilters)}; }
 
 }  // namespace pajamas::jinja

@@ -3,13 +3,13 @@
 namespace pajamas::jinja {
 namespace {
 
-constexpr std::size_t kLookUp = 5;  // steps
+constexpr std::size_t kScopeSteps = 5;  // steps
 
 }  // namespace
 
 const Variable* Scope::find(const String& name) const {
   for (const Scope* scope = this; scope; scope = scope->parent_) {
-    charge(kLookUp);
+    charge(kScopeSteps);
     const auto it = scope->names_.find(name);
     if (it != scope->names_.end() && it->second.load) return &scope->slots_.at(name);
   }
@@ -93,7 +93,7 @@ ScopeEntry Scope::entry() const {
 
 // The name, to be changed: what it is now is noted for the end of the branch.
 Scope::Name& Scope::change(const String& name) {
-  charge(kLookUp);
+  charge(kScopeSteps);
   Name& known = names_[name];
   if (!marks_.empty()) journal_.emplace_back(name, known);
   return known;

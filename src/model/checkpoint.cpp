@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/place.h"
 #include "base/suggest.h"
 #include "model/adapter.h"
 #include "model/rope.h"
@@ -15,8 +16,6 @@ namespace pajamas::model {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
 
 [[noreturn]] void throw_missing(const TensorSpec& spec, std::string_view name) {
   throw Error(

@@ -77,7 +77,7 @@ std::vector<bool> ids_of_added(const text::TokenizerSpec& spec) {
 }
 
 // A special token's text: a string, or an object with "content"; empty where it is neither.
-std::string_view text_of(const json& value) {
+std::string_view token_text(const json& value) {
   if (value.is_string()) return value.get_ref<const std::string&>();
   if (!value.is_object()) return {};
   const auto content = value.find("content");
@@ -104,7 +104,7 @@ void add_decoder_entries(text::TokenizerSpec& spec, const json& entries) {
     std::size_t id = 0;
     const auto [end, code] = std::from_chars(key.data(), key.data() + key.size(), id);
     if (code != std::errc() || end != key.data() + key.size()) continue;
-    if (id >= added.size() || added[id] || !claim(spec, id, text_of(entry))) continue;
+    if (id >= added.size() || added[id] || !claim(spec, id, token_text(entry))) continue;
     const auto flag = [&entry = entry](const char* name) {
       const auto found = entry.is_object() ? entry.find(name) : entry.end();
       return found != entry.end() && found->is_boolean() && found->get<bool>();
@@ -143,7 +143,7 @@ void add_config_tokens(text::TokenizerSpec& spec, const json& tokenizer_config) 
   for (const char* key : {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
                           "cls_token", "mask_token"}) {
     const auto found = tokenizer_config.find(key);
-    const std::string_view text = found == tokenizer_config.end() ? "" : text_of(*found);
+    const std::string_view text = found == tokenizer_config.end() ? "" : token_text(*found);
     if (text.empty()) continue;
     const auto token = std::find(spec.tokens.begin(), spec.tokens.end(), text);
     if (token == spec.tokens.end()) continue;

@@ -16,9 +16,8 @@ namespace pajamas::model {
 namespace {
 
 using nlohmann::json;
-using Kind = RopeScaling::Kind;
 
-[[noreturn]] void throw_unknown(const std::string& kind) {
+[[noreturn]] void throw_unknown_scaling(const std::string& kind) {
   throw Error(ErrorCode::kUnsupported,
               fmt::format("rotary scaling \"{}\" is not supported", printable(kind, 40)),
               "supported: default, linear, yarn, llama3");
@@ -43,7 +42,7 @@ void check(const RopeScaling& s, const ScalingNames& names) {
                 s.attention_factor, kRange);
   require_range(s.beta_fast > 0 && s.beta_fast <= kMost, names.beta_fast, s.beta_fast, kRange);
   require_range(s.beta_slow > 0 && s.beta_slow <= kMost, names.beta_slow, s.beta_slow, kRange);
-  if (s.kind != Kind::kLlama3) return;
+  if (s.kind != RopeScaling::Kind::kLlama3) return;
   require_range(s.low_freq_factor > 0, "low_freq_factor", s.low_freq_factor, "is not positive");
   require_range(s.high_freq_factor > s.low_freq_factor, "high_freq_factor", s.high_freq_factor,
                 "is not above low_freq_factor");
@@ -157,19 +156,19 @@ RopeScaling read_scaling(const JsonParams& params, std::uint64_t context) {
   const std::string kind = params.text_or("rope_type", "default");
   RopeScaling s;
   if (kind == "default") return s;
-  if (kind != "linear" && kind != "yarn" && kind != "llama3") throw_unknown(kind);
+  if (kind != "linear" && kind != "yarn" && kind != "llama3") throw_unknown_scaling(kind);
   s.original_context = params.count_or("original_max_position_embeddings", kMaxContext, context);
   if (kind == "linear") {
-    s.kind = Kind::kLinear;
+    s.kind = RopeScaling::Kind::kLinear;
     s.factor = params.number("factor");
   } else if (kind == "llama3") {
-    s.kind = Kind::kLlama3;
+    s.kind = RopeScaling::Kind::kLlama3;
     s.factor = params.number("factor");
     s.low_freq_factor = params.number("low_freq_factor");
     s.high_freq_factor = params.number("high_freq_factor");
     params.count("original_max_position_embeddings", kMaxContext);  // must be there
   } else {
-    s.kind = Kind::kYarn;
+    s.kind = RopeScaling::Kind::kYarn;
     s.factor = number_or(params, "factor",
                          static_cast<double>(context) / static_cast<double>(s.original_context));
     s.beta_fast = number_or(params, "beta_fast", 32);
@@ -182,16 +181,16 @@ RopeScaling read_scaling(const JsonParams& params, std::uint64_t context) {
   return s;
 }
 
-const char* kind_name(Kind kind) {
+const char* kind_name(RopeScaling::Kind kind) {
   switch (kind) {
-    case Kind::kLinear:
+    case RopeScaling::Kind::kLinear:
       return "linear";
-    case Kind::kYarn:
+    case RopeScaling::Kind::kYarn:
       return "yarn";
-    case Kind::kLlama3:
+    case RopeScaling::Kind::kLlama3:
       return "llama3";
-    case Kind::kNone:
-    case Kind::kFactors:
+    case RopeScaling::Kind::kNone:
+    case RopeScaling::Kind::kFactors:
       break;
   }
   return "default";
@@ -203,7 +202,7 @@ namespace {
 
 // YaRN divides by the logarithm of the base.
 void check_base(const ModelConfig& config, const std::string& key) {
-  if (config.rope_scaling.kind != Kind::kYarn) return;
+  if (config.rope_scaling.kind != RopeScaling::Kind::kYarn) return;
   require_range(config.rope_theta > 1, key, config.rope_theta, "is not above 1, which YaRN needs");
 }
 
@@ -236,14 +235,14 @@ void read_rope(const io::GgufMetadata& metadata, ModelConfig& config) {
   const std::string kind = params.text_or("rope.scaling.type", scaled ? "linear" : "none");
   if (kind == "none" || (kind == "linear" && !scaled)) return;
   with_context(params.key("rope.scaling.type"), [&] {
-    if (kind != "linear" && kind != "yarn") throw_unknown(kind);
+    if (kind != "linear" && kind != "yarn") throw_unknown_scaling(kind);
   });
   RopeScaling& s = config.rope_scaling;
-  s.kind = kind == "linear" ? Kind::kLinear : Kind::kYarn;
+  s.kind = kind == "linear" ? RopeScaling::Kind::kLinear : RopeScaling::Kind::kYarn;
   s.factor = params.number(factor);
   s.original_context =
       params.count_or("rope.scaling.original_context_length", kMaxContext, config.context_length);
-  if (s.kind == Kind::kYarn) {
+  if (s.kind == RopeScaling::Kind::kYarn) {
     s.beta_fast = params.number_or("rope.scaling.yarn_beta_fast", 32);
     s.beta_slow = params.number_or("rope.scaling.yarn_beta_slow", 1);
     require_range(s.factor > 0, params.key(factor), s.factor, "is not positive");
@@ -258,25 +257,25 @@ void read_rope(const io::GgufMetadata& metadata, ModelConfig& config) {
 
 std::string describe(const RopeScaling& s) {
   switch (s.kind) {
-    case Kind::kNone:
+    case RopeScaling::Kind::kNone:
       return "none";
-    case Kind::kLinear:
+    case RopeScaling::Kind::kLinear:
       return fmt::format("linear, factor {}", s.factor);
-    case Kind::kFactors:
+    case RopeScaling::Kind::kFactors:
       return "a factor for each frequency";
-    case Kind::kYarn:
-    case Kind::kLlama3:
+    case RopeScaling::Kind::kYarn:
+    case RopeScaling::Kind::kLlama3:
       break;
   }
-  return fmt::format("{}, factor {} from {} positions{}", kind_name(s.kind), s.factor,
-                     s.original_context,
-                     s.kind == Kind::kYarn && !s.truncate ? ", range not rounded" : "");
+  return fmt::format(
+      "{}, factor {} from {} positions{}", kind_name(s.kind), s.factor, s.original_context,
+      s.kind == RopeScaling::Kind::kYarn && !s.truncate ? ", range not rounded" : "");
 }
 
 void write_rope_scaling(const ModelConfig& config, io::GgufMetadata& metadata) {
   const RopeScaling& s = config.rope_scaling;
-  if (s.kind == Kind::kNone) return;
-  if (s.kind == Kind::kLlama3 || s.kind == Kind::kFactors) {
+  if (s.kind == RopeScaling::Kind::kNone) return;
+  if (s.kind == RopeScaling::Kind::kLlama3 || s.kind == RopeScaling::Kind::kFactors) {
     // A tensor of factors, which only this architecture has there.
     if (config.architecture->gguf_interleaves_heads()) return;
     throw Error(ErrorCode::kUnsupported, "GGUF cannot say so for this architecture",
@@ -289,7 +288,7 @@ void write_rope_scaling(const ModelConfig& config, io::GgufMetadata& metadata) {
   };
   add("rope.scaling.type", std::string(kind_name(s.kind)));
   add("rope.scaling.factor", static_cast<float>(s.factor));
-  if (s.kind == Kind::kLinear) return;
+  if (s.kind == RopeScaling::Kind::kLinear) return;
   add("rope.scaling.original_context_length", static_cast<std::uint32_t>(s.original_context));
   const double usual = yarn_attention_factor(s.factor);
   if (!close(s.attention_factor, usual)) {
@@ -306,8 +305,8 @@ namespace {
 // The scaling as config.json has it; null where there is none.
 json scaling_json(const ModelConfig& config) {
   RopeScaling s = config.rope_scaling;
-  if (s.kind == Kind::kNone) return nullptr;
-  if (s.kind == Kind::kFactors) {
+  if (s.kind == RopeScaling::Kind::kNone) return nullptr;
+  if (s.kind == RopeScaling::Kind::kFactors) {
     const auto llama3 = llama3_of(config);
     if (!llama3) {
       throw Error(ErrorCode::kUnsupported, "these factors are no scaling that config.json can say",
@@ -317,8 +316,9 @@ json scaling_json(const ModelConfig& config) {
     s = *llama3;
   }
   json scaling = {{"rope_type", kind_name(s.kind)}, {"factor", s.factor}};
-  if (s.kind != Kind::kLinear) scaling["original_max_position_embeddings"] = s.original_context;
-  if (s.kind == Kind::kYarn) {
+  if (s.kind != RopeScaling::Kind::kLinear)
+    scaling["original_max_position_embeddings"] = s.original_context;
+  if (s.kind == RopeScaling::Kind::kYarn) {
     scaling["beta_fast"] = s.beta_fast;
     scaling["beta_slow"] = s.beta_slow;
     scaling["truncate"] = s.truncate;
@@ -328,7 +328,7 @@ json scaling_json(const ModelConfig& config) {
     if (!close(s.attention_factor, usual) && s.factor > 1) {
       scaling["mscale"] = (s.attention_factor - 1) / (usual - 1);
     }
-  } else if (s.kind == Kind::kLlama3) {
+  } else if (s.kind == RopeScaling::Kind::kLlama3) {
     scaling["low_freq_factor"] = s.low_freq_factor;
     scaling["high_freq_factor"] = s.high_freq_factor;
   }

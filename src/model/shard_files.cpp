@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/place.h"
 #include "io/safetensors.h"
 #include "model/adapter.h"
 #include "model/json_file.h"
@@ -23,8 +24,6 @@ constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 
 using Names = std::set<std::string, std::less<>>;
-
-std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
 
 bool has_suffix(const fs::path& path, std::string_view suffix) {
   return path.filename().native().ends_with(suffix);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/place.h"
 #include "model/adapter.h"
 #include "model/hparams.h"
 #include "model/json_file.h"
@@ -14,8 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/place.h"
 #include "base/suggest.h"
 #include "model/hparams.h"
 #include "model/json_file.h"
@@ -21,8 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
 
 // The seven parts a special token can play, as tokenizer_config.json and config.json name them.
 struct SpecialName {

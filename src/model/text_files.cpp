@@ -15,7 +15,7 @@ using nlohmann::ordered_json;
 
 constexpr int kIndent = 2;
 
-void require_text(const std::string& text, const char* what) {
+void require_utf8(const std::string& text, const char* what) {
   if (text::find_invalid_utf8(text) == std::string::npos) return;
   throw Error(ErrorCode::kCorruptFile, "is not UTF-8").at(what);
 }
@@ -31,13 +31,13 @@ std::string make_tokenizer_config(const TextAssets& assets) {
                    assets.tokenizer.tokens.at(static_cast<std::size_t>(*assets.special.bos)));
   }
   for (const auto& [key, text] : tokens) {
-    require_text(text, key.c_str());
+    require_utf8(text, key.c_str());
     // Of other names readers take those alone that end so.
     ordered_json& place = key.ends_with("_token") ? config : config["extra_special_tokens"];
     place[key] = text;
   }
   for (const auto& [name, source] : assets.chat_templates) {
-    require_text(name + source, "the chat template");
+    require_utf8(name + source, "the chat template");
   }
   if (!assets.chat_templates.empty()) {
     config["chat_template"] = chat_template_json(assets.chat_templates);

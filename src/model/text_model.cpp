@@ -8,7 +8,7 @@
 namespace pajamas::model {
 namespace {
 
-text::Tokenizer tokenizer_of(TextAssets&& assets, std::uint64_t vocab) {
+text::Tokenizer taken_tokenizer(TextAssets&& assets, std::uint64_t vocab) {
   auto& tokens = assets.tokenizer.tokens;
   tokens.resize(std::max<std::size_t>(tokens.size(), vocab));
   return with_context(assets.origin, [&] { return text::Tokenizer(std::move(assets.tokenizer)); });
@@ -22,7 +22,7 @@ TextModel::TextModel(TextAssets assets, std::uint64_t vocab)
       first_token_(assets.add_bos ? special_.bos : std::nullopt),
       notes_(std::move(assets.notes)),
       chat_(assets),
-      tokenizer_(tokenizer_of(std::move(assets), vocab)),
+      tokenizer_(taken_tokenizer(std::move(assets), vocab)),
       answer_format_(text::find_answer_format(tokenizer_, &chat_.words())) {}
 
 std::vector<std::int32_t> TextModel::encode(std::string_view utf8) const {

@@ -22,8 +22,8 @@ using nlohmann::json;
 
 constexpr std::string_view kMethod = "fp8";
 // The hub's usual limit for one shard, where none is given.
-constexpr std::uint64_t kShardBytes = 5'000'000'000;
-constexpr int kIndent = 2;
+constexpr std::uint64_t kFp8ShardBytes = 5'000'000'000;
+constexpr int kFp8Indent = 2;
 
 // The name of a stack's matrices, with `{e}` for the expert.
 std::string_view expert_name(const model::TensorSpec& stack) {
@@ -42,7 +42,7 @@ std::vector<std::string> stored_names(const model::TensorSpec& spec) {
   return names;
 }
 
-std::vector<io::SafetensorsSpec> stored_plane(const PlannedTensor& tensor, std::size_t plane) {
+std::vector<io::SafetensorsSpec> fp8_plane(const PlannedTensor& tensor, std::size_t plane) {
   const bool tiled = tensor.encoding.layout == Layout::kFp8;
   const auto dims = tensor.spec.shape.dims();
   Shape shape(tensor.spec.is_stack() ? dims.subspan(1) : dims);
@@ -129,7 +129,7 @@ std::string make_config(const PlanInput& input, const PlannedOutput& output) {
       {"weight_block_size", {Encoding::kFp8Tile, Encoding::kFp8Tile}},
       {"modules_to_not_convert", modules_left_alone(output)},
   };
-  return dump_json(config, kIndent) + "\n";
+  return dump_json(config, kFp8Indent) + "\n";
 }
 
 void note_cut_tiles(const PlannedOutput& output, std::vector<std::string>& notes) {
@@ -191,8 +191,8 @@ class Fp8Output final : public OutputFormat {
       notes.push_back("fp8: the importance matrix is not used, a tile has one scale");
     }
     const auto shards =
-        lay_out_shards(output, recipe.file_bytes > 0 ? recipe.file_bytes : kShardBytes,
-                       {{"format", "pt"}}, stored_plane);
+        lay_out_shards(output, recipe.file_bytes > 0 ? recipe.file_bytes : kFp8ShardBytes,
+                       {{"format", "pt"}}, fp8_plane);
     output.small_files.push_back({"config.json", make_config(input, output)});
     if (output.files.size() > 1) {
       output.small_files.push_back(

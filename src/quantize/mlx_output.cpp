@@ -17,10 +17,10 @@ namespace {
 using nlohmann::json;
 
 // mlx-lm's limit for one shard, where none is given.
-constexpr std::uint64_t kShardBytes = std::uint64_t{5} << 30;
+constexpr std::uint64_t kMlxShardBytes = std::uint64_t{5} << 30;
 
 // What a plane is called in the files, its type and shape. A stack of experts is one tensor.
-std::vector<io::SafetensorsSpec> stored_plane(const PlannedTensor& tensor, std::size_t plane) {
+std::vector<io::SafetensorsSpec> mlx_plane(const PlannedTensor& tensor, std::size_t plane) {
   const Encoding& encoding = tensor.encoding;
   if (encoding.is_plain()) return {{tensor.name, encoding.dtype, tensor.spec.shape}};
   const std::uint64_t cols = tensor.spec.shape.cols();
@@ -103,8 +103,8 @@ class MlxOutput final : public OutputFormat {
         settle_tensors(input, recipe, specs, choose_mlx_types(recipe, plain, specs), notes);
     order_rows(input, false, output);
     const auto shards =
-        lay_out_shards(output, recipe.file_bytes > 0 ? recipe.file_bytes : kShardBytes,
-                       {{"format", "mlx"}}, stored_plane);
+        lay_out_shards(output, recipe.file_bytes > 0 ? recipe.file_bytes : kMlxShardBytes,
+                       {{"format", "mlx"}}, mlx_plane);
     json config = source_config(input);
     if (plain != input.plain) set_dtype("bfloat16", config);
     complete_mlx_config(input.config, config);

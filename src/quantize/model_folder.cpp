@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kIndent = 4;
+constexpr int kIndexIndent = 4;
 
 std::string shard_name(std::size_t index, std::size_t count) {
   if (count == 1) return "model.safetensors";
@@ -67,7 +67,7 @@ SmallFile make_index(const PlannedOutput& output, const std::map<std::string, st
   for (const PlannedTensor& tensor : output.tensors) bytes += tensor.bytes;
   const json index = {{"metadata", {{"total_size", bytes}, {"total_parameters", parameters}}},
                       {"weight_map", shards}};
-  return {"model.safetensors.index.json", index.dump(kIndent)};
+  return {"model.safetensors.index.json", index.dump(kIndexIndent)};
 }
 
 json source_config(const PlanInput& input) {

@@ -29,7 +29,7 @@ bool full_match(const std::string& text, const char* pattern) {
   return std::regex_match(text, std::regex(pattern, std::regex::icase));
 }
 
-std::vector<NamePart> split(std::string_view name) {
+std::vector<NamePart> split_name(std::string_view name) {
   std::vector<NamePart> parts;
   while (!name.empty()) {
     const auto dash = name.find('-');
@@ -108,7 +108,7 @@ void find_basename(std::vector<NamePart>& parts) {
 
 std::string title_of(std::string_view folder) {
   std::string title;
-  for (const NamePart& part : split(folder)) {
+  for (const NamePart& part : split_name(folder)) {
     std::string word = part.text;
     const bool has_lower =
         std::any_of(word.begin(), word.end(), [](unsigned char c) { return std::islower(c) != 0; });
@@ -137,7 +137,7 @@ ModelName parse_model_name(std::string_view folder, std::uint64_t parameters) {
     return name;
   }
   name.title = title_of(folder);
-  std::vector<NamePart> parts = split(folder);
+  std::vector<NamePart> parts = split_name(folder);
   annotate(parts, parameters);
   find_basename(parts);
   const auto join = [&](auto&& belongs) {

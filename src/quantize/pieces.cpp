@@ -31,7 +31,7 @@ std::uint64_t rows_sharing(const Plan& plan, const model::StoredTensor& tensor) 
   return most;
 }
 
-void cut(const model::StoredTensor& tensor, std::uint64_t sharing, Work& work) {
+void cut_tensor(const model::StoredTensor& tensor, std::uint64_t sharing, Work& work) {
   const bool stack = tensor.shape.rank() == 3;
   const std::uint64_t experts = stack ? tensor.shape[0] : 1;
   const std::uint64_t rows = tensor.shape.rows() / experts;
@@ -83,7 +83,7 @@ Work cut(const Plan& plan, const model::Checkpoint& checkpoint) {
     if (work.layers.empty() || work.layers.back().number != layer) {
       work.layers.push_back({layer, work.pieces.size(), 0});
     }
-    cut(*tensor, rows_sharing(plan, *tensor), work);
+    cut_tensor(*tensor, rows_sharing(plan, *tensor), work);
     work.layers.back().count = work.pieces.size() - work.layers.back().first;
   }
   return work;

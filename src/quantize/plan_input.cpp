@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_numbers.h"
+#include "base/place.h"
 #include "model/hparams.h"
 #include "model/json_file.h"
 #include "model/shards.h"
@@ -21,8 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-std::string place_of(const fs::path& path) { return printable(path.native(), 300); }
 
 // What goes along with the weights, unchanged, where the source has it. Chat templates follow.
 constexpr std::array<const char*, 8> kCompanions{"tokenizer.json",

@@ -11,7 +11,7 @@
 namespace pajamas::text {
 namespace {
 
-constexpr std::string_view kSpace = " \t\r\n";
+constexpr std::string_view kSpaces = " \t\r\n";
 constexpr std::size_t kLongestField = 256;  // bytes; what is longer is text that lacks its marks
 constexpr std::string_view kSpeaker = "assistant";
 constexpr std::array<std::string_view, 3> kChannels{"analysis", "commentary", "final"};
@@ -36,8 +36,8 @@ struct Marks {
 
 std::vector<std::string_view> words(std::string_view text) {
   std::vector<std::string_view> out;
-  for (std::size_t at = 0; (at = text.find_first_not_of(kSpace, at)) != std::string_view::npos;) {
-    const std::size_t end = std::min(text.find_first_of(kSpace, at), text.size());
+  for (std::size_t at = 0; (at = text.find_first_not_of(kSpaces, at)) != std::string_view::npos;) {
+    const std::size_t end = std::min(text.find_first_of(kSpaces, at), text.size());
     out.push_back(text.substr(at, end - at));
     at = end;
   }

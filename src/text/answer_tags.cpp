@@ -7,7 +7,7 @@
 namespace pajamas::text {
 namespace {
 
-constexpr std::string_view kSpace = " \t\r\n";
+constexpr std::string_view kBlanks = " \t\r\n";
 constexpr std::string_view kLineEnds = "\r\n";
 constexpr std::size_t kPromptTail = 64;  // tokens in which a tag and the space behind it fit
 
@@ -100,7 +100,7 @@ class TagMachine final : public AnswerSplitter::Machine {
   bool content() {
     drop_leading_line_ends();
     if (at_start_) {
-      const std::size_t at = pending_.find_first_not_of(kSpace);
+      const std::size_t at = pending_.find_first_not_of(kBlanks);
       if (at == std::string::npos) return false;
       const std::string_view word = std::string_view(pending_).substr(at);
       if (word.starts_with(open_)) {
@@ -132,7 +132,7 @@ std::unique_ptr<AnswerSplitter::Machine> make_tag_machine(const Tokenizer& token
                                                           std::span<const std::int32_t> prompt) {
   const std::string tail =
       tokenizer.decode(prompt.subspan(prompt.size() - std::min(prompt.size(), kPromptTail)));
-  const std::string_view end = std::string_view(tail).substr(0, tail.find_last_not_of(kSpace) + 1);
+  const std::string_view end = std::string_view(tail).substr(0, tail.find_last_not_of(kBlanks) + 1);
   return std::make_unique<TagMachine>(format, tokenizer.find_token(format.open),
                                       end.ends_with(format.open));
 }

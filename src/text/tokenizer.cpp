@@ -19,13 +19,13 @@ namespace {
 
 using TokenIds = std::unordered_map<std::string_view, std::int32_t>;
 
-[[noreturn]] void corrupt(std::string problem) {
+[[noreturn]] void corrupt_vocabulary(std::string problem) {
   throw Error(ErrorCode::kCorruptFile, std::move(problem));
 }
 
 TokenIds index_tokens(const TokenizerSpec& spec) {
   if (spec.tokens.size() > static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max())) {
-    corrupt("the vocabulary has more than 2^31 tokens");
+    corrupt_vocabulary("the vocabulary has more than 2^31 tokens");
   }
   TokenIds ids;
   ids.reserve(spec.tokens.size());
@@ -33,12 +33,12 @@ TokenIds index_tokens(const TokenizerSpec& spec) {
     const std::string& token = spec.tokens[id];
     if (token.empty()) continue;
     if (find_invalid_utf8(token) != std::string_view::npos) {
-      corrupt(fmt::format("token {} '{}' is not UTF-8", id, printable(token, 40)));
+      corrupt_vocabulary(fmt::format("token {} '{}' is not UTF-8", id, printable(token, 40)));
     }
     const auto [found, is_new] = ids.try_emplace(token, static_cast<std::int32_t>(id));
     if (!is_new) {
-      corrupt(fmt::format("tokens {} and {} are the same: '{}'", found->second, id,
-                          printable(token, 40)));
+      corrupt_vocabulary(fmt::format("tokens {} and {} are the same: '{}'", found->second, id,
+                                     printable(token, 40)));
     }
   }
   return ids;
@@ -52,13 +52,14 @@ MergeTable index_merges(const TokenizerSpec& spec, const TokenIds& ids) {
     const auto id_of = [&](std::string_view token) {
       const auto found = ids.find(token);
       if (found == ids.end()) {
-        corrupt(fmt::format("merge {} '{}' needs the token '{}', which is not in the vocabulary",
-                            rank, printable(merge.text, 60), printable(token, 60)));
+        corrupt_vocabulary(
+            fmt::format("merge {} '{}' needs the token '{}', which is not in the vocabulary", rank,
+                        printable(merge.text, 60), printable(token, 60)));
       }
       return found->second;
     };
     if (merge.left_size == 0 || merge.left_size + 1 >= merge.text.size()) {
-      corrupt(
+      corrupt_vocabulary(
           fmt::format("merge {} '{}' is not a pair of tokens", rank, printable(merge.text, 60)));
     }
     whole.assign(merge.left()).append(merge.right());
@@ -75,13 +76,14 @@ std::vector<Kind> kinds_of(const TokenizerSpec& spec) {
   std::vector<Kind> kinds(spec.tokens.size(), Kind::kOrdinary);
   for (const AddedToken& token : spec.added_tokens) {
     if (token.id < 0 || static_cast<std::size_t>(token.id) >= kinds.size()) {
-      corrupt(fmt::format("the added token '{}' has id {}, beyond the vocabulary",
-                          printable(token.content, 40), token.id));
+      corrupt_vocabulary(fmt::format("the added token '{}' has id {}, beyond the vocabulary",
+                                     printable(token.content, 40), token.id));
     }
     const auto id = static_cast<std::size_t>(token.id);
     if (token.content.empty() || spec.tokens[id] != token.content) {
-      corrupt(fmt::format("the added token '{}' has id {}, which is '{}'",
-                          printable(token.content, 40), id, printable(spec.tokens[id], 40)));
+      corrupt_vocabulary(fmt::format("the added token '{}' has id {}, which is '{}'",
+                                     printable(token.content, 40), id,
+                                     printable(spec.tokens[id], 40)));
     }
     kinds[id] = token.special ? Kind::kSpecial : Kind::kAdded;
   }

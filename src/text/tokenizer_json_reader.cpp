@@ -16,7 +16,7 @@ using nlohmann::json;
 constexpr std::size_t kMaxDepth = 64;
 constexpr std::uint64_t kMaxId = std::numeric_limits<std::int32_t>::max();
 
-[[noreturn]] void corrupt(std::string problem) {
+[[noreturn]] void corrupt_document(std::string problem) {
   throw Error(ErrorCode::kCorruptFile, std::move(problem));
 }
 
@@ -99,11 +99,11 @@ class Reader {
   }
   template <class Exception>
   bool parse_error(std::size_t end, const std::string&, const Exception& library) {
-    corrupt(fmt::format("it is not valid JSON: {}", json_fault(text_, end, library)));
+    corrupt_document(fmt::format("it is not valid JSON: {}", json_fault(text_, end, library)));
   }
 
   TokenizerDocument take() && {
-    if (!document_.rest.is_object()) corrupt("it is not a JSON object");
+    if (!document_.rest.is_object()) corrupt_document("it is not a JSON object");
     return std::move(document_);
   }
 
@@ -111,8 +111,8 @@ class Reader {
   enum class Place { kDocument, kVocabulary, kMerges, kPair };
 
   [[noreturn]] void bad_id(const std::string& spelt) const {
-    corrupt(fmt::format("model.vocab: the id of '{}' is {}, not a number from 0 to {}",
-                        printable(key_, 40), printable(spelt, 40), kMaxId));
+    corrupt_document(fmt::format("model.vocab: the id of '{}' is {}, not a number from 0 to {}",
+                                 printable(key_, 40), printable(spelt, 40), kMaxId));
   }
 
   // Whether the value that begins now is `model.<name>`.
@@ -122,7 +122,7 @@ class Reader {
   }
 
   static void once(bool& seen, std::string_view name) {
-    if (seen) corrupt(fmt::format("model.{} stands there twice", name));
+    if (seen) corrupt_document(fmt::format("model.{} stands there twice", name));
     seen = true;
   }
 
@@ -137,7 +137,7 @@ class Reader {
 
   void pair() {
     if (pair_.size() != 2 || pair_[0].empty() || pair_[1].empty()) {
-      corrupt(merge_place() + " is not a pair of tokens");
+      corrupt_document(merge_place() + " is not a pair of tokens");
     }
     const auto left_size = static_cast<std::uint32_t>(pair_[0].size());
     document_.merges.push_back({pair_[0] + " " + pair_[1], left_size});
@@ -146,7 +146,7 @@ class Reader {
   // Puts a value where the document goes on.
   json* place(json&& v) {
     if (place_ == Place::kVocabulary) bad_id(v.type_name());
-    if (place_ != Place::kDocument) corrupt(merge_place() + " is not a pair of tokens");
+    if (place_ != Place::kDocument) corrupt_document(merge_place() + " is not a pair of tokens");
     if (open_.empty()) {
       document_.rest = std::move(v);
       return &document_.rest;
@@ -166,7 +166,7 @@ class Reader {
   }
 
   bool open(json&& v) {
-    if (open_.size() >= kMaxDepth) corrupt("it is nested deeper than 64 levels");
+    if (open_.size() >= kMaxDepth) corrupt_document("it is nested deeper than 64 levels");
     open_.push_back(place(std::move(v)));
     return true;
   }
@@ -192,7 +192,8 @@ Merge parse_merge(std::string text) {
   const std::size_t space = text.find(' ');
   if (space == std::string::npos || space == 0 || space + 1 == text.size() ||
       text.find(' ', space + 1) != std::string::npos) {
-    corrupt(fmt::format("'{}' is not two tokens with a space between them", printable(text, 60)));
+    corrupt_document(
+        fmt::format("'{}' is not two tokens with a space between them", printable(text, 60)));
   }
   return {std::move(text), static_cast<std::uint32_t>(space)};
 }

@@ -2,13 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <CLI/CLI.hpp>
-#include <algorithm>
 #include <csignal>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
+
+#include "cli/program.h"
 
 namespace pajamas::cli {
 namespace {
@@ -56,19 +56,20 @@ TEST(WithHint, FillsOnlyWhatIsEmpty) {
 }
 
 // A usage error of `arguments`, parsed by a program like ours.
-Error mistake(std::vector<std::string> arguments) {
-  CLI::App app("", "program");
-  app.require_subcommand(1);
-  CLI::App* run = app.add_subcommand("run");
+Error mistake(std::vector<const char*> arguments) {
+  Program program("program", "1", "");
+  const Command run = program.root().add_command("run", "");
   int threads = 0;
-  run->add_option("--threads", threads);
-  run->add_flag("--hidden")->group("");
-  app.add_subcommand("inspect");
-  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants it
+  bool hidden = false;
+  std::string model;
+  run.add_option("--threads", threads, "");
+  run.add_flag("--hidden", hidden, "").group("");
+  program.root().add_command("inspect", "").add_option("MODEL", model, "").required();
+  arguments.insert(arguments.begin(), "program");
   try {
-    app.parse(arguments);
-  } catch (const CLI::ParseError& error) {
-    return usage_error(app, error);
+    program.run(static_cast<int>(arguments.size()), arguments.data(), {});
+  } catch (const Error& error) {
+    return error;
   }
   return Error(ErrorCode::kInternal, "no mistake");
 }
@@ -81,7 +82,12 @@ TEST(UsageError, SaysWhatWasMeant) {
   EXPECT_STREQ(mistake({"run", "--hiden"}).what(),
                "there is no option --hiden; see `program run --help`");
   EXPECT_EQ(mistake({"run", "--threads", "x"}).hint(), "see `program run --help`");
+  EXPECT_STREQ(mistake({"inspect"}).what(), "MODEL is missing; see `program inspect --help`");
+  EXPECT_STREQ(mistake({"inspect", "a", "b"}).what(),
+               "\"b\" is one argument too many; a text of several words is quoted; see `program "
+               "inspect --help`");
   EXPECT_EQ(mistake({}).code(), ErrorCode::kUsage);
+  EXPECT_EQ(mistake({"inspect", "a"}).code(), ErrorCode::kInternal);
 }
 
 }  // namespace

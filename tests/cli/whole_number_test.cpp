@@ -3,10 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "cli/program.h"
 #include "io/temp.h"
 
 namespace pajamas::cli {
@@ -16,11 +17,15 @@ using test::expect_error;
 
 template <class Number>
 Number parsed(const std::string& text, bool is_unsigned) {
-  CLI::App app;
+  Program program("program", "1", "");
+  const Command run = program.root().add_command("run", "");
   Number number = 0;
-  app.add_option("--n", number)->transform(whole_number("--n", is_unsigned));
-  std::vector<std::string> arguments{"--n=" + text};
-  app.parse(arguments);
+  run.add_option("--n", number, "").transform([is_unsigned](const std::string& typed) {
+    return whole_number(typed, "--n", is_unsigned);
+  });
+  const std::string argument = "--n=" + text;
+  const char* const arguments[] = {"program", "run", argument.c_str()};
+  program.run(3, arguments, {});
   return number;
 }
 

@@ -1,10 +1,10 @@
 // Lines of a width, words of other tools, and commands that can be copied.
 #include <gtest/gtest.h>
 
-#include <CLI/CLI.hpp>
 #include <sstream>
 
 #include "cli/foreign_words.h"
+#include "cli/program.h"
 #include "cli/shell_words.h"
 #include "cli/text_wrap.h"
 
@@ -95,11 +95,12 @@ TEST(ForeignWords, OptionsOfOtherTools) {
 }
 
 TEST(ForeignWords, OneDashAndSeveralLettersAreFoundWhereTheyAreOptions) {
-  CLI::App app;
-  CLI::App* run = app.add_subcommand("run");
+  const Program program("program", "1", "");
+  const Command app = program.root();
+  const Command run = app.add_command("run", "");
   std::string prompt, number;
-  run->add_option("-p,--prompt", prompt);
-  run->add_option("-n", number);
+  run.add_option("-p,--prompt", prompt, "");
+  run.add_option("-n", number, "");
   const auto find = [&](std::vector<const char*> arguments) {
     return find_foreign_option(app, arguments).has_value();
   };

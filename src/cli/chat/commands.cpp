@@ -29,7 +29,7 @@ void show_lines(std::string_view text) {
   }
 }
 
-std::filesystem::path path_of(std::string_view command, std::string_view argument) {
+std::filesystem::path path_argument_of(std::string_view command, std::string_view argument) {
   if (argument.empty()) {
     throw Error(ErrorCode::kUsage, fmt::format("/{} needs a file", command),
                 fmt::format("/{} chat.json", command));
@@ -43,38 +43,43 @@ bool is_quoted_nothing(std::string_view text) { return text == "\"\"" || text ==
 
 constexpr std::string_view kFile = "FILE";  // an argument that is one
 
-struct Command {
+struct ChatCommand {
   std::string_view name;
   std::string_view argument;  // for the help; empty: takes none
   std::string_view what;
   void (*run)(ChatSession& chat, std::string_view argument);  // null: ends the chat
 };
 
-constexpr std::array kCommands{
-    Command{"help", "", "what there is", help},
-    Command{"reset", "", "forget all turns; the system message stays",
-            [](ChatSession& chat, std::string_view) { chat.reset(); }},
-    Command{"system", "[TEXT]", "show the system message or set it (\"\" for none)",
-            [](ChatSession& chat, std::string_view text) {
-              if (text.empty()) {
-                show_lines(chat.system().empty() ? "there is no system message" : chat.system());
-              } else {
-                chat.set_system(is_quoted_nothing(text) ? std::string() : std::string(text));
-              }
-            }},
-    Command{
-        "save", kFile, "write the conversation as JSON; /save! replaces a file",
-        [](ChatSession& chat, std::string_view path) { chat.save(path_of("save", path), false); }},
-    Command{
-        "save!", kFile, "",
-        [](ChatSession& chat, std::string_view path) { chat.save(path_of("save!", path), true); }},
-    Command{"load", kFile, "go on with a saved conversation",
-            [](ChatSession& chat, std::string_view path) { chat.load(path_of("load", path)); }},
-    Command{"regenerate", "", "answer the last message again",
-            [](ChatSession& chat, std::string_view) { chat.regenerate(); }},
-    Command{"stats", "", "tokens, rates, the context's fill, memory",
-            [](ChatSession& chat, std::string_view) { show(chat.stats()); }},
-    Command{"quit", "", "leave (/exit, /q and Ctrl-D too)", nullptr},
+constexpr std::array kChatCommands{
+    ChatCommand{"help", "", "what there is", help},
+    ChatCommand{"reset", "", "forget all turns; the system message stays",
+                [](ChatSession& chat, std::string_view) { chat.reset(); }},
+    ChatCommand{"system", "[TEXT]", "show the system message or set it (\"\" for none)",
+                [](ChatSession& chat, std::string_view text) {
+                  if (text.empty()) {
+                    show_lines(chat.system().empty() ? "there is no system message"
+                                                     : chat.system());
+                  } else {
+                    chat.set_system(is_quoted_nothing(text) ? std::string() : std::string(text));
+                  }
+                }},
+    ChatCommand{"save", kFile, "write the conversation as JSON; /save! replaces a file",
+                [](ChatSession& chat, std::string_view path) {
+                  chat.save(path_argument_of("save", path), false);
+                }},
+    ChatCommand{"save!", kFile, "",
+                [](ChatSession& chat, std::string_view path) {
+                  chat.save(path_argument_of("save!", path), true);
+                }},
+    ChatCommand{"load", kFile, "go on with a saved conversation",
+                [](ChatSession& chat, std::string_view path) {
+                  chat.load(path_argument_of("load", path));
+                }},
+    ChatCommand{"regenerate", "", "answer the last message again",
+                [](ChatSession& chat, std::string_view) { chat.regenerate(); }},
+    ChatCommand{"stats", "", "tokens, rates, the context's fill, memory",
+                [](ChatSession& chat, std::string_view) { show(chat.stats()); }},
+    ChatCommand{"quit", "", "leave (/exit, /q and Ctrl-D too)", nullptr},
 };
 
 struct Alias {
@@ -84,7 +89,7 @@ constexpr std::array<Alias, 4> kAliases{
     {{"exit", "quit"}, {"q", "quit"}, {"?", "help"}, {"h", "help"}}};
 
 void help(ChatSession&, std::string_view) {
-  for (const Command& command : kCommands) {
+  for (const ChatCommand& command : kChatCommands) {
     if (command.what.empty()) continue;
     show(fmt::format("  {:<16} {}\n", fmt::format("/{} {}", command.name, command.argument),
                      command.what));
@@ -95,7 +100,7 @@ void help(ChatSession&, std::string_view) {
       "Ctrl-C stops an answer, Ctrl-D leaves.\n");
 }
 
-std::string_view trimmed(std::string_view text) {
+std::string_view without_blanks(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(" \t");
   if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
@@ -106,15 +111,15 @@ std::string_view trimmed(std::string_view text) {
 bool run_chat_command(ChatSession& chat, std::string_view line) {
   const std::size_t space = std::min(line.find_first_of(" \t"), line.size());
   std::string_view name = line.substr(1, space - 1);
-  const std::string_view argument = trimmed(line.substr(space));
+  const std::string_view argument = without_blanks(line.substr(space));
   for (const Alias& alias : kAliases) {
     if (name == alias.name) name = alias.means;
   }
-  const auto* command = std::find_if(kCommands.begin(), kCommands.end(),
-                                     [&](const Command& each) { return each.name == name; });
-  if (command == kCommands.end()) {
+  const auto* command = std::find_if(kChatCommands.begin(), kChatCommands.end(),
+                                     [&](const ChatCommand& each) { return each.name == name; });
+  if (command == kChatCommands.end()) {
     std::vector<std::string_view> names;
-    for (const Command& each : kCommands) names.push_back(each.name);
+    for (const ChatCommand& each : kChatCommands) names.push_back(each.name);
     const auto meant = closest_name(name, names);
     throw Error(ErrorCode::kUsage, fmt::format("there is no command /{}", printable(name, 40)),
                 (meant ? fmt::format("did you mean /{}? ", *meant) : std::string()) +
@@ -132,7 +137,7 @@ Completion complete_chat_line(std::string_view before) {
   Completion completion;
   const std::size_t space = before.find_first_of(" \t");
   if (before.starts_with('/') && space == std::string_view::npos) {
-    for (const Command& command : kCommands) {
+    for (const ChatCommand& command : kChatCommands) {
       if (!command.name.starts_with(before.substr(1))) continue;
       completion.candidates.push_back(fmt::format("/{}", command.name));
       completion.behind = command.argument.empty() ? "" : " ";
@@ -141,11 +146,12 @@ Completion complete_chat_line(std::string_view before) {
     std::sort(completion.candidates.begin(), completion.candidates.end());
     if (completion.applies) return completion;
   }
-  const auto* command = std::find_if(kCommands.begin(), kCommands.end(), [&](const Command& each) {
-    return each.argument == kFile && before.starts_with('/') &&
-           before.substr(1, std::min(space, before.size()) - 1) == each.name;
-  });
-  if (command != kCommands.end()) {  // the rest of the line, spaces and all
+  const auto* command =
+      std::find_if(kChatCommands.begin(), kChatCommands.end(), [&](const ChatCommand& each) {
+        return each.argument == kFile && before.starts_with('/') &&
+               before.substr(1, std::min(space, before.size()) - 1) == each.name;
+      });
+  if (command != kChatCommands.end()) {  // the rest of the line, spaces and all
     completion.begin = std::min(before.find_first_not_of(" \t", space), before.size());
     completion.applies = true;
   } else {

@@ -17,7 +17,7 @@ using nlohmann::ordered_json;
 
 constexpr const char* kUnknown = "unknown";
 
-std::string text_of(const ordered_json& value) {
+std::string shown_value(const ordered_json& value) {
   return value.is_null() ? kUnknown : value.is_string() ? value.get<std::string>() : value.dump();
 }
 
@@ -44,7 +44,7 @@ void line(std::string_view name, std::string_view value) {
   fmt::print("  {:<16} {}\n", name, laid_out(value, kValueColumn, kValueColumn));
 }
 
-std::string words(const ordered_json& array) {
+std::string joined_words(const ordered_json& array) {
   std::vector<std::string> all;
   for (const auto& each : array) all.push_back(each.get<std::string>());
   return all.empty() ? "none that are used" : fmt::format("{}", fmt::join(all, " "));
@@ -53,12 +53,13 @@ std::string words(const ordered_json& array) {
 void print_machine(const ordered_json& report) {
   const ordered_json& cpu = report["processor"];
   heading("Machine");
-  line("processor", text_of(cpu["model"]));
-  line("cores", fmt::format("{} ({} logical, {} usable here)", text_of(cpu["cores"]),
-                            text_of(cpu["logical_processors"]), text_of(cpu["usable_processors"])));
-  line("features", words(cpu["features"]));
-  line("kernels",
-       fmt::format("{} (of {})", text_of(cpu["kernels"]), words(cpu["supported_kernels"])));
+  line("processor", shown_value(cpu["model"]));
+  line("cores",
+       fmt::format("{} ({} logical, {} usable here)", shown_value(cpu["cores"]),
+                   shown_value(cpu["logical_processors"]), shown_value(cpu["usable_processors"])));
+  line("features", joined_words(cpu["features"]));
+  line("kernels", fmt::format("{} (of {})", shown_value(cpu["kernels"]),
+                              joined_words(cpu["supported_kernels"])));
   const ordered_json& memory = report["memory"];
   line("memory", fmt::format("{}, {} available", bytes_of(memory["total_bytes"]),
                              bytes_of(memory["available_bytes"])));
@@ -66,7 +67,7 @@ void print_machine(const ordered_json& report) {
        memory["read_bytes_per_second"].is_null()
            ? kUnknown
            : fmt::format("{} (measured: {} threads, {} at a time)",
-                         rate_of(memory["read_bytes_per_second"]), text_of(cpu["threads"]),
+                         rate_of(memory["read_bytes_per_second"]), shown_value(cpu["threads"]),
                          bytes_of(memory["buffer_bytes"])));
   // What others read meanwhile is missing from the measured rates.
   const ordered_json& load = cpu["load_average"];
@@ -76,7 +77,7 @@ void print_machine(const ordered_json& report) {
                          load.get<double>()));
   }
   for (const auto& gpu : report["gpus"]) {
-    line("GPU", fmt::format("{}, memory {}; not used by this program yet", text_of(gpu["name"]),
+    line("GPU", fmt::format("{}, memory {}; not used by this program yet", shown_value(gpu["name"]),
                             bytes_of(gpu["memory_bytes"])));
   }
   if (report["gpus"].empty()) line("GPU", "none found (looked for NVIDIA and AMD)");
@@ -90,9 +91,9 @@ void print_disks(const ordered_json& report) {
   heading("Disk");
   for (const auto& disk : report["disks"]) {
     std::string text =
-        fmt::format("{}: {} free", text_of(disk["path"]), bytes_of(disk["free_bytes"]));
+        fmt::format("{}: {} free", shown_value(disk["path"]), bytes_of(disk["free_bytes"]));
     if (!disk["problem"].is_null()) {
-      text += fmt::format("; {}", text_of(disk["problem"]));
+      text += fmt::format("; {}", shown_value(disk["problem"]));
     } else if (!disk["direct"].is_null()) {
       text +=
           fmt::format(", writes {}, reads {} (measured{})", rate_of(disk["write_bytes_per_second"]),
@@ -101,16 +102,16 @@ void print_disks(const ordered_json& report) {
     } else {
       text += ", rates unknown";
     }
-    line(text_of(disk["what"]), text);
+    line(shown_value(disk["what"]), text);
   }
   const ordered_json& cache = report["cache"];
   line("models from hub",
        cache["exists"].get<bool>()
-           ? fmt::format("{} in {}, {}", bytes_of(cache["bytes"]), text_of(cache["path"]),
+           ? fmt::format("{} in {}, {}", bytes_of(cache["bytes"]), shown_value(cache["path"]),
                          cache["models"].get<std::uint64_t>() == 1
                              ? "1 model"
-                             : text_of(cache["models"]) + " models")
-           : fmt::format("none yet in {}", text_of(cache["path"])));
+                             : shown_value(cache["models"]) + " models")
+           : fmt::format("none yet in {}", shown_value(cache["path"])));
 }
 
 void print_settings(const ordered_json& report) {
@@ -118,19 +119,21 @@ void print_settings(const ordered_json& report) {
   heading("Settings");
   line("file", settings["file"].is_null()
                    ? "none"
-                   : fmt::format("{}{}", text_of(settings["file"]),
+                   : fmt::format("{}{}", shown_value(settings["file"]),
                                  settings["file_read"].get<bool>() ? "" : " (not read)"));
   if (!settings["profiles"].empty()) {
     line("profile",
          fmt::format("{} (there {}: {})",
-                     settings["profile"].is_null() ? "none" : text_of(settings["profile"]),
-                     settings["profiles"].size() == 1 ? "is" : "are", words(settings["profiles"])));
+                     settings["profile"].is_null() ? "none" : shown_value(settings["profile"]),
+                     settings["profiles"].size() == 1 ? "is" : "are",
+                     joined_words(settings["profiles"])));
   }
   for (const auto& setting : settings["values"]) {
-    line(text_of(setting["name"]),
+    line(shown_value(setting["name"]),
          setting["value"].is_null()
-             ? fmt::format("default; set it in the file or by {}", text_of(setting["variable"]))
-             : fmt::format("{} ({})", text_of(setting["value"]), text_of(setting["source"])));
+             ? fmt::format("default; set it in the file or by {}", shown_value(setting["variable"]))
+             : fmt::format("{} ({})", shown_value(setting["value"]),
+                           shown_value(setting["source"])));
   }
 }
 
@@ -138,7 +141,7 @@ void print_models(const ordered_json& report) {
   heading(fmt::format(
       "Models: the most precise method that fits into the memory available, with a "
       "context of {} ({} cache)",
-      with_thousands(report["context"].get<std::uint64_t>()), text_of(report["kv_cache"])));
+      with_thousands(report["context"].get<std::uint64_t>()), shown_value(report["kv_cache"])));
   constexpr std::size_t kWholeTable = 95;
   const bool narrow = terminal_columns(stdout).value_or(kWholeTable) < kWholeTable;
   const auto row = [&](std::string_view model, std::string_view method, std::string_view file,
@@ -159,7 +162,7 @@ void print_models(const ordered_json& report) {
         !fits            ? (model["fits"].is_null() ? std::string(kUnknown) : "does not fit")
         : rate.is_null() ? std::string(kUnknown)
                          : fmt::format("at most {}", readable_rate(rate.get<double>()));
-    row(text_of(model["model"]), text_of(model["method"]), bytes_of(model["file_bytes"]),
+    row(shown_value(model["model"]), shown_value(model["method"]), bytes_of(model["file_bytes"]),
         bytes_of(model["memory_bytes"]), bytes_of(model["bytes_per_token"]), predicted);
   }
   fmt::print("  {}\n",

@@ -24,7 +24,7 @@ fs::path folder_of(std::string_view typed) {
   return expand_home(std::string(typed), process_environment());
 }
 
-std::size_t columns_of(std::string_view text) {
+std::size_t columns_of_name(std::string_view text) {
   std::size_t columns = 0;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = text::next_grapheme(text, at);
@@ -79,7 +79,7 @@ std::vector<std::string> candidate_rows(const Completion& completion, std::size_
   std::size_t widest = 0;
   for (const std::string& candidate : completion.candidates) {
     names.push_back(completion.paths ? last_part(candidate) : candidate);
-    widest = std::max(widest, columns_of(names.back()));
+    widest = std::max(widest, columns_of_name(names.back()));
   }
   const std::size_t across = std::max<std::size_t>(1, (columns + kGap) / (widest + kGap));
   const std::size_t shown =
@@ -89,7 +89,7 @@ std::vector<std::string> candidate_rows(const Completion& completion, std::size_
   for (std::size_t i = 0; i < shown; ++i) {  // down the columns, as `ls` does
     std::string& line = lines[i % down];
     line += names[i];
-    if (i + down < shown) line.append(widest + kGap - columns_of(names[i]), ' ');
+    if (i + down < shown) line.append(widest + kGap - columns_of_name(names[i]), ' ');
   }
   if (shown < names.size()) {
     lines.push_back(fmt::format("and {} more", with_thousands(names.size() - shown)));

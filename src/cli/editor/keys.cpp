@@ -14,7 +14,7 @@ using Code = Key::Code;
 constexpr char kEscape = '\x1b';
 constexpr std::string_view kPasteEnd = "\x1b[201~";
 constexpr std::size_t kMaxSequence = 64;  // bytes; what is longer is no key
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+constexpr std::string_view kUnreadable = "\xEF\xBF\xBD";
 
 // A key and the bytes that it took; none: it is not complete.
 struct Parsed {
@@ -174,14 +174,14 @@ Attempt parse_character(std::string_view text) {
   Key key = plain(Code::kCharacter);
   for (std::size_t i = 1; i < bytes.size(); ++i) {
     if ((byte_at(bytes, i) & 0xC0) != 0x80) {
-      key.text = kReplacement;
+      key.text = kUnreadable;
       return Parsed{i, key};
     }
   }
   const bool lone = lead >= 0x80 && (lead < 0xC2 || lead > 0xF4);
   if (!lone && bytes.size() < size) return std::nullopt;
   const bool valid = !lone && text::find_invalid_utf8(bytes) == std::string_view::npos;
-  key.text = valid ? bytes : kReplacement;
+  key.text = valid ? bytes : kUnreadable;
   return Parsed{lone ? 1 : size, key};
 }
 

@@ -17,15 +17,15 @@ using namespace roles;
 using Kind = HfForm::Kind;
 
 // The published form first, then that of BF16 fine-tunes.
-constexpr HfForm kGateForms[] = {
+constexpr HfForm kGptOssGateForms[] = {
     {Kind::kAlternate, "model.layers.{}.mlp.experts.gate_up_proj", 0, true},
     {Kind::kTransposedAlternate, "model.layers.{}.mlp.experts.gate_up_proj", 0},
 };
-constexpr HfForm kUpForms[] = {
+constexpr HfForm kGptOssUpForms[] = {
     {Kind::kAlternate, "model.layers.{}.mlp.experts.gate_up_proj", 1, true},
     {Kind::kTransposedAlternate, "model.layers.{}.mlp.experts.gate_up_proj", 1},
 };
-constexpr HfForm kDownForms[] = {
+constexpr HfForm kGptOssDownForms[] = {
     {Kind::kWhole, "model.layers.{}.mlp.experts.down_proj", 0, true},
     {Kind::kTransposed, "model.layers.{}.mlp.experts.down_proj"},
 };
@@ -41,7 +41,7 @@ constexpr RoleSpec kPostAttnNorm =
          "blk.{}.post_attention_norm.weight", hidden, false);
 
 // clang-format off
-constexpr RoleSpec kRoles[] = {
+constexpr RoleSpec kGptOssRoles[] = {
     kTokenEmbedding, kAttnNorm,
     kAttnQ, kAttnQBias, kAttnK, kAttnKBias, kAttnV, kAttnVBias,
     same(Role::kAttnSinks, "model.layers.{}.self_attn.sinks", "blk.{}.attn_sinks.weight",
@@ -52,17 +52,17 @@ constexpr RoleSpec kRoles[] = {
     same(Role::kRouterBias, "model.layers.{}.mlp.router.bias", "blk.{}.ffn_gate_inp.bias",
          experts, false),
     {Role::kExpertGate, "model.layers.{}.mlp.experts.gate_up_proj", "blk.{}.ffn_gate_exps.weight",
-     "model.layers.{}.mlp.experts.gate_proj.weight", stack_in, true, true, nullptr, kGateForms},
+     "model.layers.{}.mlp.experts.gate_proj.weight", stack_in, true, true, nullptr, kGptOssGateForms},
     {Role::kExpertGateBias, "model.layers.{}.mlp.experts.gate_up_proj_bias",
      "blk.{}.ffn_gate_exps.bias", "model.layers.{}.mlp.experts.gate_proj.bias", experts_by_ffn,
      true, false, nullptr, kGateBiasForms},
     {Role::kExpertUp, "model.layers.{}.mlp.experts.gate_up_proj", "blk.{}.ffn_up_exps.weight",
-     "model.layers.{}.mlp.experts.up_proj.weight", stack_in, true, true, nullptr, kUpForms},
+     "model.layers.{}.mlp.experts.up_proj.weight", stack_in, true, true, nullptr, kGptOssUpForms},
     {Role::kExpertUpBias, "model.layers.{}.mlp.experts.gate_up_proj_bias",
      "blk.{}.ffn_up_exps.bias", "model.layers.{}.mlp.experts.up_proj.bias", experts_by_ffn, true,
      false, nullptr, kUpBiasForms},
     {Role::kExpertDown, "model.layers.{}.mlp.experts.down_proj", "blk.{}.ffn_down_exps.weight",
-     "model.layers.{}.mlp.experts.down_proj.weight", stack_out, true, true, nullptr, kDownForms},
+     "model.layers.{}.mlp.experts.down_proj.weight", stack_out, true, true, nullptr, kGptOssDownForms},
     {Role::kExpertDownBias, "model.layers.{}.mlp.experts.down_proj_bias",
      "blk.{}.ffn_down_exps.bias", "model.layers.{}.mlp.experts.down_proj.bias", experts_by_hidden,
      true, false},
@@ -76,7 +76,7 @@ class GptOss final : public Architecture {
   std::string_view hf_type() const noexcept override { return "gpt_oss"; }
   std::string_view hf_class() const noexcept override { return "GptOssForCausalLM"; }
   std::string_view gguf_name() const noexcept override { return "gpt-oss"; }
-  std::span<const RoleSpec> roles() const noexcept override { return kRoles; }
+  std::span<const RoleSpec> roles() const noexcept override { return kGptOssRoles; }
   std::uint64_t usual_head_dim() const noexcept override { return 64; }
 
   ModelConfig read_config(const nlohmann::json& json) const override {

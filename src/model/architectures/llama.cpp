@@ -13,9 +13,9 @@ namespace {
 
 using namespace roles;
 
-constexpr RoleSpec kRoles[] = {kTokenEmbedding, kAttnNorm,   kAttnQ,      kAttnK,
-                               kAttnV,          kAttnOutput, kFfnNorm,    kFfnGate,
-                               kFfnUp,          kFfnDown,    kOutputNorm, kOutput};
+constexpr RoleSpec kLlamaRoles[] = {kTokenEmbedding, kAttnNorm,   kAttnQ,      kAttnK,
+                                    kAttnV,          kAttnOutput, kFfnNorm,    kFfnGate,
+                                    kFfnUp,          kFfnDown,    kOutputNorm, kOutput};
 
 class Llama final : public Architecture {
  public:
@@ -23,7 +23,7 @@ class Llama final : public Architecture {
   std::string_view hf_type() const noexcept override { return "llama"; }
   std::string_view hf_class() const noexcept override { return "LlamaForCausalLM"; }
   std::string_view gguf_name() const noexcept override { return "llama"; }
-  std::span<const RoleSpec> roles() const noexcept override { return kRoles; }
+  std::span<const RoleSpec> roles() const noexcept override { return kLlamaRoles; }
   bool gguf_interleaves_heads() const noexcept override { return true; }
 
   ModelConfig read_config(const nlohmann::json& json) const override {

@@ -10,12 +10,12 @@ namespace {
 
 using namespace roles;
 
-constexpr RoleSpec kRoles[] = {kTokenEmbedding, kAttnNorm, kAttnQ,     kAttnQBias,  kAttnK,
-                               kAttnKBias,      kAttnV,    kAttnVBias, kAttnOutput, kFfnNorm,
-                               kFfnGate,        kFfnUp,    kFfnDown,   kOutputNorm, kOutput};
+constexpr RoleSpec kQwen2Roles[] = {kTokenEmbedding, kAttnNorm, kAttnQ,     kAttnQBias,  kAttnK,
+                                    kAttnKBias,      kAttnV,    kAttnVBias, kAttnOutput, kFfnNorm,
+                                    kFfnGate,        kFfnUp,    kFfnDown,   kOutputNorm, kOutput};
 
 // transformers' default of max_window_layers.
-constexpr std::uint64_t kFirstWindowLayer = 28;
+constexpr std::uint64_t kQwen2FirstWindowLayer = 28;
 
 class Qwen2 final : public Architecture {
  public:
@@ -23,12 +23,12 @@ class Qwen2 final : public Architecture {
   std::string_view hf_type() const noexcept override { return "qwen2"; }
   std::string_view hf_class() const noexcept override { return "Qwen2ForCausalLM"; }
   std::string_view gguf_name() const noexcept override { return "qwen2"; }
-  std::span<const RoleSpec> roles() const noexcept override { return kRoles; }
+  std::span<const RoleSpec> roles() const noexcept override { return kQwen2Roles; }
 
   ModelConfig read_config(const nlohmann::json& json) const override {
     require_text(json, "hidden_act", "silu");
     ModelConfig config = read_decoder(*this, json);
-    require_full_attention(json, kFirstWindowLayer, config.layers);
+    require_full_attention(json, kQwen2FirstWindowLayer, config.layers);
     return config;
   }
   ModelConfig read_gguf(const io::GgufMetadata& metadata) const override {

@@ -8,12 +8,12 @@ namespace {
 
 using namespace roles;
 
-constexpr RoleSpec kRoles[] = {kTokenEmbedding, kAttnNorm, kAttnQ,      kAttnQNorm, kAttnK,
-                               kAttnKNorm,      kAttnV,    kAttnOutput, kFfnNorm,   kFfnGate,
-                               kFfnUp,          kFfnDown,  kOutputNorm, kOutput};
+constexpr RoleSpec kQwen3Roles[] = {kTokenEmbedding, kAttnNorm, kAttnQ,      kAttnQNorm, kAttnK,
+                                    kAttnKNorm,      kAttnV,    kAttnOutput, kFfnNorm,   kFfnGate,
+                                    kFfnUp,          kFfnDown,  kOutputNorm, kOutput};
 
 // transformers' default of max_window_layers.
-constexpr std::uint64_t kFirstWindowLayer = 28;
+constexpr std::uint64_t kQwen3FirstWindowLayer = 28;
 
 class Qwen3 final : public Architecture {
  public:
@@ -21,14 +21,14 @@ class Qwen3 final : public Architecture {
   std::string_view hf_type() const noexcept override { return "qwen3"; }
   std::string_view hf_class() const noexcept override { return "Qwen3ForCausalLM"; }
   std::string_view gguf_name() const noexcept override { return "qwen3"; }
-  std::span<const RoleSpec> roles() const noexcept override { return kRoles; }
+  std::span<const RoleSpec> roles() const noexcept override { return kQwen3Roles; }
   std::uint64_t usual_head_dim() const noexcept override { return 128; }
 
   ModelConfig read_config(const nlohmann::json& json) const override {
     require_flag(json, "attention_bias", false);
     require_text(json, "hidden_act", "silu");
     ModelConfig config = read_decoder(*this, json);
-    require_full_attention(json, kFirstWindowLayer, config.layers);
+    require_full_attention(json, kQwen3FirstWindowLayer, config.layers);
     return config;
   }
   ModelConfig read_gguf(const io::GgufMetadata& metadata) const override {

@@ -17,20 +17,20 @@ namespace {
 using namespace roles;
 using Kind = HfForm::Kind;
 
-constexpr HfForm kGateForms[] = {
+constexpr HfForm kQwen3MoeGateForms[] = {
     {Kind::kEach, "model.layers.{}.mlp.experts.{e}.gate_proj.weight"},
     {Kind::kHalf, "model.layers.{}.mlp.experts.gate_up_proj", 0},
 };
-constexpr HfForm kUpForms[] = {
+constexpr HfForm kQwen3MoeUpForms[] = {
     {Kind::kEach, "model.layers.{}.mlp.experts.{e}.up_proj.weight"},
     {Kind::kHalf, "model.layers.{}.mlp.experts.gate_up_proj", 1},
 };
-constexpr HfForm kDownForms[] = {
+constexpr HfForm kQwen3MoeDownForms[] = {
     {Kind::kEach, "model.layers.{}.mlp.experts.{e}.down_proj.weight"},
     {Kind::kWhole, "model.layers.{}.mlp.experts.down_proj"},
 };
 
-constexpr RoleSpec kRoles[] = {
+constexpr RoleSpec kQwen3MoeRoles[] = {
     kTokenEmbedding,
     kAttnNorm,
     kAttnQ,
@@ -47,12 +47,13 @@ constexpr RoleSpec kRoles[] = {
          experts_by_hidden, true, sparse),
     {Role::kExpertGate, "model.layers.{}.mlp.experts.gate_proj.weight",
      "blk.{}.ffn_gate_exps.weight", "model.layers.{}.mlp.switch_mlp.gate_proj.weight", stack_in,
-     true, true, sparse, kGateForms},
+     true, true, sparse, kQwen3MoeGateForms},
     {Role::kExpertUp, "model.layers.{}.mlp.experts.up_proj.weight", "blk.{}.ffn_up_exps.weight",
-     "model.layers.{}.mlp.switch_mlp.up_proj.weight", stack_in, true, true, sparse, kUpForms},
+     "model.layers.{}.mlp.switch_mlp.up_proj.weight", stack_in, true, true, sparse,
+     kQwen3MoeUpForms},
     {Role::kExpertDown, "model.layers.{}.mlp.experts.down_proj.weight",
      "blk.{}.ffn_down_exps.weight", "model.layers.{}.mlp.switch_mlp.down_proj.weight", stack_out,
-     true, true, sparse, kDownForms},
+     true, true, sparse, kQwen3MoeDownForms},
     kOutputNorm,
     kOutput,
 };
@@ -63,7 +64,7 @@ class Qwen3Moe final : public Architecture {
   std::string_view hf_type() const noexcept override { return "qwen3_moe"; }
   std::string_view hf_class() const noexcept override { return "Qwen3MoeForCausalLM"; }
   std::string_view gguf_name() const noexcept override { return "qwen3moe"; }
-  std::span<const RoleSpec> roles() const noexcept override { return kRoles; }
+  std::span<const RoleSpec> roles() const noexcept override { return kQwen3MoeRoles; }
 
   ModelConfig read_config(const nlohmann::json& json) const override {
     require_flag(json, "attention_bias", false);

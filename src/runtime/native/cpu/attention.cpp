@@ -10,10 +10,10 @@
 namespace pajamas::runtime {
 namespace {
 
-constexpr std::uint32_t kBlock = KvBlock::kPositions;
+constexpr std::uint32_t kPositions = KvBlock::kPositions;
 // Positions that are decoded at a time, so that what comes out stays in the first-level cache.
 constexpr std::uint32_t kDecoded = 32;
-static_assert(kBlock % kDecoded == 0 && kRunPositions % kBlock == 0);
+static_assert(kPositions % kDecoded == 0 && kRunPositions % kPositions == 0);
 
 // Products longer than a chunk are summed chunk by chunk, as everywhere.
 void dot_long(const kernels::MathKernels& math, kernels::DotTile tile, std::size_t cols) {
@@ -45,11 +45,11 @@ class TileAttention {
 
   void gather(std::uint32_t run, const float* queries, std::size_t stride, Gathered& out) const {
     thread_local FloatBuffer x;        // [rows][group][dim]
-    thread_local FloatBuffer scores;   // [rows][group][kBlock]
+    thread_local FloatBuffer scores;   // [rows][group][kPositions]
     thread_local FloatBuffer decoded;  // keys, then values, of kDecoded positions
     const std::size_t width = tile_.group * row_.dim;
     x.resize(tile_.rows * width);
-    scores.resize(tile_.rows * tile_.group * kBlock);
+    scores.resize(tile_.rows * tile_.group * kPositions);
     for (std::size_t r = 0; r < tile_.rows; ++r) {
       std::copy_n(queries + r * stride, width, x.data() + r * width);
     }
@@ -58,7 +58,7 @@ class TileAttention {
     add_sinks(run, out);
     const std::uint32_t last = std::min(end_, (run + 1) * kRunPositions);
     for (std::uint32_t position = std::max(begin_, run * kRunPositions); position < last;) {
-      const Part part{position, std::min(last, position / kBlock * kBlock + kBlock)};
+      const Part part{position, std::min(last, position / kPositions * kPositions + kPositions)};
       multiply_keys(part, x, scores, decoded);
       for (std::size_t r = 0; r < tile_.rows; ++r) weigh(r, part, scores, out);
       add_values(part, scores, decoded, out);
@@ -131,7 +131,7 @@ class TileAttention {
            .cols = 0,
            .accumulate = false,
            .out = scores.data() + (at - part.first),
-           .out_stride = kBlock},
+           .out_stride = kPositions},
           row_.dim);
     }
   }
@@ -142,7 +142,7 @@ class TileAttention {
     if (own.first >= own.last) return;
     for (std::size_t q = r * tile_.group; q < (r + 1) * tile_.group; ++q) {
       const std::span<float> own_scores =
-          scores.subspan(q * kBlock + (own.first - part.first), own.last - own.first);
+          scores.subspan(q * kPositions + (own.first - part.first), own.last - own.first);
       AttentionSum& sum = out.sum(q);
       const float top = std::max(sum.top, *std::ranges::max_element(own_scores) * scale_);
       const float kept = std::exp(sum.top - top);  // 1 where the top stays, 0 at the start
@@ -167,8 +167,8 @@ class TileAttention {
         if (own.first >= own.last) continue;
         const std::size_t q = r * tile_.group;
         kernels_.math->weighted_sum(
-            {.weights = weights.data() + q * kBlock + (own.first - part.first),
-             .weights_stride = kBlock,
+            {.weights = weights.data() + q * kPositions + (own.first - part.first),
+             .weights_stride = kPositions,
              .values = values + (own.first - at) * row_.stored,
              .count = own.last - own.first,
              .stride = row_.stored,

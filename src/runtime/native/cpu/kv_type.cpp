@@ -173,7 +173,7 @@ void require_room(KvType type, std::span<const float> values) {
 }
 
 // The rows with their filling, transformed where the type has it so.
-void prepare(const KvRow& row, std::span<const float> values, FloatBuffer& out) {
+void prepare_values(const KvRow& row, std::span<const float> values, FloatBuffer& out) {
   const std::size_t count = values.size() / row.dim;
   out.assign(count * row.stored, 0);
   for (std::size_t i = 0; i < count; ++i) {
@@ -194,7 +194,7 @@ void encode_kv(const kernels::KernelTable& kernels, const KvRow& row, std::span<
     return from_floats(*info(row.type).type, values, out);
   }
   thread_local FloatBuffer prepared;
-  prepare(row, values, prepared);
+  prepare_values(row, values, prepared);
   std::vector<std::size_t> broken;  // rows that the search for scales has no place for
   for (std::size_t i = 0; i < count; ++i) {
     const auto one = std::span(prepared).subspan(i * row.stored, row.stored);

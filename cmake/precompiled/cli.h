@@ -1,6 +1,0 @@
-// Of the command line.
-#pragma once
-
-#include "json.h"
-
-#include <CLI/CLI.hpp>
