@@ -25,6 +25,11 @@ std::vector<std::string> methods() {
   return names;
 }
 
+std::vector<std::string> recipes() {
+  const auto names = quantize::mlx_recipes();
+  return {names.begin(), names.end()};
+}
+
 std::vector<std::string> cache_types() {
   std::vector<std::string> names;
   for (const auto& type : runtime::kKvTypes) names.emplace_back(type.name);
@@ -54,6 +59,7 @@ std::vector<std::string> command_names(const Command& app) {
 Values values_of(const Command& app, const Option& option) {
   const auto is = [&](const std::string& name) { return option.is(name); };
   if (is("method")) return words(methods(), true);
+  if (is("recipe")) return words(recipes());
   if (is("format")) return words({"gguf", "mlx", "fp8"}, true);
   if (is("kv-cache")) return words(cache_types());
   if (is("kernels")) return words(kernel_names());

@@ -97,9 +97,9 @@ constexpr std::array kOptions{
          "it is --method here, as Q4_K_M for GGUF or 4bit for MLX"},
     Word{"outfile mlx-path out output-path output-dir out-dir", "", "it is --output (-o) here"},
     Word{"q-group-size", "", "it is --group-size here"},
-    Word{"pure leave-output-tensor output-tensor-type token-embedding-type tensor-type-file "
-         "quant-predicate",
-         "", "types of single tensors are given by --tensor-type REGEX=TYPE here"},
+    Word{"quant-predicate", "", "it is --recipe here"},
+    Word{"pure leave-output-tensor output-tensor-type token-embedding-type tensor-type-file", "",
+         "types of single tensors are given by --tensor-type REGEX=TYPE here"},
     Word{"dequantize", "", "--method BF16 (bf16 for MLX) writes weights that are not quantized"},
     Word{"kl-divergence kld kl-divergence-base", "",
          "`llama-pajamas validate MODEL --metrics kl --reference MODEL` measures it"},

@@ -70,10 +70,11 @@ void check_mlx_options(const QuantizeOptions& options, std::span<const Format> f
   if (std::ranges::any_of(
           formats, [](Format format) { return quantize::output_format(format).has_mlx_options(); }))
     return;
-  const char* given = options.mixed_precision  ? "--mixed-precision"
-                      : options.embedding_bits ? "--embedding-bits"
-                      : options.output_bits    ? "--output-bits"
-                                               : nullptr;
+  const char* given = !options.recipe.empty()   ? "--recipe"
+                      : options.mixed_precision ? "--mixed-precision"
+                      : options.embedding_bits  ? "--embedding-bits"
+                      : options.output_bits     ? "--output-bits"
+                                                : nullptr;
   if (given == nullptr) return;
   throw Error(ErrorCode::kUsage, "is an option of MLX, which is not written",
               "add mlx to --format, or use --tensor-type for GGUF")
@@ -151,6 +152,11 @@ void add_quantize_options(const Command& command, QuantizeOptions& options) {
       .type_name("METHODS");
   command
       .add_option(
+          "--recipe", options.recipe,
+          fmt::format("MLX: a method of two widths: {}", fmt::join(quantize::mlx_recipes(), ", ")))
+      .type_name("RECIPE");
+  command
+      .add_option(
           "--group-size", options.group_size,
           fmt::format("MLX: weights that share a scale ({})", fmt::join(kAffineGroups, ", ")))
       .capture_default_str()
@@ -202,7 +208,7 @@ void add_quantize_options(const Command& command, QuantizeOptions& options) {
 Recipes recipes_of(const QuantizeOptions& options) {
   const std::vector<Format> formats = parse_formats(options.formats);
   check_mlx_options(options, formats);
-  const auto methods = quantize::choose_methods(formats, options.methods);
+  const auto methods = quantize::choose_methods(formats, options.methods, options.recipe);
   check_names(options, methods);
   const bool single =
       methods.names.size() == 1 && methods.names.front().size() == 1 && options.output_name.empty();

@@ -18,6 +18,7 @@ struct QuantizeOptions {
   std::string config;  // plan only
   std::string formats = "gguf";
   std::string methods;
+  std::string recipe;
   std::string output;
   std::string output_name;  // a pattern; empty: names of our own
   std::string split_size;

@@ -38,7 +38,7 @@ constexpr std::array<GgufMethodInfo, static_cast<std::size_t>(GgufMethod::kCount
     {GgufMethod::kMXFP4_MOE, "MXFP4_MOE", 38, DType::kMXFP4, "mxfp4"},
 }};
 
-constexpr std::array<MlxMethodInfo, 8> kMlxMethods{{
+constexpr std::array<MlxMethodInfo, 13> kMlxMethods{{
     {2, "2bit", "Q2_K"},
     {3, "3bit", "Q3_K_M"},
     {4, "4bit", "Q4_K_M"},
@@ -47,6 +47,11 @@ constexpr std::array<MlxMethodInfo, 8> kMlxMethods{{
     {8, "8bit", "Q8_0"},
     {16, "bf16", "BF16"},
     {8, kMxfp4Method, "MXFP4_MOE"},
+    {2, "mixed_2_6", "Q2_K", MlxMix::kStock, 6},
+    {3, "mixed_3_4", "Q3_K_S", MlxMix::kStock, 4},
+    {3, "mixed_3_6", "Q3_K_M", MlxMix::kStock, 6},
+    {4, "mixed_4_6", "Q4_K_M", MlxMix::kStock, 6},
+    {4, "roles_4_5", "Q4_K_M", MlxMix::kRoles, 5},
 }};
 
 consteval bool methods_in_order() {
@@ -75,11 +80,9 @@ static_assert(methods_in_order(), "kGgufMethods is indexed by GgufMethod");
 std::string choose_one(const OutputFormat& format, std::string_view name,
                        std::vector<std::string>& notes) {
   if (auto own = format.find_method(name)) return *own;
-  const auto methods = format.methods();
   for (const OutputFormat* other : output_formats()) {
     const auto from = other->find_method(name);
     if (!from) continue;
-    if (methods.size() == 1) return std::string(methods.front());
     const std::string_view to = other->counterpart(*from, format.id());
     if (to.empty()) continue;
     notes.push_back(fmt::format("{} is {} for {}", *from, to, format.name()));
@@ -96,6 +99,23 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     if (end == std::string_view::npos) return parts;
     text.remove_prefix(end + 1);
   }
+}
+
+// The mix that --recipe names.
+std::string_view checked_recipe(std::string_view name) {
+  const MlxMethodInfo* found = find_mlx_method(name);
+  if (found != nullptr && found->mix != MlxMix::kNone) return found->name;
+  const auto names = mlx_recipes();
+  throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no recipe", printable(name, 40)),
+              fmt::format("{}there are {}", did_you_mean(name, names), fmt::join(names, ", ")))
+      .at("--recipe");
+}
+
+// What a format gets whatever --method says; empty: that has to say it.
+std::string_view given_method(Format format, std::string_view recipe) {
+  const auto methods = output_format(format).methods();
+  if (methods.size() == 1) return methods.front();
+  return format == Format::kMlx ? recipe : std::string_view();
 }
 
 // The methods of one format. Two that are the same by translation are one.
@@ -130,6 +150,14 @@ const GgufMethodInfo& info(GgufMethod method) noexcept {
 std::span<const GgufMethodInfo> gguf_methods() noexcept { return kGgufMethods; }
 std::span<const MlxMethodInfo> mlx_methods() noexcept { return kMlxMethods; }
 
+std::vector<std::string_view> mlx_recipes() {
+  std::vector<std::string_view> names;
+  for (const MlxMethodInfo& row : kMlxMethods) {
+    if (row.mix != MlxMix::kNone) names.push_back(row.name);
+  }
+  return names;
+}
+
 std::optional<GgufMethod> find_gguf_method(std::string_view name) noexcept {
   // llama-quantize's short names.
   if (lower(name) == "q3_k") return GgufMethod::kQ3_K_M;
@@ -141,32 +169,25 @@ std::optional<GgufMethod> find_gguf_method(std::string_view name) noexcept {
   return std::nullopt;
 }
 
-std::optional<int> find_mlx_method(std::string_view name) noexcept {
-  for (const auto& row : kMlxMethods) {
-    if (lower(row.name) == lower(name)) return row.bits;
-  }
-  return std::nullopt;
+const MlxMethodInfo* find_mlx_method(std::string_view name) noexcept {
+  const auto row = std::ranges::find(kMlxMethods, lower(name), &MlxMethodInfo::name);
+  return row == kMlxMethods.end() ? nullptr : &*row;
 }
 
-ChosenMethods choose_methods(std::span<const Format> formats, std::string_view methods) {
-  const auto has_one = [](Format format) { return output_format(format).methods().size() == 1; };
-  const auto choosing =
-      formats.size() - static_cast<std::size_t>(std::ranges::count_if(formats, has_one));
-  ChosenMethods chosen;
-  if (methods.empty() && choosing == 0) {
-    for (const Format format : formats) {
-      chosen.names.push_back({std::string(output_format(format).methods().front())});
-    }
-    return chosen;
-  }
-  if (methods.empty()) {
+ChosenMethods choose_methods(std::span<const Format> formats, std::string_view methods,
+                             std::string_view recipe) {
+  if (!recipe.empty()) recipe = checked_recipe(recipe);
+  std::vector<std::string_view> given;
+  for (const Format format : formats) given.push_back(given_method(format, recipe));
+  const auto choosing = static_cast<std::size_t>(std::ranges::count(given, std::string_view()));
+  if (methods.empty() && choosing > 0) {
     throw Error(ErrorCode::kUsage, "none is given",
                 "give one, as Q4_K_M for GGUF or 4bit for MLX; --help has all")
         .at("--method");
   }
-  const std::vector<std::string_view> asked = split(methods, ':');
-  const bool skips = asked.size() == choosing && asked.size() != formats.size();
-  if (asked.size() != 1 && asked.size() != formats.size() && !skips) {
+  const auto asked = methods.empty() ? std::vector<std::string_view>() : split(methods, ':');
+  const bool each = asked.size() == formats.size();
+  if (asked.size() > 1 && !each && asked.size() != choosing) {
     throw Error(ErrorCode::kUsage,
                 fmt::format("{} methods for {} format{}", asked.size(), formats.size(),
                             formats.size() == 1 ? "" : "s"),
@@ -176,10 +197,17 @@ ChosenMethods choose_methods(std::span<const Format> formats, std::string_view m
                       "Q4_K_M:4bit")
         .at("--method");
   }
+  ChosenMethods chosen;
   for (std::size_t i = 0, next = 0; i < formats.size(); ++i) {
-    const std::string_view list = asked.size() == 1              ? asked[0]
-                                  : skips && has_one(formats[i]) ? output_format(formats[i]).name()
-                                                                 : asked[next++];
+    if (each && formats[i] == Format::kMlx && !recipe.empty()) {
+      throw Error(ErrorCode::kUsage, "is a method of MLX, and --method names another",
+                  "leave one of them out")
+          .at("--recipe");
+    }
+    const std::string_view list = each                ? asked[i]
+                                  : !given[i].empty() ? given[i]
+                                  : asked.size() == 1 ? asked[0]
+                                                      : asked[next++];
     chosen.names.push_back(choose_all(formats[i], split(list, ','), chosen.notes));
   }
   return chosen;

@@ -54,31 +54,40 @@ struct GgufMethodInfo {
 const GgufMethodInfo& info(GgufMethod method) noexcept;
 std::span<const GgufMethodInfo> gguf_methods() noexcept;
 
+// Which tensors of a method of two widths have the larger one (quantize/mlx_mix.h).
+enum class MlxMix : std::uint8_t { kNone, kStock, kRoles };
+
 // An MLX method is a number of bits; 16 stands for unquantized bf16. "mxfp4" gives experts that
-// format and everything else 8 bits.
+// format and everything else 8 bits. A mix is what --recipe names too.
 struct MlxMethodInfo {
   int bits;
   std::string_view name;
   std::string_view gguf;  // what the method is called when it is translated for GGUF
+  MlxMix mix = MlxMix::kNone;
+  int more_bits = 0;  // of a mix
 };
 inline constexpr std::string_view kMxfp4Method = "mxfp4";
 std::span<const MlxMethodInfo> mlx_methods() noexcept;
+std::vector<std::string_view> mlx_recipes();  // names of the mixes
 
 std::string lower(std::string_view text);
 
-// A method for one format by its name, upper or lower case; nothing where the format has none.
+// A method for one format by its name, upper or lower case; nothing (null) where the format has
+// none.
 std::optional<GgufMethod> find_gguf_method(std::string_view name) noexcept;
-std::optional<int> find_mlx_method(std::string_view name) noexcept;  // bits; 16 for bf16
+const MlxMethodInfo* find_mlx_method(std::string_view name) noexcept;
 
 // What `--method` says for each format of `--format`: names in canonical spelling, and one
 // sentence for each that was translated. Between colons stand the methods of one format, with
 // commas between several; without colons they are for every format. A format of one method (fp8)
-// needs none: it has that one whatever is said to the others. Throws Error{kUsage} naming what
-// exists, with the closest name first, and for a method that is named twice.
+// needs none: it has that one whatever is said to the others. Neither does MLX where `recipe` names
+// its mix. Throws Error{kUsage} naming what exists, with the closest name first, and for a method
+// that is named twice.
 struct ChosenMethods {
   std::vector<std::vector<std::string>> names;  // of each format, at least one
   std::vector<std::string> notes;
 };
-ChosenMethods choose_methods(std::span<const Format> formats, std::string_view methods);
+ChosenMethods choose_methods(std::span<const Format> formats, std::string_view methods,
+                             std::string_view recipe = {});
 
 }  // namespace pajamas::quantize

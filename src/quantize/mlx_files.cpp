@@ -40,7 +40,7 @@ std::string make_mlx_config(const json& source, const Recipe& recipe,
   config.erase("_name_or_path");
   config.erase("quantization");
   config.erase("quantization_config");
-  const int bits = *find_mlx_method(recipe.method);
+  const int bits = find_mlx_method(recipe.method)->bits;
   const Encoding usual =
       bits == 16 ? Encoding{} : Encoding::affine(bits, recipe.mlx.group_size, DType::kBF16);
   json quantization = json::object();

@@ -55,7 +55,7 @@ class MlxOutput final : public OutputFormat {
     return names;
   }
   std::optional<std::string> find_method(std::string_view name) const override {
-    if (!find_mlx_method(name)) return std::nullopt;
+    if (find_mlx_method(name) == nullptr) return std::nullopt;
     return lower(name);
   }
   std::string_view counterpart(std::string_view method, Format other) const noexcept override {
@@ -68,7 +68,9 @@ class MlxOutput final : public OutputFormat {
   std::vector<std::string_view> ladder() const override {
     std::vector<std::string_view> names;
     for (const MlxMethodInfo& row : mlx_methods()) {
-      if (row.bits < 16 && row.name != kMxfp4Method) names.insert(names.begin(), row.name);
+      if (row.bits < 16 && row.name != kMxfp4Method && row.mix == MlxMix::kNone) {
+        names.insert(names.begin(), row.name);
+      }
     }
     return names;
   }
@@ -98,7 +100,7 @@ class MlxOutput final : public OutputFormat {
       notes.push_back(std::move(note));
     }
     const auto specs = model::tensors_of(input.config);
-    const DType plain = *find_mlx_method(recipe.method) == 16 ? DType::kBF16 : input.plain;
+    const DType plain = find_mlx_method(recipe.method)->bits == 16 ? DType::kBF16 : input.plain;
     output.tensors =
         settle_tensors(input, recipe, specs, choose_mlx_types(recipe, plain, specs), notes);
     order_rows(input, false, output);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "quantize/mlx_mix.h"
 #include "quantize/recipe.h"
 #include "tensor/affine.h"
 
@@ -45,18 +46,19 @@ std::optional<MlxType> parse_mlx_type(std::string_view name) {
     return type;
   }
   const auto dash = name.find("-g");
-  const auto bits = find_mlx_method(name.substr(0, dash));
+  const MlxMethodInfo* method = find_mlx_method(name.substr(0, dash));
   // MLX's names in its own spelling: BF16 and MXFP4 are GGUF's.
-  if (!bits || (name != "bf16" && *bits == 16) || name.substr(0, dash).size() > 4) {
+  if (method == nullptr || method->mix != MlxMix::kNone || (name != "bf16" && method->bits == 16) ||
+      name.substr(0, dash).size() > 4) {
     return std::nullopt;
   }
-  type.bits = *bits;
+  type.bits = method->bits;
   if (dash == std::string_view::npos) return type;
   int group = 0;
   const std::string_view digits = name.substr(dash + 2);
   const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), group);
-  if (code != std::errc() || end != digits.data() + digits.size() || *bits == 16 || group <= 0 ||
-      !is_affine_group(static_cast<std::uint64_t>(group))) {
+  if (code != std::errc() || end != digits.data() + digits.size() || method->bits == 16 ||
+      group <= 0 || !is_affine_group(static_cast<std::uint64_t>(group))) {
     return std::nullopt;
   }
   type.group_size = group;
@@ -65,7 +67,14 @@ std::optional<MlxType> parse_mlx_type(std::string_view name) {
 
 std::vector<Choice> choose_mlx_types(const Recipe& recipe, DType plain,
                                      std::span<const model::TensorSpec> tensors) {
-  const int base = *find_mlx_method(recipe.method);
+  const MlxMethodInfo& method = *find_mlx_method(recipe.method);
+  const int base = method.bits;
+  int layers = 0;
+  bool is_mixture = false;
+  for (const model::TensorSpec& tensor : tensors) {
+    layers = std::max(layers, tensor.key.layer + 1);
+    is_mixture |= tensor.is_stack();
+  }
   std::vector<Choice> choices;
   std::vector<bool> used(recipe.overrides.size());
   for (const model::TensorSpec& tensor : tensors) {
@@ -74,9 +83,11 @@ std::vector<Choice> choose_mlx_types(const Recipe& recipe, DType plain,
           {.encoding = {.dtype = plain}, .reason = "norms and biases are not quantized"});
       continue;
     }
-    int bits = base;
+    int bits = mixed_bits(method, tensor, layers, is_mixture);
     int group_size = recipe.mlx.group_size;
-    std::string reason = fmt::format("{}", recipe.method);
+    std::string reason =
+        bits == base ? recipe.method
+                     : fmt::format("{}: where errors cost more, {} bits", recipe.method, bits);
     bool overridden = false;
     bool mxfp4 = recipe.method == kMxfp4Method && tensor.is_stack();
     const bool tied = std::none_of(tensors.begin(), tensors.end(), [](const auto& other) {

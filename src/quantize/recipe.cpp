@@ -22,7 +22,9 @@ std::vector<std::string_view> type_names() {
       names.push_back(type.name);
     }
   }
-  for (const MlxMethodInfo& method : mlx_methods()) names.push_back(method.name);
+  for (const MlxMethodInfo& method : mlx_methods()) {
+    if (method.mix == MlxMix::kNone) names.push_back(method.name);
+  }
   return names;
 }
 

@@ -20,7 +20,7 @@ json config_of(const char* model) {
 }
 
 Plan plan_of(const json& config, Format format) {
-  const char* method = format == Format::kGguf ? "Q8_0" : "8";
+  const char* method = format == Format::kGguf ? "Q8_0" : "8bit";
   // As a file has it: whole numbers have no sign there.
   const json read = parse_json(dump_json(config, -1));
   return make_plan(plan_input_of_config(read, "model"), {recipe(format, method)}, 1);
