@@ -22,7 +22,7 @@ void add_rope_factors(const model::ModelConfig& config, PlannedOutput& output) {
   const Kind kind = config.rope_scaling.kind;
   if (kind != Kind::kLlama3 && kind != Kind::kFactors) return;
   const std::vector<float> factors = model::rope_factors(config);
-  PlannedTensor tensor;
+  PlannedTensor tensor{};  // none of the model: no matrix, no layer
   tensor.name = model::kRopeFactorsName;
   tensor.spec.gguf = tensor.name;
   tensor.spec.shape = {factors.size()};

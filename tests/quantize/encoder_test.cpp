@@ -249,7 +249,7 @@ TEST(TiledOutput, HasEachSharedScaleOnce) {
   const model::StoredTensor& embedding = checkpoint->get({Role::kTokenEmbedding});
   const std::uint64_t rows = embedding.shape.rows(), cols = embedding.shape.cols();
   ASSERT_NE(64 * 1024 / cols % 128, 0u);
-  PlannedTensor tensor;
+  PlannedTensor tensor{};
   tensor.spec.key = embedding.key;
   tensor.spec.shape = embedding.shape;
   tensor.name = "embedding";
