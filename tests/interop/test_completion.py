@@ -33,7 +33,7 @@ BASH = [
     (["plan", "M", "--method", "Q4_K_M,Q5_K"], ["Q4_K_M,Q5_K_M", "Q4_K_M,Q5_K_S"]),
     (["plan", "M", "--method", "Q4_K_M", ":", "4b"], ["4bit"]),
     (["plan", "M", "--method", "=", "MXFP4"], ["MXFP4_MOE"]),
-    (["plan", "M", "--format", "gguf,"], ["gguf,gguf", "gguf,mlx"]),
+    (["plan", "M", "--format", "gguf,"], ["gguf,gguf", "gguf,mlx", "gguf,fp8"]),
     (["run", "M", "--kv-cache", "q"], ["q8_0", "q4_0", "q3_0"]),
     (["run", "M", "--reasoning", "h"], ["high"]),
     (["run", "M", "--temp"], ["--temperature", "--temp"]),

@@ -102,8 +102,8 @@ def test_every_command_takes_an_id(hub, tmp_path):
     pajamas.quantize(pajamas.TINY, "gguf", "Q8_0", tmp_path / "tiny-qwen2" / "local.gguf")
     assert out.read_bytes() == (tmp_path / "tiny-qwen2" / "local.gguf").read_bytes()
     # Only what is needed, and once.
-    wanted = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
-              "tokenizer_config.json"}
+    wanted = {"README.md", "config.json", "generation_config.json", "model.safetensors",
+              "tokenizer.json", "tokenizer_config.json"}
     assert {p.name for p in cached(tmp_path / "home", TINY, "").iterdir()} == wanted
     gets = [entry[1] for entry in hub.asked(r"resolve/.*\.(json|safetensors|bin|md)")]
     assert len(gets) == len(set(gets)) == len(wanted), gets
