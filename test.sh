@@ -5,6 +5,7 @@
 #   ./test.sh                    everything
 #   ./test.sh interop            some stages: release, asan, interop, fuzz
 #   FUZZ_SECONDS=5 ./test.sh     how long each fuzz target runs (30)
+#   FUZZ_SEED=0 ./test.sh fuzz   another sequence each time (1: the same, as a gate should)
 set -euo pipefail
 cd "$(dirname "$0")"
 source tools/setup.sh
@@ -77,7 +78,7 @@ fuzz_one() {
   local seeds
   seeds=$(find "$corpus" -type f | wc -l)
   if "$1" -max_total_time="$FUZZ_SECONDS" -rss_limit_mb=2048 -malloc_limit_mb=1024 \
-      -timeout=10 -print_final_stats=1 -artifact_prefix="$results/$name-" "$corpus" \
+      -timeout=10 -seed="$FUZZ_SEED" -print_final_stats=1 -artifact_prefix="$results/$name-" "$corpus" \
       >"$results/fuzz-$name.log" 2>&1 </dev/null; then
     echo "$name: $seeds seeds, $(sed -n 's/stat::number_of_executed_units: *//p' \
       "$results/fuzz-$name.log") runs in $FUZZ_SECONDS s"
@@ -96,7 +97,7 @@ fuzz() {
     ! -name '*.*' | sort)
   [ ${#targets[@]} -gt 0 ] || { echo "no fuzz targets were built" >&2; return 1; }
   export -f fuzz_one
-  export results FUZZ_SECONDS=${FUZZ_SECONDS:-30}
+  export results FUZZ_SECONDS=${FUZZ_SECONDS:-30} FUZZ_SEED=${FUZZ_SEED:-1}
   if ! printf '%s\n' "${targets[@]}" | xargs -P "$jobs" -n 1 bash -c 'fuzz_one "$1"' fuzz; then
     failed=$((failed + 1))
     return 1

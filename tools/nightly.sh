@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 source tools/setup.sh
 exec </dev/null
 
-export FUZZ_SECONDS=${FUZZ_SECONDS:-900} PAJAMAS_THOROUGH=1
+export FUZZ_SECONDS=${FUZZ_SECONDS:-900} FUZZ_SEED=0 PAJAMAS_THOROUGH=1
 failed=()
 try() {
   local name=$1 began=$SECONDS status=0
