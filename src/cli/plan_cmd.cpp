@@ -16,6 +16,7 @@
 #include "cli/quantize_options.h"
 #include "cli/terminal.h"
 #include "cli/used_matrix.h"
+#include "kernels/table.h"
 #include "quantize/plan.h"
 #include "quantize/plan_input.h"
 #include "runtime/backend.h"
@@ -79,6 +80,13 @@ void run_plan(const PlanFlags& options, Context& context) {
     recipes.notes.push_back(
         "--expert-balanced: quantize measures an importance matrix first, on text that the model "
         "writes");
+  }
+  if (const auto target = size_target(options)) {
+    quantize::TypicalLoss losses(input.config, kernels::best_kernels());
+    for (quantize::Recipe& recipe : recipes.recipes) {
+      recipes.notes.push_back(quantize::meet_target(input, *target, losses, pool, recipe));
+    }
+    recipes.notes.push_back("plan reads no weights: quantize, which does, may choose otherwise");
   }
   const quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
   for (const std::string& note : recipes.notes) context.progress->note(note);

@@ -60,7 +60,7 @@ void check_outputs(const quantize::Plan& plan, OutputOptions output,
   try {
     quantize::check_outputs(plan, output);
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kNoSpace) throw;
+    if (error.code() != ErrorCode::kNoSpace || !recipes.front().types.empty()) throw;
     const std::string fitting =
         methods_that_fit(input, recipes, free_disk_bytes(plan.outputs.front().path));
     if (fitting.empty()) throw;
@@ -138,7 +138,9 @@ void run_quantize(const QuantizeFlags& options, Context& context) {
   const std::optional<io::Imatrix> given = given_matrix(options);
   const TaskPool pool(options.threads);
   const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
-  const hub::Need need = options.dry_run ? hub::Need::kHeaders : hub::Need::kAll;
+  const auto target = size_target(options);
+  // Types are chosen by what the weights are.
+  const hub::Need need = options.dry_run && !target ? hub::Need::kHeaders : hub::Need::kAll;
   const std::string model = local_model(options.model, need, options.no_download, context);
   std::optional<model::Checkpoint> checkpoint;
   quantize::PlanInput input =
@@ -151,15 +153,27 @@ void run_quantize(const QuantizeFlags& options, Context& context) {
   std::optional<UsedMatrix> matrix;
   if (given) matrix = use_matrix(*given, options.imatrix, input.config, recipes.recipes);
   const bool measures = expects_own_matrix(options, input.config, recipes.recipes);
-  quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
+  std::vector<std::string> chosen;
+  const auto make_plan = [&] {
+    chosen.clear();
+    if (target) {
+      quantize::SampledLoss losses(*checkpoint, kernels, matrix ? &matrix->importance : nullptr);
+      for (quantize::Recipe& recipe : recipes.recipes) {
+        chosen.push_back(quantize::meet_target(input, *target, losses, pool, recipe));
+      }
+    }
+    return quantize::make_plan(input, recipes.recipes, pool.threads());
+  };
+  quantize::Plan plan = make_plan();
   for (const std::string& note : recipes.notes) context.progress->note(note);
   for (const std::string& note : plan.notes) context.progress->note(note);
   const OutputOptions output{.replace = options.force};
   check_outputs(plan, output, input, recipes.recipes);
   if (measures && !options.dry_run) {
     matrix = own_matrix(model, options, kernels, context, recipes.recipes);
-    plan = quantize::make_plan(input, recipes.recipes, pool.threads());
+    plan = make_plan();
   }
+  for (const std::string& note : chosen) context.progress->note(note);
   if (matrix) tell_matrix(*matrix, *context.progress);
   input = {};  // the tokenizer is in the plan now
   if (options.dry_run) return print_dry_run(plan, matrix, options);

@@ -23,6 +23,9 @@ namespace {
 namespace fs = std::filesystem;
 using quantize::Format;
 
+// What a recipe is called until its types are chosen for a size.
+constexpr const char* kBeforeTypesAreChosen = "Q4_K_M";
+
 std::vector<Format> parse_formats(std::string_view text) {
   std::vector<Format> formats;
   for (;;) {
@@ -192,6 +195,15 @@ void add_quantize_options(const Command& command, QuantizeOptions& options) {
                    "Equal precision for all experts of a layer; without --imatrix one is measured "
                    "first, on text that the model writes until every expert has seen enough");
   command
+      .add_option("--target-size", options.target_size,
+                  "In place of --method: the best types of all whose file is not larger, as 4.5GB "
+                  "or 4GiB")
+      .type_name("SIZE");
+  command
+      .add_option("--target-bpw", options.target_bpw,
+                  "In place of --method: the same for bits per weight, as 4.25")
+      .type_name("NUMBER");
+  command
       .add_option("--output-name", options.output_name,
                   "Names of outputs inside --output: {name} {method} {format} {size}, each with "
                   ":lower or :upper where wanted, as '{name}-{method}.gguf'")
@@ -205,10 +217,45 @@ void add_quantize_options(const Command& command, QuantizeOptions& options) {
   add_threads_option(command, options.threads);
 }
 
+std::optional<quantize::SizeTarget> size_target(const QuantizeOptions& options) {
+  const bool size = !options.target_size.empty(), bits = options.target_bpw.has_value();
+  if (!size && !bits) return std::nullopt;
+  const char* const option = size ? "--target-size" : "--target-bpw";
+  const char* const other = !options.methods.empty()  ? "--method"
+                            : size && bits            ? "--target-bpw"
+                            : !options.recipe.empty() ? "--recipe"
+                            : options.mixed_precision ? "--mixed-precision"
+                            : options.embedding_bits  ? "--embedding-bits"
+                            : options.output_bits     ? "--output-bits"
+                                                      : nullptr;
+  if (other != nullptr) {
+    throw Error(ErrorCode::kUsage, fmt::format("chooses all types, and so does {}", other),
+                "give one of them; --tensor-type holds beside either")
+        .at(option);
+  }
+  quantize::SizeTarget target;
+  if (size) {
+    target.file_bytes = parse_byte_size(options.target_size, option);
+    target.label = options.target_size;
+    std::erase(target.label, ' ');
+    return target;
+  }
+  target.bits_per_weight = *options.target_bpw;
+  target.label = fmt::format("{}bpw", *options.target_bpw);
+  constexpr double kMostBits = 32;
+  if (target.bits_per_weight > 0 && target.bits_per_weight <= kMostBits) return target;
+  throw Error(ErrorCode::kUsage, fmt::format("{} bits are no number of bits", *options.target_bpw),
+              "give one as 4.25")
+      .at(option);
+}
+
 Recipes recipes_of(const QuantizeOptions& options) {
   const std::vector<Format> formats = parse_formats(options.formats);
   check_mlx_options(options, formats);
-  const auto methods = quantize::choose_methods(formats, options.methods, options.recipe);
+  const auto target = size_target(options);
+  auto methods = quantize::choose_methods(formats, target ? kBeforeTypesAreChosen : options.methods,
+                                          options.recipe);
+  if (target) methods.notes.clear();
   check_names(options, methods);
   const bool single =
       methods.names.size() == 1 && methods.names.front().size() == 1 && options.output_name.empty();
@@ -219,7 +266,9 @@ Recipes recipes_of(const QuantizeOptions& options) {
     for (const std::string& method : methods.names[i]) {
       quantize::Recipe recipe = recipe_of(options, formats, formats[i]);
       recipe.method = method;
-      recipe.output = output_path(options.output, formats[i], method, single);
+      if (target) recipe.label = target->label;
+      recipe.output =
+          output_path(options.output, formats[i], target ? target->label : method, single);
       result.recipes.push_back(std::move(recipe));
     }
   }
@@ -237,7 +286,8 @@ void name_outputs(const QuantizeOptions& options, const quantize::PlanInput& inp
   for (quantize::Recipe& recipe : recipes) {
     recipe.output = options.output;
     if (several) recipe.output /= quantize::format_name(recipe.format);
-    recipe.output /= pattern.of({input.name, recipe.method, recipe.format, size});
+    const std::string& method = recipe.label.empty() ? recipe.method : recipe.label;
+    recipe.output /= pattern.of({input.name, method, recipe.format, size});
   }
 }
 

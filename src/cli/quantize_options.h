@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/command_line.h"
 #include "quantize/plan_input.h"
+#include "quantize/size_target.h"
 
 namespace pajamas::cli {
 
@@ -22,6 +23,8 @@ struct QuantizeOptions {
   std::string output;
   std::string output_name;  // a pattern; empty: names of our own
   std::string split_size;
+  std::string target_size;
+  std::optional<double> target_bpw;
   int group_size = 64;
   bool mixed_precision = false;
   std::optional<int> embedding_bits;
@@ -46,6 +49,9 @@ struct Recipes {
   std::vector<std::string> notes;
 };
 Recipes recipes_of(const QuantizeOptions& options);
+
+// What --target-size or --target-bpw says in place of --method; nothing where neither is given.
+std::optional<quantize::SizeTarget> size_target(const QuantizeOptions& options);
 
 // Outputs get the names that --output-name gives for the model, where it is used.
 void name_outputs(const QuantizeOptions& options, const quantize::PlanInput& input,

@@ -178,12 +178,19 @@ class Fp8Output final : public OutputFormat {
     return "--format gguf --method BF16 keeps them";
   }
 
+  std::vector<Encoding> encodings(const PlanInput&) const override { return {}; }
+  void name_after(std::span<const Encoding>, Recipe&) const override {}
+  std::vector<PlannedTensor> tensors(const PlanInput& input, const Recipe& recipe,
+                                     std::vector<std::string>& notes) const override {
+    model::require_fp8(input.config);
+    const auto specs = model::tensors_of(input.config);
+    return settle_tensors(input, recipe, specs, choose_types(input, specs), notes);
+  }
+
   PlannedOutput plan(const PlanInput& input, const Recipe& recipe,
                      std::vector<std::string>& notes) const override {
     PlannedOutput output = begin_output(recipe);
-    model::require_fp8(input.config);
-    const auto specs = model::tensors_of(input.config);
-    output.tensors = settle_tensors(input, recipe, specs, choose_types(input, specs), notes);
+    output.tensors = tensors(input, recipe, notes);
     order_rows(input, false, output);
     require_whole_heads(output);
     note_cut_tiles(output, notes);

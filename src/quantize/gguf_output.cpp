@@ -115,13 +115,36 @@ class GgufOutput final : public OutputFormat {
     return fmt::format("--tensor-type '{}=BF16' keeps them", target.name);
   }
 
+  std::vector<Encoding> encodings(const PlanInput&) const override {
+    std::vector<Encoding> all;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(DType::kCount); ++i) {
+      const Encoding encoding{.dtype = static_cast<DType>(i)};
+      if (info(encoding.dtype).gguf_id >= 0 && codec::can_encode(encoding)) all.push_back(encoding);
+    }
+    return all;
+  }
+  // The first type that a method is named after.
+  void name_after(std::span<const Encoding> usual, Recipe& recipe) const override {
+    for (const Encoding& encoding : usual) {
+      for (const GgufMethodInfo& row : gguf_methods()) {
+        if (row.default_type != encoding.dtype) continue;
+        recipe.method = row.name;
+        return;
+      }
+    }
+  }
+  std::vector<PlannedTensor> tensors(const PlanInput& input, const Recipe& recipe,
+                                     std::vector<std::string>& notes) const override {
+    model::require_gguf(input.config);
+    const auto specs = in_gguf_order(input.config);
+    return settle_tensors(input, recipe, specs, choose_gguf_types(recipe, input.config, specs),
+                          notes);
+  }
+
   PlannedOutput plan(const PlanInput& input, const Recipe& recipe,
                      std::vector<std::string>& notes) const override {
     PlannedOutput output = begin_output(recipe);
-    model::require_gguf(input.config);
-    const auto specs = in_gguf_order(input.config);
-    output.tensors =
-        settle_tensors(input, recipe, specs, choose_gguf_types(recipe, input.config, specs), notes);
+    output.tensors = tensors(input, recipe, notes);
     order_rows(input, input.config.architecture->gguf_interleaves_heads(), output);
     add_rope_factors(input.config, output);
     const GgufSource source{

@@ -238,6 +238,11 @@ std::vector<Choice> choose_gguf_types(const Recipe& recipe, const model::ModelCo
                       fmt::format("--tensor-type {}", recipe.overrides[k].text));
       choice->overridden = true;
     }
+    if (const auto chosen = recipe.types.find(tensor.key);
+        !choice && chosen != recipe.types.end()) {
+      choice = fitted(chosen->second.dtype, tensor.shape.cols(),
+                      fmt::format("chosen for {}", recipe.label));
+    }
     if (tensor.key.role == Role::kRouter) {
       choice = Choice{.encoding = {.dtype = DType::kF32},
                       .reason = "the router stays F32, as llama.cpp keeps it"};

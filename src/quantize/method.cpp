@@ -182,7 +182,7 @@ ChosenMethods choose_methods(std::span<const Format> formats, std::string_view m
   const auto choosing = static_cast<std::size_t>(std::ranges::count(given, std::string_view()));
   if (methods.empty() && choosing > 0) {
     throw Error(ErrorCode::kUsage, "none is given",
-                "give one, as Q4_K_M for GGUF or 4bit for MLX; --help has all")
+                "give one, as Q4_K_M for GGUF or 4bit for MLX, or a --target-size; --help has all")
         .at("--method");
   }
   const auto asked = methods.empty() ? std::vector<std::string_view>() : split(methods, ':');

@@ -1,6 +1,7 @@
 // MLX: a folder of safetensors shards, configuration and tokenizer, as mlx-lm writes it.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -10,6 +11,7 @@
 #include "quantize/model_folder.h"
 #include "quantize/output_format.h"
 #include "quantize/plan_steps.h"
+#include "tensor/affine.h"
 
 namespace pajamas::quantize {
 namespace {
@@ -34,6 +36,11 @@ std::vector<io::SafetensorsSpec> mlx_plane(const PlannedTensor& tensor, std::siz
 void set_dtype(const char* name, json& config) {
   config["torch_dtype"] = name;
   if (config.contains("dtype")) config["dtype"] = name;
+}
+
+// Of what is not quantized.
+DType unquantized_type(const PlanInput& input, const Recipe& recipe) {
+  return find_mlx_method(recipe.method)->bits == 16 ? DType::kBF16 : input.plain;
 }
 
 class MlxOutput final : public OutputFormat {
@@ -92,6 +99,30 @@ class MlxOutput final : public OutputFormat {
     return "--method bf16 keeps them";
   }
 
+  std::vector<Encoding> encodings(const PlanInput& input) const override {
+    std::vector<Encoding> all{{.dtype = input.plain}};
+    for (const int bits : kAffineBits) {
+      for (const int group : kAffineGroups) {
+        all.push_back(Encoding::affine(bits, group, input.plain));
+      }
+    }
+    all.push_back(Encoding::mxfp4());
+    return all;
+  }
+  // Never after what is not quantized: "bf16" has a type of its own for that.
+  void name_after(std::span<const Encoding> usual, Recipe& recipe) const override {
+    const auto found = std::ranges::find_if(usual, &Encoding::is_affine);
+    recipe.method = fmt::format("{}bit", found == usual.end() ? 8 : found->bits);
+    if (found != usual.end()) recipe.mlx.group_size = found->group_size;
+  }
+  std::vector<PlannedTensor> tensors(const PlanInput& input, const Recipe& recipe,
+                                     std::vector<std::string>& notes) const override {
+    model::require_mlx(input.config);
+    const auto specs = model::tensors_of(input.config);
+    return settle_tensors(input, recipe, specs,
+                          choose_mlx_types(recipe, unquantized_type(input, recipe), specs), notes);
+  }
+
   PlannedOutput plan(const PlanInput& input, const Recipe& recipe,
                      std::vector<std::string>& notes) const override {
     PlannedOutput output = begin_output(recipe);
@@ -99,16 +130,13 @@ class MlxOutput final : public OutputFormat {
     if (std::string note = input.config.architecture->caution_in_mlx(input.config); !note.empty()) {
       notes.push_back(std::move(note));
     }
-    const auto specs = model::tensors_of(input.config);
-    const DType plain = find_mlx_method(recipe.method)->bits == 16 ? DType::kBF16 : input.plain;
-    output.tensors =
-        settle_tensors(input, recipe, specs, choose_mlx_types(recipe, plain, specs), notes);
+    output.tensors = tensors(input, recipe, notes);
     order_rows(input, false, output);
     const auto shards =
         lay_out_shards(output, recipe.file_bytes > 0 ? recipe.file_bytes : kMlxShardBytes,
                        {{"format", "mlx"}}, mlx_plane);
     json config = source_config(input);
-    if (plain != input.plain) set_dtype("bfloat16", config);
+    if (unquantized_type(input, recipe) != input.plain) set_dtype("bfloat16", config);
     complete_mlx_config(input.config, config);
     output.small_files.push_back({"config.json", make_mlx_config(config, recipe, output.tensors)});
     output.small_files.push_back(make_index(output, shards, model::parameter_count(input.config)));

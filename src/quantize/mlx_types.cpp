@@ -103,6 +103,13 @@ std::vector<Choice> choose_mlx_types(const Recipe& recipe, DType plain,
       reason =
           tensor.key.role == model::Role::kOutput ? "bits of the output" : "bits of the embedding";
     }
+    if (const auto chosen = recipe.types.find(tensor.key); chosen != recipe.types.end()) {
+      const Encoding& encoding = chosen->second;
+      mxfp4 = encoding.is_mxfp4();
+      bits = encoding.is_plain() ? 16 : encoding.bits;
+      if (encoding.is_affine()) group_size = encoding.group_size;
+      reason = fmt::format("chosen for {}", recipe.label);
+    }
     for (std::size_t i = 0; i < recipe.overrides.size(); ++i) {
       if (!recipe.overrides[i].is_for(tensor.mlx)) continue;
       used[i] = true;

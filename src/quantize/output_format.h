@@ -50,6 +50,14 @@ class OutputFormat {
   virtual std::string advice_on_room(const PlannedTensor& target, float weight) const = 0;
   virtual std::string advice_on_vanishing(const PlannedTensor& target) const = 0;
 
+  // Every type that a matrix may have, for who chooses among all; empty where there is no choice.
+  virtual std::vector<Encoding> encodings(const PlanInput& input) const = 0;
+  // The recipe's method becomes what a file of these types, the usual ones first, is called.
+  virtual void name_after(std::span<const Encoding> usual, Recipe& recipe) const = 0;
+  // The tensors of an output without their places. Appends to `notes`; throws as make_plan does.
+  virtual std::vector<PlannedTensor> tensors(const PlanInput& input, const Recipe& recipe,
+                                             std::vector<std::string>& notes) const = 0;
+
   // ---- layout ----
   // Appends to `notes` what the user should know. Throws as make_plan does.
   virtual PlannedOutput plan(const PlanInput& input, const Recipe& recipe,

@@ -38,7 +38,7 @@ std::vector<PlannedTensor> planned_tensors(std::span<const model::TensorSpec> sp
 PlannedOutput begin_output(const Recipe& recipe) {
   PlannedOutput output;
   output.format = recipe.format;
-  output.method = recipe.method;
+  output.method = recipe.label.empty() ? recipe.method : recipe.label;
   output.path = recipe.output;
   return output;
 }

@@ -62,7 +62,10 @@ struct Recipe {
   Format format = Format::kGguf;
   std::string method;  // canonical, as choose_methods gives it
   std::filesystem::path output;
-  std::uint64_t file_bytes = 0;         // of tensors in one file, at most; 0: as the format has it
+  std::uint64_t file_bytes = 0;  // of tensors in one file, at most; 0: as the format has it
+  std::string label;             // in place of the method's name, where types were chosen
+  // Of single tensors, where they were chosen; what the user says of a tensor wins.
+  std::map<model::TensorKey, Encoding> types = {};
   std::vector<TypeOverride> overrides;  // those of this format; the first that matches wins
   bool allow_requantize = false;        // weights that are stored with loss may be quantized again
   bool no_fallback = false;             // refuse where a tensor cannot take the type it should get
