@@ -4,6 +4,7 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "cli/command_line.h"
@@ -35,6 +36,17 @@ class ReaderGone : public std::exception {
   const char* what() const noexcept override { return "nobody reads standard output any more"; }
 };
 inline constexpr int kReaderGoneStatus = 141;  // as a shell reports SIGPIPE
+
+// A figure is beyond what --gate allows: no mistake either, but what the exit status is asked for.
+class GateBroken : public std::exception {
+ public:
+  explicit GateBroken(std::string text) : text_(std::move(text)) {}
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string text_;
+};
+inline constexpr int kGateStatus = 12;
 
 // Where standard output has not taken what was written: which of the two it is.
 bool reader_is_gone() noexcept;

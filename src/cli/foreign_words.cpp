@@ -102,7 +102,9 @@ constexpr std::array kOptions{
          "types of single tensors are given by --tensor-type REGEX=TYPE here"},
     Word{"dequantize", "", "--method BF16 (bf16 for MLX) writes weights that are not quantized"},
     Word{"kl-divergence kld kl-divergence-base", "",
-         "`llama-pajamas validate MODEL --metrics kl --reference MODEL` measures it"},
+         "`validate MODEL --metrics kl --reference MODEL` measures it; --reference takes a base "
+         "file, "
+         "and --save-reference X.kld writes one"},
     Word{"verbosity", "", "it is --verbose here"},
 };
 

@@ -121,6 +121,10 @@ int main(int argc, char** argv) {
     return arrived ? status : report_output_failure();
   } catch (const cli::ReaderGone&) {
     return cli::kReaderGoneStatus;
+  } catch (const cli::GateBroken& gate) {
+    if (std::fflush(stdout) != 0) return report_output_failure();
+    cli::log_note(gate.what());
+    return cli::kGateStatus;
   } catch (const Error& error) {
     (void)std::fflush(stdout);
     return report(error);

@@ -139,6 +139,7 @@ std::string status_section() {
     text +=
         described(fmt::format("\\fB{}\\fR", exit_status(code)), fmt::format("Error: {}.", name));
   }
+  text += described(fmt::format("\\fB{}\\fR", kGateStatus), "A rule of --gate does not hold.");
   return text;
 }
 

@@ -16,6 +16,7 @@
 #include "base/suggest.h"
 #include "cli/command.h"
 #include "cli/engine_options.h"
+#include "cli/judge_options.h"
 #include "cli/load_model.h"
 #include "cli/model_argument.h"
 #include "cli/terminal.h"
@@ -43,7 +44,9 @@ struct ValidateFlags {
   std::string dump_logits;
   bool force = false;
   std::int64_t context = 512;
+  bool context_given = false, text_given = false;
   std::int64_t chunks = 0;
+  JudgeOptions judge;
   EngineFlags engine;
   bool json = false;
 };
@@ -71,9 +74,57 @@ void check_options(const ValidateFlags& options) {
         .at("--chunks");
   }
   check_engine_flags(options.engine);
-  if (!options.dump_logits.empty()) {
-    require_absent(options.dump_logits, {.replace = options.force});
+  check_judge_options(options.judge, options.metrics, options.reference);
+  for (const std::string* output : {&options.dump_logits, &options.judge.save_reference}) {
+    if (!output->empty()) require_absent(*output, {.replace = options.force});
   }
+}
+
+// A kept reference brings its text and its context along.
+std::optional<eval::ReferenceFile> open_kept(ValidateFlags& options) {
+  if (!eval::is_reference_file(options.reference)) return std::nullopt;
+  eval::ReferenceFile kept = eval::ReferenceFile::open(options.reference);
+  const auto context = static_cast<std::int64_t>(kept.header().context);
+  if (options.context_given && options.context != context) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("{} was computed with --ctx {}, not {}",
+                            printable(options.reference, 200), context, options.context),
+                "leave --ctx out")
+        .at("--ctx");
+  }
+  options.context = context;
+  return kept;
+}
+
+// Takes the tokens of a kept reference, which must be what the model makes of a text that is given.
+void use_tokens(const ValidateFlags& options, const eval::ReferenceFile& kept,
+                const runtime::LoadedModel& model, std::vector<std::int32_t>& tokens) {
+  require_same_tokenizer(kept, options.given_reference, model, options.given_model);
+  const std::vector<std::int32_t>& theirs = kept.header().tokens;
+  const bool same =
+      tokens.size() >= theirs.size() && std::equal(theirs.begin(), theirs.end(), tokens.begin());
+  if (options.text_given && !same) {
+    throw Error(ErrorCode::kUsage,
+                fmt::format("{} was computed on another text", printable(options.reference, 200)),
+                "leave --text out: the reference has its own")
+        .at("--text");
+  }
+  tokens = theirs;
+}
+
+// A file for what is kept of a reference, as large as it will be.
+eval::ReferenceWriter reference_writer(const ValidateFlags& options,
+                                       const runtime::LoadedModel& model,
+                                       std::span<const std::int32_t> tokens,
+                                       const eval::ScoreOptions& score) {
+  eval::ReferenceHeader header;
+  header.form = reference_form(options.judge);
+  header.context = score.context;
+  header.vocab = static_cast<std::uint32_t>(model.config().vocab);
+  header.fingerprint = eval::vocabulary_fingerprint(model.text().tokenizer());
+  const auto used = tokens.first(eval::chunks_of(tokens.size(), score) * score.context);
+  header.tokens.assign(used.begin(), used.end());
+  return {options.judge.save_reference, std::move(header), {.replace = options.force}};
 }
 
 // A model, and the text as it sees it.
@@ -131,13 +182,6 @@ class LogitsFile {
   std::uint64_t offset_ = 0;
 };
 
-std::uint64_t evaluated_tokens(const ValidateFlags& options, std::size_t tokens) {
-  const auto context = static_cast<std::uint64_t>(options.context);
-  std::uint64_t chunks = tokens / context;
-  if (options.chunks > 0) chunks = std::min(chunks, static_cast<std::uint64_t>(options.chunks));
-  return chunks * context;
-}
-
 // What the scored model's cache takes, and what it costs against the same model with a float32 one.
 struct CacheReport {
   runtime::KvType type = runtime::KvType::kF32;
@@ -168,6 +212,7 @@ void print_json(const ValidateFlags& options, const eval::Score& score, const Ca
     out["kl_p99"] = c.kl_p99;
     out["top1"] = c.top1;
   }
+  add_figures(out, score);
   out["kv_cache"] = runtime::info(cache.type).name;
   out["kv_cache_bytes"] = cache.bytes;
   out["kv_cache_bytes_per_token"] = cache.bytes_per_position;
@@ -186,14 +231,8 @@ void print_table(const eval::Score& score, const CacheReport& cache, std::int64_
   fmt::print("perplexity       {:.4f} +/- {:.4f}  ({} tokens in {} chunks of {})\n",
              score.perplexity, score.perplexity_stderr, with_thousands(score.tokens), score.chunks,
              context);
-  if (score.comparison) {
-    const eval::Comparison& c = *score.comparison;
-    fmt::print("reference        {:.4f}\n", c.reference_perplexity);
-    fmt::print("loss             {:+.3f} %\n", c.loss_percent);
-    fmt::print("mean KL          {:.6f} +/- {:.6f} nats\n", c.kl_mean, c.kl_stderr);
-    fmt::print("99 % of KL below {:.6f} nats\n", c.kl_p99);
-    fmt::print("same top token   {:.2f} %\n", c.top1 * 100);
-  }
+  if (score.comparison) print_comparison(*score.comparison);
+  print_bands(score);
   fmt::print("KV cache         {}\n", cache.text);
   if (!cache.loss) return;
   fmt::print("  with f32       {:.4f}, so this cache costs {:+.3f} %\n",
@@ -202,59 +241,78 @@ void print_table(const eval::Score& score, const CacheReport& cache, std::int64_
              cache.loss->kl_stderr);
 }
 
-void validate(const ValidateFlags& options, Context& context) {
+void validate(ValidateFlags options, Context& context) {
   check_options(options);
+  const std::optional<eval::ReferenceFile> kept = open_kept(options);
   runtime::EngineOptions engine = engine_options(options.engine);
   engine.context = static_cast<std::uint64_t>(options.context);
   runtime::EngineOptions exact_engine = engine;
   exact_engine.kv_type = runtime::KvType::kF32;
-  const std::string given =
-      options.text.empty() ? std::string() : read_text_input(options.text, context.stop);
-  const std::string_view text = options.text.empty() ? eval::heldout_text() : given;
-  const std::string place = options.text.empty() ? "embedded text" : text_input_name(options.text);
+  const bool own_text = options.text.empty() || (kept && !options.text_given);
+  const std::string given = own_text ? "" : read_text_input(options.text, context.stop);
+  const std::string_view text = own_text ? eval::heldout_text() : given;
+  const std::string place = own_text ? "embedded text" : text_input_name(options.text);
   const auto open = [&](const std::string& path, const runtime::EngineOptions& how) {
     return open_subject(path, text, place, options, how, *context.progress);
   };
-  const Subject model = open(options.model, engine);
+  Subject model = open(options.model, engine);
   std::optional<Subject> reference;
-  if (!options.reference.empty()) {
+  if (kept) {
+    use_tokens(options, *kept, *model.model, model.tokens);
+  } else if (!options.reference.empty()) {
     reference = open(options.reference, exact_engine);
     require_same_vocabulary(options, model, *reference);
   }
-  std::optional<LogitsFile> dump;
-  if (!options.dump_logits.empty()) {
-    dump.emplace(options.dump_logits,
-                 evaluated_tokens(options, model.tokens.size()) * model.engine().config().vocab,
-                 OutputOptions{.replace = options.force});
-  }
-  eval::LogitsSink sink;
-  if (dump) sink = [&](std::span<const float> logits) { dump->append(logits); };
   const eval::ScoreOptions score_options{static_cast<std::uint32_t>(options.context),
                                          static_cast<std::uint64_t>(options.chunks),
                                          model.model->text().first_token()};
-  const std::vector<std::string> models =
-      reference ? std::vector{options.model, options.reference} : std::vector{options.model};
-  const auto score_against = [&](runtime::Engine* other, const eval::LogitsSink& to) {
+  const std::uint64_t chunks = eval::chunks_of(model.tokens.size(), score_options);
+  std::optional<LogitsFile> dump;
+  if (!options.dump_logits.empty()) {
+    dump.emplace(options.dump_logits,
+                 chunks * score_options.context * model.engine().config().vocab,
+                 OutputOptions{.replace = options.force});
+  }
+  std::optional<eval::ReferenceWriter> writer;
+  if (!options.judge.save_reference.empty() && chunks > 0) {
+    writer.emplace(reference_writer(options, *model.model, model.tokens, score_options));
+  }
+  eval::ScoreAgainst against;
+  against.reference = reference ? &reference->engine() : nullptr;
+  against.kept = kept ? &*kept : nullptr;
+  against.keep = writer ? &*writer : nullptr;
+  eval::LogitsSink sink;
+  if (dump) sink = [&](std::span<const float> logits) { dump->append(logits); };
+  std::vector<std::string> models{options.model};
+  if (reference) models.push_back(options.reference);
+  const auto score_against = [&](const eval::ScoreAgainst& what) {
     return naming_bad_weights(models, engine, [&] {
       return with_context(place, [&] {
-        return eval::score_text(model.engine(), other, model.tokens, score_options, *engine.pool,
-                                to, *context.progress, context.stop);
+        return eval::score_text(model.engine(), what, model.tokens, score_options, *engine.pool,
+                                *context.progress, context.stop);
       });
     });
   };
   CacheReport cache = cache_report(model.engine().config(), engine);
   eval::Score score;
   if (engine.kv_type == runtime::KvType::kF32) {
-    score = score_against(reference ? &reference->engine() : nullptr, sink);
+    against.sink = sink;
+    score = score_against(against);
   } else {
     // Without a reference, one pass is enough; the second engine maps the same file.
     const auto exact = runtime::open_engine(model::Checkpoint::open(options.model), exact_engine);
-    score = score_against(exact.get(), sink);
+    const bool twice = reference || kept;
+    score = score_against({.reference = exact.get(),
+                           .kept = nullptr,
+                           .keep = twice ? nullptr : against.keep,
+                           .sink = sink});
     cache.loss = std::exchange(score.comparison, std::nullopt);
-    if (reference) score = score_against(&reference->engine(), {});
+    if (twice) score = score_against(against);
   }
   if (dump) dump->commit();
+  if (writer) writer->commit();
   options.json ? print_json(options, score, cache) : print_table(score, cache, options.context);
+  apply_gate(options.judge, gate_figures(score));
 }
 
 }  // namespace
@@ -270,14 +328,18 @@ void add_validate(const Command& app, Context& context) {
   command.add_option("--metrics", options->metrics, "perplexity, kl (needs --reference)")
       .delimiter(',')
       .type_name("LIST");
-  command.add_option("--reference", options->reference, "The model to compare with")
+  command
+      .add_option("--reference", options->reference,
+                  "The model to compare with, or what --save-reference or llama.cpp kept of it")
       .type_name("MODEL");
   command
       .add_option("--text", options->text,
                   "Text to predict; -: standard input (default: the setting text, else an "
                   "embedded one)")
       .type_name("FILE");
-  command.add_option("--ctx", options->context, "Tokens of a chunk (default: 512)").type_name("N");
+  const Option ctx =
+      command.add_option("--ctx", options->context, "Tokens of a chunk (default: 512)")
+          .type_name("N");
   command.add_option("--chunks", options->chunks, "Stop after so many chunks (default: all)")
       .type_name("N");
   add_engine_options(
@@ -289,8 +351,9 @@ void add_validate(const Command& app, Context& context) {
                   "Write the float32 logits of every position")
       .type_name("FILE")
       .group("");
-  command.add_flag("--force", options->force, "Replace an existing file of --dump-logits")
-      .group("");
+  command.add_flag("--force", options->force,
+                   "Replace existing files of --save-reference and others");
+  add_judge_options(command, options->judge);
   command.footer(
       "The reference runs with an f32 cache. With another --kv-cache, what it costs is measured\n"
       "against the same model with f32 (kv_cache_* in JSON).\n"
@@ -299,11 +362,15 @@ void add_validate(const Command& app, Context& context) {
       "--reference models/tiny-qwen2");
   add_pre_tokenizer_option(command, options->pre_tokenizer);
   add_no_download_option(command, options->no_download);
-  command.callback([options, &context] {
+  command.callback([options, ctx, &context] {
+    options->context_given = ctx.given();
+    // The settings may have given one too, which is for whoever has none.
+    options->text_given = context.settings.get(SettingKey::kText).source == "--text";
     check_options(*options);  // before a long download
     options->given_model = options->model;
     options->given_reference = options->reference;
     for (std::string* model : {&options->model, &options->reference}) {
+      if (model == &options->reference && eval::is_reference_file(*model)) continue;
       *model = local_model(*model, hub::Need::kAll, options->no_download, context);
     }
     validate(*options, context);

@@ -6,9 +6,7 @@
 #include "base/error.h"
 
 namespace pajamas::eval {
-namespace {
 
-// ln p(i) = logits[i] - log_total.
 double log_total(std::span<const float> logits) {
   float top = logits.front();
   for (const float v : logits) {
@@ -23,11 +21,9 @@ double log_total(std::span<const float> logits) {
   return static_cast<double>(top) + std::log(sum);
 }
 
-std::ptrdiff_t top_of(std::span<const float> logits) {
-  return std::ranges::max_element(logits) - logits.begin();
+std::uint32_t top_of(std::span<const float> logits) {
+  return static_cast<std::uint32_t>(std::ranges::max_element(logits) - logits.begin());
 }
-
-}  // namespace
 
 PositionScore score_position(std::span<const float> logits, std::span<const float> reference,
                              std::int32_t next) {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "base/error.h"
@@ -14,35 +13,6 @@ namespace {
 
 // Logits of so many positions are held at a time: the output matrix is decoded once for each.
 constexpr std::size_t kLogitRows = 128;
-
-struct MeanAndError {
-  double mean = 0;
-  double error = 0;  // of the mean
-};
-
-// As llama.cpp computes them: population variance over count - 1.
-MeanAndError mean_of(std::span<const double> values) {
-  const auto count = static_cast<double>(values.size());
-  double sum = 0, squares = 0;
-  for (const double v : values) {
-    sum += v;
-    squares += v * v;
-  }
-  MeanAndError result{sum / count, 0};
-  const double variance = squares / count - result.mean * result.mean;
-  if (variance > 0 && values.size() > 1) result.error = std::sqrt(variance / (count - 1));
-  return result;
-}
-
-// Linear between the two nearest ranks.
-double quantile(std::vector<double> values, double share) {
-  std::ranges::sort(values);
-  const double rank = share * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<std::size_t>(rank);
-  if (below + 1 >= values.size()) return values.back();
-  const double part = rank - static_cast<double>(below);
-  return (1 - part) * values[below] + part * values[below + 1];
-}
 
 // One model's pass over one chunk, batch by batch.
 class Pass {
@@ -78,9 +48,9 @@ class Pass {
 
 class Scoring {
  public:
-  Scoring(runtime::Engine& model, runtime::Engine* reference, const ScoreOptions& options,
-          const TaskPool& pool, const LogitsSink& sink)
-      : model_(model), reference_(reference), options_(options), pool_(pool), sink_(sink) {}
+  Scoring(runtime::Engine& model, const ScoreAgainst& against, const ScoreOptions& options,
+          const TaskPool& pool)
+      : model_(model), against_(against), options_(options), pool_(pool) {}
 
   void chunk(std::span<const std::int32_t> tokens, Progress& progress, const StopFlag& stop) {
     std::vector<std::int32_t> input(tokens.begin(), tokens.end());
@@ -88,9 +58,9 @@ class Scoring {
     Pass model(model_);
     std::optional<Pass> reference;
     std::size_t step = model_.max_batch();
-    if (reference_ != nullptr) {
-      reference.emplace(*reference_);
-      step = std::min(step, reference_->max_batch());
+    if (against_.reference != nullptr) {
+      reference.emplace(*against_.reference);
+      step = std::min(step, against_.reference->max_batch());
     }
     for (std::size_t first = 0; first < input.size(); first += step) {
       const auto part = std::span(input).subspan(first, std::min(step, input.size() - first));
@@ -102,22 +72,8 @@ class Scoring {
   }
 
   Score result(std::uint64_t chunks) const {
-    const MeanAndError nll = mean_of(nll_);
-    Score score;
-    score.perplexity = std::exp(nll.mean);
-    score.perplexity_stderr = nll.error * score.perplexity;
-    score.tokens = nll_.size();
-    score.chunks = chunks;
-    if (reference_ == nullptr) return score;
-    const MeanAndError kl = mean_of(kl_);
-    Comparison& comparison = score.comparison.emplace();
-    comparison.reference_perplexity = std::exp(mean_of(reference_nll_).mean);
-    comparison.loss_percent = (score.perplexity / comparison.reference_perplexity - 1) * 100;
-    comparison.kl_mean = kl.mean;
-    comparison.kl_stderr = kl.error;
-    comparison.kl_p99 = quantile(kl_, 0.99);
-    comparison.top1 = static_cast<double>(same_top_) / static_cast<double>(kl_.size());
-    return score;
+    return summarize(scores_, chunks, scored_begin(),
+                     against_.reference != nullptr || against_.kept != nullptr);
   }
 
  private:
@@ -127,46 +83,43 @@ class Scoring {
 
   void score_batch(std::span<const std::int32_t> tokens, std::size_t first, std::size_t count,
                    Pass& model, Pass* reference) {
-    const std::size_t vocab = model_.config().vocab;
-    const std::size_t end = sink_ ? first + count : std::min(first + count, scored_end());
-    std::size_t at = sink_ ? first : std::max(first, scored_begin());
+    const bool all = static_cast<bool>(against_.sink);
+    const std::size_t end = all ? first + count : std::min(first + count, scored_end());
+    std::size_t at = all ? first : std::max(first, scored_begin());
     for (; at < end; at += kLogitRows) {
       const std::size_t rows = std::min(kLogitRows, end - at);
       const std::span<const float> logits = model.logits(at - first, rows);
-      if (sink_) sink_(logits);
-      if (at + rows <= scored_begin() || at >= scored_end()) continue;
+      if (all) against_.sink(logits);
+      const std::size_t begin = std::max(at, scored_begin());
+      const std::size_t stop = std::min(at + rows, scored_end());
+      if (begin >= stop) continue;
       const std::span<const float> base =
           reference != nullptr ? reference->logits(at - first, rows) : std::span<const float>();
-      std::vector<PositionScore> scores(rows);
-      pool_.for_ranges(rows, 1, [&](std::uint64_t i, std::uint64_t) {
-        if (at + i < scored_begin() || at + i >= scored_end()) return;
-        scores[i] = score_position(logits.subspan(i * vocab, vocab),
-                                   base.empty() ? base : base.subspan(i * vocab, vocab),
-                                   tokens[at + i + 1]);
+      const std::size_t known = scores_.size();
+      scores_.resize(known + (stop - begin));
+      const std::size_t vocab = model_.config().vocab;
+      pool_.for_ranges(stop - begin, 1, [&](std::uint64_t i, std::uint64_t) {
+        const std::size_t row = (begin - at + i) * vocab;
+        scores_[known + i] =
+            score(known + i, logits.subspan(row, vocab),
+                  base.empty() ? base : base.subspan(row, vocab), tokens[begin + i + 1]);
       });
-      for (std::size_t i = 0; i < rows; ++i) {
-        if (at + i >= scored_begin() && at + i < scored_end()) keep(scores[i]);
-      }
     }
   }
 
-  void keep(const PositionScore& score) {
-    nll_.push_back(score.nll);
-    if (reference_ == nullptr) return;
-    reference_nll_.push_back(score.reference_nll);
-    kl_.push_back(score.kl);
-    same_top_ += score.same_top ? 1 : 0;
+  // Of scored position `index` of all chunks.
+  PositionScore score(std::uint64_t index, std::span<const float> logits,
+                      std::span<const float> base, std::int32_t next) const {
+    if (against_.keep != nullptr) against_.keep->put(index, base.empty() ? logits : base, next);
+    if (against_.kept != nullptr) return against_.kept->score(index, logits, next);
+    return score_position(logits, base, next);
   }
 
   runtime::Engine& model_;
-  runtime::Engine* reference_;
+  const ScoreAgainst& against_;
   const ScoreOptions& options_;
   const TaskPool& pool_;
-  const LogitsSink& sink_;
-  std::vector<double> nll_;
-  std::vector<double> reference_nll_;
-  std::vector<double> kl_;
-  std::uint64_t same_top_ = 0;
+  std::vector<PositionScore> scores_;
 };
 
 void check_tokens(std::span<const std::int32_t> tokens, std::uint64_t vocab) {
@@ -180,22 +133,28 @@ void check_tokens(std::span<const std::int32_t> tokens, std::uint64_t vocab) {
 
 }  // namespace
 
-Score score_text(runtime::Engine& model, runtime::Engine* reference,
+std::uint64_t chunks_of(std::uint64_t tokens, const ScoreOptions& options) noexcept {
+  const std::uint64_t chunks = tokens / options.context;
+  return options.max_chunks != 0 ? std::min(chunks, options.max_chunks) : chunks;
+}
+
+Score score_text(runtime::Engine& model, const ScoreAgainst& against,
                  std::span<const std::int32_t> tokens, const ScoreOptions& options,
-                 const TaskPool& pool, const LogitsSink& sink, Progress& progress,
-                 const StopFlag& stop) {
+                 const TaskPool& pool, Progress& progress, const StopFlag& stop) {
   PJ_CHECK(options.context >= 4);
-  if (tokens.size() < 2 * std::uint64_t{options.context}) {
+  if (against.kept == nullptr && tokens.size() < 2 * std::uint64_t{options.context}) {
     throw Error(ErrorCode::kUsage,
                 fmt::format("the text has {} tokens; a context of {} needs at least {}",
                             tokens.size(), options.context, 2 * std::uint64_t{options.context}),
                 "give a longer text or a smaller --ctx");
   }
-  PJ_CHECK(reference == nullptr || reference->config().vocab == model.config().vocab);
-  check_tokens(tokens, model.config().vocab);
-  std::uint64_t chunks = tokens.size() / options.context;
-  if (options.max_chunks != 0) chunks = std::min(chunks, options.max_chunks);
-  Scoring scoring(model, reference, options, pool, sink);
+  const std::uint64_t vocab = model.config().vocab;
+  PJ_CHECK(against.reference == nullptr || against.reference->config().vocab == vocab);
+  PJ_CHECK(against.kept == nullptr || (against.kept->header().vocab == vocab &&
+                                       against.kept->header().context == options.context));
+  check_tokens(tokens, vocab);
+  const std::uint64_t chunks = chunks_of(tokens.size(), options);
+  Scoring scoring(model, against, options, pool);
   progress.begin("Scoring", chunks * options.context, "tokens");
   for (std::uint64_t i = 0; i < chunks; ++i) {
     scoring.chunk(tokens.subspan(i * options.context, options.context), progress, stop);

@@ -50,7 +50,10 @@ struct Tiny {
   Score score(const ScoreOptions& options, runtime::Engine* reference = nullptr,
               const LogitsSink& sink = nullptr) {
     NoProgress progress;
-    return score_text(engine, reference, tokens(), options, pool, sink, progress, StopFlag{});
+    ScoreAgainst against;
+    against.reference = reference;
+    against.sink = sink;
+    return score_text(engine, against, tokens(), options, pool, progress, StopFlag{});
   }
   static const std::vector<std::int32_t>& tokens() {
     static const std::vector<std::int32_t> ids =
