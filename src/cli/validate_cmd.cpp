@@ -18,6 +18,7 @@
 #include "cli/engine_options.h"
 #include "cli/judge_options.h"
 #include "cli/load_model.h"
+#include "cli/mmlu_options.h"
 #include "cli/model_argument.h"
 #include "cli/terminal.h"
 #include "cli/text_option.h"
@@ -29,7 +30,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 2> kMetrics{"perplexity", "kl"};
+constexpr std::array<std::string_view, 3> kMetrics{"perplexity", "kl", "mmlu"};
 constexpr std::int64_t kMinContext = 4;
 constexpr std::int64_t kMaxContext = 1 << 20;
 
@@ -47,19 +48,22 @@ struct ValidateFlags {
   bool context_given = false, text_given = false;
   std::int64_t chunks = 0;
   JudgeOptions judge;
+  MmluFlags mmlu;
   EngineFlags engine;
   bool json = false;
+
+  bool asks(std::string_view metric) const { return std::ranges::count(metrics, metric) != 0; }
+  bool scores_text() const { return asks("perplexity") || asks("kl"); }
 };
 
 void check_options(const ValidateFlags& options) {
   for (const std::string& metric : options.metrics) {
     if (std::ranges::count(kMetrics, metric) != 0) continue;
     throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no known metric", printable(metric, 40)),
-                did_you_mean(metric, kMetrics) + "give perplexity, kl or both")
+                did_you_mean(metric, kMetrics) + "give one or more of perplexity, kl and mmlu")
         .at("--metrics");
   }
-  const bool kl = std::ranges::count(options.metrics, "kl") != 0;
-  if (kl && options.reference.empty()) {
+  if (options.asks("kl") && options.reference.empty()) {
     throw Error(ErrorCode::kUsage, "kl compares with another model", "name it with --reference")
         .at("--metrics");
   }
@@ -75,7 +79,18 @@ void check_options(const ValidateFlags& options) {
   }
   check_engine_flags(options.engine);
   check_judge_options(options.judge, options.metrics, options.reference);
-  for (const std::string* output : {&options.dump_logits, &options.judge.save_reference}) {
+  check_mmlu_flags(options.mmlu, options.asks("mmlu"));
+  if (options.asks("mmlu") && eval::is_reference_file(options.reference)) {
+    throw Error(ErrorCode::kUsage, "a kept reference has no answers to mmlu's questions",
+                "name the model that it was computed with")
+        .at("--reference");
+  }
+  if (!options.scores_text() && !options.judge.save_reference.empty()) {
+    throw Error(ErrorCode::kUsage, "no text is scored", "add perplexity to --metrics")
+        .at("--save-reference");
+  }
+  for (const std::string* output :
+       {&options.dump_logits, &options.judge.save_reference, &options.mmlu.save}) {
     if (!output->empty()) require_absent(*output, {.replace = options.force});
   }
 }
@@ -196,7 +211,8 @@ CacheReport cache_report(const model::ModelConfig& config, const runtime::Engine
   return {engine.kv_type, needs.keys_values, needs.per_position, kv_cache_text(config, engine), {}};
 }
 
-void print_json(const ValidateFlags& options, const eval::Score& score, const CacheReport& cache) {
+ordered_json text_json(const ValidateFlags& options, const eval::Score& score,
+                       const CacheReport& cache) {
   ordered_json out = {
       {"model", options.given_model},   {"text", options.text.empty() ? "embedded" : options.text},
       {"context", options.context},     {"chunks", score.chunks},
@@ -224,7 +240,7 @@ void print_json(const ValidateFlags& options, const eval::Score& score, const Ca
     out["kv_cache_kl_p99"] = cache.loss->kl_p99;
     out["kv_cache_top1"] = cache.loss->top1;
   }
-  fmt::print("{}\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+  return out;
 }
 
 void print_table(const eval::Score& score, const CacheReport& cache, std::int64_t context) {
@@ -241,8 +257,8 @@ void print_table(const eval::Score& score, const CacheReport& cache, std::int64_
              cache.loss->kl_stderr);
 }
 
-void validate(ValidateFlags options, Context& context) {
-  check_options(options);
+// Scores the text: prints the table, or gives what JSON has of it.
+ordered_json validate_text(ValidateFlags options, eval::GateFigures& figures, Context& context) {
   const std::optional<eval::ReferenceFile> kept = open_kept(options);
   runtime::EngineOptions engine = engine_options(options.engine);
   engine.context = static_cast<std::uint64_t>(options.context);
@@ -311,8 +327,30 @@ void validate(ValidateFlags options, Context& context) {
   }
   if (dump) dump->commit();
   if (writer) writer->commit();
-  options.json ? print_json(options, score, cache) : print_table(score, cache, options.context);
-  apply_gate(options.judge, gate_figures(score));
+  figures = gate_figures(score);
+  if (options.json) return text_json(options, score, cache);
+  print_table(score, cache, options.context);
+  return {};
+}
+
+void validate(const ValidateFlags& options, Context& context) {
+  check_options(options);
+  eval::GateFigures figures;
+  ordered_json out = {{"model", options.given_model}};
+  if (options.scores_text()) out = validate_text(options, figures, context);
+  if (options.asks("mmlu")) {
+    const MmluModels models{options.model, options.reference, options.given_model,
+                            options.given_reference, options.pre_tokenizer};
+    const eval::MmluReport report =
+        run_mmlu(options.mmlu, models, engine_options(options.engine), options.force, context);
+    figures.mmlu = report.all.model.accuracy();
+    if (options.json) out["mmlu"] = eval::mmlu_json(report);
+    if (!options.json) print_mmlu(report);
+  }
+  if (options.json) {
+    fmt::print("{}\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+  }
+  apply_gate(options.judge, figures);
 }
 
 }  // namespace
@@ -325,7 +363,9 @@ void add_validate(const Command& app, Context& context) {
       .add_option("MODEL", options->model, "GGUF file, model's directory, or owner/name of the hub")
       .required()
       .type_name("");
-  command.add_option("--metrics", options->metrics, "perplexity, kl (needs --reference)")
+  command
+      .add_option("--metrics", options->metrics,
+                  "perplexity, kl (needs --reference), mmlu (needs --data)")
       .delimiter(',')
       .type_name("LIST");
   command
@@ -354,6 +394,7 @@ void add_validate(const Command& app, Context& context) {
   command.add_flag("--force", options->force,
                    "Replace existing files of --save-reference and others");
   add_judge_options(command, options->judge);
+  add_mmlu_options(command, options->mmlu);
   command.footer(
       "The reference runs with an f32 cache. With another --kv-cache, what it costs is measured\n"
       "against the same model with f32 (kv_cache_* in JSON).\n"
