@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kMostShots = 5;
 constexpr std::int64_t kMostQuestions = 1 << 30;
 
-void require_range(const char* option, std::int64_t value, std::int64_t most) {
+void require_mmlu_range(const char* option, std::int64_t value, std::int64_t most) {
   if (value >= 0 && value <= most) return;
   throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", value),
               fmt::format("give a number from 0 to {}", most))
@@ -120,8 +120,8 @@ void add_mmlu_options(const Command& command, MmluFlags& flags) {
 }
 
 void check_mmlu_flags(const MmluFlags& flags, bool asked) {
-  require_range("--limit", flags.limit, kMostQuestions);
-  require_range("--shots", flags.shots, kMostShots);
+  require_mmlu_range("--limit", flags.limit, kMostQuestions);
+  require_mmlu_range("--shots", flags.shots, kMostShots);
   const auto needs_mmlu = [&](bool given, const char* option) {
     if (!given || asked) return;
     throw Error(ErrorCode::kUsage, "it is for mmlu, which is not measured", "add mmlu to --metrics")

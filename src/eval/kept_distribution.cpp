@@ -18,7 +18,7 @@ constexpr float kCodedRange = 16;  // nats below the likeliest token
 constexpr float kMostCode = 65535;
 constexpr std::uint64_t kCodesAt = 2 * sizeof(float);
 
-[[noreturn]] void fail(const char* what) {
+[[noreturn]] void bad_kept(const char* what) {
   throw Error(ErrorCode::kCorruptFile, std::string("a kept distribution has ") + what);
 }
 
@@ -68,7 +68,7 @@ struct Entries {
   std::uint32_t id(std::uint64_t i) const { return load_id(bytes.data() + i * id_bytes, id_bytes); }
   double log_p(std::uint64_t i) const {
     const auto value = load_le<float>(bytes.data() + count * id_bytes + i * sizeof(float));
-    if (!std::isfinite(value) || value > 1e-3f) fail("a log-probability that is none");
+    if (!std::isfinite(value) || value > 1e-3f) bad_kept("a log-probability that is none");
     return static_cast<double>(value);
   }
 };
@@ -164,7 +164,7 @@ PositionScore score_compact(const CompactShape& shape, std::span<const std::byte
   PJ_CHECK(logits.size() == shape.vocab && kept.size() == shape.bytes() && shape.top > 0);
   const double total = log_total(logits);
   const auto log_q = [&](std::uint32_t id) {
-    if (id >= logits.size()) fail("a token beyond the vocabulary");
+    if (id >= logits.size()) bad_kept("a token beyond the vocabulary");
     return static_cast<double>(logits[id]) - total;
   };
   PositionScore score;
@@ -172,7 +172,7 @@ PositionScore score_compact(const CompactShape& shape, std::span<const std::byte
   const auto next_log_p = load_le<float>(kept.data());
   const auto tail = static_cast<double>(load_le<float>(kept.data() + sizeof(float)));
   if (!std::isfinite(next_log_p) || next_log_p > 1e-3f || !(tail >= 0 && tail < 1.001)) {
-    fail("a probability that is none");
+    bad_kept("a probability that is none");
   }
   score.reference_nll = -static_cast<double>(next_log_p);
   const std::uint64_t id_bytes = shape.id_bytes();
@@ -239,7 +239,7 @@ PositionScore score_coded(std::span<const std::byte> kept, std::span<const float
   const auto scale = static_cast<double>(load_le<float>(kept.data()));
   const auto least = static_cast<double>(load_le<float>(kept.data() + sizeof(float)));
   if (!std::isfinite(scale) || scale < 0 || !std::isfinite(least) || scale * 65535 + least > 1e-2) {
-    fail("a scale that gives no probabilities");
+    bad_kept("a scale that gives no probabilities");
   }
   const auto code = [&](std::size_t i) {
     return load_le<std::uint16_t>(kept.data() + kCodesAt + i * sizeof(std::uint16_t));

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using Subjects = std::map<std::string, MmluSubject>;
 
-[[noreturn]] void fail(std::size_t line, std::string problem, std::string hint = {}) {
+[[noreturn]] void bad_line(std::size_t line, std::string problem, std::string hint = {}) {
   throw Error(ErrorCode::kCorruptFile, std::move(problem), std::move(hint))
       .at(fmt::format("line {}", line));
 }
@@ -32,8 +32,8 @@ std::uint32_t answer_of(std::string_view text, std::size_t line) {
     if (c >= 'a' && c <= 'd') return static_cast<std::uint32_t>(c - 'a');
     if (c >= '0' && c <= '3') return static_cast<std::uint32_t>(c - '0');
   }
-  fail(line, fmt::format("\"{}\" is no answer", printable(text, 20)),
-       "a letter from A to D, or an index from 0 to 3");
+  bad_line(line, fmt::format("\"{}\" is no answer", printable(text, 20)),
+           "a letter from A to D, or an index from 0 to 3");
 }
 
 bool is_header(const CsvRow& row) {
@@ -47,8 +47,8 @@ std::vector<MmluQuestion> read_csv(const fs::path& path) {
     for (CsvRow& row : rows) {
       if (row.line == rows.front().line && is_header(row)) continue;
       if (row.fields.size() != 6) {
-        fail(row.line, fmt::format("{} fields instead of six", row.fields.size()),
-             "a question, four choices and the answer");
+        bad_line(row.line, fmt::format("{} fields instead of six", row.fields.size()),
+                 "a question, four choices and the answer");
       }
       MmluQuestion& question = questions.emplace_back();
       question.answer = answer_of(row.fields[5], row.line);
@@ -62,7 +62,8 @@ std::vector<MmluQuestion> read_csv(const fs::path& path) {
 
 std::string text_of(const json& object, const std::string& key, std::size_t line) {
   const auto found = object.find(key);
-  if (found == object.end() || !found->is_string()) fail(line, fmt::format("no text \"{}\"", key));
+  if (found == object.end() || !found->is_string())
+    bad_line(line, fmt::format("no text \"{}\"", key));
   return found->get<std::string>();
 }
 
@@ -70,9 +71,9 @@ MmluQuestion question_of(const json& object, std::size_t line) {
   MmluQuestion question;
   question.text = text_of(object, "question", line);
   if (const auto choices = object.find("choices"); choices != object.end()) {
-    if (!choices->is_array() || choices->size() != 4) fail(line, "\"choices\" are not four");
+    if (!choices->is_array() || choices->size() != 4) bad_line(line, "\"choices\" are not four");
     for (std::size_t i = 0; i < 4; ++i) {
-      if (!(*choices)[i].is_string()) fail(line, "a choice is no text");
+      if (!(*choices)[i].is_string()) bad_line(line, "a choice is no text");
       question.choices[i] = (*choices)[i].get<std::string>();
     }
   } else {
@@ -81,7 +82,7 @@ MmluQuestion question_of(const json& object, std::size_t line) {
     }
   }
   const auto answer = object.find("answer");
-  if (answer == object.end()) fail(line, "no \"answer\"");
+  if (answer == object.end()) bad_line(line, "no \"answer\"");
   question.answer =
       answer_of(answer->is_string() ? answer->get<std::string>() : answer->dump(), line);
   return question;
@@ -98,7 +99,7 @@ void read_lines(const fs::path& path, bool examples, Subjects& subjects) {
       if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
       const json object =
           with_context(fmt::format("line {}", line), [&] { return parse_json(one); });
-      if (!object.is_object()) fail(line, "no JSON object");
+      if (!object.is_object()) bad_line(line, "no JSON object");
       const std::string name = text_of(object, "subject", line);
       MmluSubject& subject = subjects[name];
       subject.name = name;

@@ -28,7 +28,7 @@ ordered_json entry(const std::string& subject, std::size_t index, const MmluAnsw
   return {{"subject", subject}, {"index", index}, {"logprobs", answer.logprobs}};
 }
 
-std::optional<MmluAnswer> answer_of(const ordered_json& line) {
+std::optional<MmluAnswer> kept_answer(const ordered_json& line) {
   const auto found = line.find("logprobs");
   if (found == line.end() || !found->is_array() || found->size() != 4) return std::nullopt;
   MmluAnswer answer;
@@ -98,7 +98,7 @@ void MmluRecord::read_partial(const std::string& text, const ordered_json& ident
       break;
     }
     if (!line || !line->contains("subject") || !line->contains("index")) continue;
-    const auto answer = answer_of(*line);
+    const auto answer = kept_answer(*line);
     if (!answer || !line->at("subject").is_string() || !line->at("index").is_number_unsigned()) {
       continue;
     }
