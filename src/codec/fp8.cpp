@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "base/bytes.h"
@@ -13,70 +14,83 @@ namespace {
 
 // Eighths of an octave: 2^(i / 8). By how much the steps of E4M3 suit the weights depends on where
 // between two powers of two their scale is, and nothing else; a factor of 2 is where it repeats.
-constexpr std::array kSteps{1.0f,        1.09050773f, 1.18920712f, 1.29683955f,
-                            1.41421356f, 1.54221083f, 1.68179283f, 1.83400809f};
+constexpr std::array<float, 8> kSteps{1.0f,        1.09050773f, 1.18920712f, 1.29683955f,
+                                      1.41421356f, 1.54221083f, 1.68179283f, 1.83400809f};
 
-// Numbers below this are multiples of 2^-9, as far apart as E4M3 goes.
-constexpr float kLeastNormal = 0x1p-6f;
+// What follows is integer arithmetic on the bits of magnitudes where it compares them: loops of it
+// become vector code with every compiler, which float comparisons do not.
+constexpr std::int32_t bits_of(float magnitude) noexcept {
+  return std::bit_cast<std::int32_t>(magnitude) & 0x7FFFFFFF;
+}
+// Below this numbers are multiples of 2^-9, as far apart as E4M3 goes.
+constexpr std::int32_t kLeastNormal = bits_of(0x1p-6f);
 
-// The nearest number of E4M3 to a magnitude up to 448, ties to even. Both ways are computed, so
-// that a loop of these has no branches.
+// 2^20 times the power of two below a magnitude: of what is added to it three bits behind that
+// power are left, to the nearest, ties to even.
+inline std::int32_t shift_of(float magnitude) noexcept {
+  return (std::max(bits_of(magnitude), kLeastNormal) & 0x7F800000) + (20 << 23);
+}
+
+// The nearest number of E4M3 to a magnitude up to the largest.
 inline float round_e4m3(float magnitude) noexcept {
-  const auto bits = std::bit_cast<std::uint32_t>(magnitude);
-  const std::uint32_t three_bits = (bits + 0x7FFFFu + (bits >> 20 & 1u)) & ~0xFFFFFu;
-  // Of 2^14 and more a float has no smaller fractions than 2^-9.
-  const float multiple = (magnitude + 0x1p14f) - 0x1p14f;
-  return magnitude < kLeastNormal ? multiple : std::bit_cast<float>(three_bits);
+  const auto shift = std::bit_cast<float>(shift_of(magnitude));
+  return (magnitude + shift) - shift;
 }
 
-// The code of a number that E4M3 has.
-inline std::uint8_t code_of(float magnitude) noexcept {
-  const auto normal = (std::bit_cast<std::uint32_t>(magnitude) >> 20) - ((127u - 7u) << 3);
-  const auto subnormal = static_cast<std::uint32_t>(static_cast<std::int32_t>(magnitude * 0x1p9f));
-  return static_cast<std::uint8_t>(magnitude < kLeastNormal ? subnormal : normal);
+// The code of a value that rounds to no more than the largest: the steps that it is above its power
+// of two, of which each has eight, and those of the powers before it.
+inline std::uint8_t code_of(float value) noexcept {
+  const float magnitude = std::abs(value);
+  const std::int32_t shift = shift_of(magnitude);
+  const std::int32_t steps =
+      std::bit_cast<std::int32_t>(magnitude + std::bit_cast<float>(shift)) - shift;
+  constexpr std::int32_t kBefore = (kLeastNormal + (20 << 23)) >> 20;
+  const std::int32_t sign = std::bit_cast<std::int32_t>(value) >> 24 & 0x80;
+  return static_cast<std::uint8_t>(sign | ((shift >> 20) - kBefore + steps));
 }
 
-// A tile, or what there is of it at the edges of a matrix.
+// A tile, or what there is of it at the edges of a matrix, side by side: rows that lie far apart
+// would push each other out of the cache. Zeros fill it up to whole lines.
+constexpr std::uint64_t kSide = Encoding::kFp8Tile;
+constexpr std::size_t kLine = 128;
+
 struct Tile {
-  const float* first;
-  std::uint64_t rows, cols;
-  std::uint64_t row_step;  // from row to row
+  std::array<float, kSide * kSide> weights;
+  std::size_t size = 0;
 
-  const float* row(std::uint64_t i) const noexcept { return first + i * row_step; }
+  void load(const float* first, std::uint64_t rows, std::uint64_t cols,
+            std::uint64_t row_step) noexcept {
+    for (std::uint64_t r = 0; r < rows; ++r) {
+      std::copy_n(first + r * row_step, cols, weights.data() + r * cols);
+    }
+    for (size = rows * cols; size % kLine != 0; ++size) weights[size] = 0;
+  }
 };
 
 float largest_of(const Tile& tile) noexcept {
-  std::uint32_t most = 0;  // magnitudes are in order as integers
-  for (std::uint64_t r = 0; r < tile.rows; ++r) {
-    const float* row = tile.row(r);
-    for (std::uint64_t c = 0; c < tile.cols; ++c) {
-      most = std::max(most, std::bit_cast<std::uint32_t>(row[c]) & 0x7FFFFFFFu);
-    }
+  std::array<std::int32_t, kLine> most{};
+  for (std::size_t i = 0; i < tile.size; i += kLine) {
+    const float* line = tile.weights.data() + i;
+    for (std::size_t k = 0; k < kLine; ++k) most[k] = std::max(most[k], bits_of(line[k]));
   }
-  return std::bit_cast<float>(most);
+  return std::bit_cast<float>(*std::ranges::max_element(most));
 }
 
-// Sum of squared differences, in units of the scale. In lanes, so that the order of the sum is the
-// same whatever the compiler makes of it.
+// Sum of squared differences, in units of the scale. A sum for each place in a line, so that the
+// order of additions is the same whatever the compiler makes of it.
 float squared_error(const Tile& tile, float scale) noexcept {
-  constexpr std::uint64_t kLanes = 8;
-  std::array<float, kLanes> sums{};
+  std::array<float, kLine> sums{};
   const float inverse = 1 / scale;
-  const auto add = [&](float weight, float& sum) {
-    const float wanted = std::abs(weight * inverse);
-    const float difference = std::min(round_e4m3(wanted), kMostE4m3) - wanted;
-    sum += difference * difference;
-  };
-  for (std::uint64_t r = 0; r < tile.rows; ++r) {
-    const float* row = tile.row(r);
-    std::uint64_t c = 0;
-    for (; c + kLanes <= tile.cols; c += kLanes) {
-      for (std::uint64_t lane = 0; lane < kLanes; ++lane) add(row[c + lane], sums[lane]);
+  for (std::size_t i = 0; i < tile.size; i += kLine) {
+    const float* line = tile.weights.data() + i;
+    for (std::size_t k = 0; k < kLine; ++k) {
+      const float wanted = std::abs(line[k] * inverse);
+      const float difference = round_e4m3(wanted) - wanted;
+      sums[k] += difference * difference;
     }
-    for (; c < tile.cols; ++c) add(row[c], sums[c % kLanes]);
   }
   float sum = 0;
-  for (const float lane : sums) sum += lane;
+  for (const float each : sums) sum += each;
   return sum;
 }
 
@@ -105,27 +119,24 @@ float scale_of(const Tile& tile) noexcept {
 }  // namespace
 
 std::uint8_t float_to_e4m3(float value) noexcept {
-  const std::uint32_t sign = std::bit_cast<std::uint32_t>(value) >> 24 & 0x80u;
-  const float magnitude = std::min(round_e4m3(std::abs(value)), kMostE4m3);
-  return static_cast<std::uint8_t>(sign | code_of(magnitude));
+  return code_of(std::clamp(value, -kMostE4m3, kMostE4m3));
 }
 
 void encode_fp8(std::span<const float> weights, std::uint64_t cols, const Planes& planes) noexcept {
-  constexpr std::uint64_t kSide = Encoding::kFp8Tile;
   const std::uint64_t rows = weights.size() / cols;
-  auto* codes = reinterpret_cast<std::uint8_t*>(planes.plane[0].data());
   std::byte* scales = planes.plane[1].data();
+  Tile tile;
+  std::array<std::uint8_t, kSide * kSide> codes;
   for (std::uint64_t r = 0; r < rows; r += kSide) {
     for (std::uint64_t c = 0; c < cols; c += kSide) {
-      const Tile tile{weights.data() + r * cols + c, std::min(kSide, rows - r),
-                      std::min(kSide, cols - c), cols};
+      const std::uint64_t height = std::min(kSide, rows - r), width = std::min(kSide, cols - c);
+      tile.load(weights.data() + r * cols + c, height, width, cols);
       const float scale = scale_of(tile);
       store_le(scales, scale);
       scales += sizeof scale;
-      for (std::uint64_t i = 0; i < tile.rows; ++i) {
-        const float* from = tile.row(i);
-        std::uint8_t* to = codes + (r + i) * cols + c;
-        for (std::uint64_t k = 0; k < tile.cols; ++k) to[k] = float_to_e4m3(from[k] / scale);
+      for (std::size_t i = 0; i < tile.size; ++i) codes[i] = code_of(tile.weights[i] / scale);
+      for (std::uint64_t i = 0; i < height; ++i) {
+        std::memcpy(planes.plane[0].data() + (r + i) * cols + c, codes.data() + i * width, width);
       }
     }
   }

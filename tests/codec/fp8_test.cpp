@@ -163,6 +163,15 @@ TEST(EncodeFp8, HasAFiniteNumberForEveryFiniteWeight) {
   }
 }
 
+// Weights that suit a scale with which the largest would be rounded up beyond what a float can be.
+TEST(EncodeFp8, DoesNotRoundTheLargestFloatUp) {
+  constexpr float kMost = std::numeric_limits<float>::max();
+  std::vector<float> weights(kSide * kSide, kMost / 448 * 208 * 1.09050773f);
+  weights[1] = kMost;
+  const Encoded encoded(weights, kSide);
+  for (const float value : encoded.decoded) ASSERT_TRUE(std::isfinite(value));
+}
+
 // Rows of a tile come together, but not all tiles need to: the same bytes.
 TEST(EncodeFp8, DoesNotDependOnHowManyTilesComeAtATime) {
   constexpr std::uint64_t kRows = 3 * kSide + 5, kCols = 160;

@@ -44,6 +44,7 @@ def visible(folder):
 
 @pytest.mark.parametrize("formats,method,name", [("gguf", "Q4_0", "out.gguf"),
                                                  ("mlx", "4bit", "out-mlx"),
+                                                 ("fp8", "fp8", "out-fp8"),
                                                  ("gguf,mlx", "Q4_0:4bit", "out-both")])
 def test_an_existing_output_is_refused_without_force(tmp_path, formats, method, name):
     path = tmp_path / name
@@ -64,7 +65,8 @@ def test_a_foreign_file_in_the_way_is_refused(tmp_path):
     assert path.read_text() == "precious"
 
 
-@pytest.mark.parametrize("formats,method", [("gguf", "Q4_0"), ("mlx", "4bit")])
+@pytest.mark.parametrize("formats,method", [("gguf", "Q4_0"), ("mlx", "4bit"),
+                                            ("fp8", "fp8")])
 def test_the_input_is_never_the_output(tmp_path, formats, method):
     import shutil
     source = tmp_path / "model"
@@ -94,7 +96,7 @@ def middle(make_checkpoint):
 
 
 def command(source, path, *flags):
-    return [str(pajamas.BINARY), "quantize", str(source), "--format", "gguf,mlx", "--method",
+    return [str(pajamas.BINARY), "quantize", str(source), "--format", "gguf,mlx,fp8", "--method",
             "Q4_K_M:4bit", "--output", str(path), *flags]
 
 
@@ -139,8 +141,9 @@ def test_kill_at_any_moment(middle, whole, tmp_path):
         if path.exists():
             got = contents(path)
             assert all(want[name] == value for name, value in got.items()), attempt
-            mlx = [n for n in got if n.startswith("mlx/")]
-            assert not mlx or len(mlx) == len([n for n in want if n.startswith("mlx/")])
+            for form in ("mlx/", "fp8/"):
+                files = [n for n in got if n.startswith(form)]
+                assert not files or len(files) == len([n for n in want if n.startswith(form)])
         others = [p for p in tmp_path.iterdir() if p != path and not PARTIAL.match(p.name)
                   and not p.name.startswith("out-")]
         assert not others
@@ -208,6 +211,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.parametrize("size,formats,method", [(2 << 20, "gguf", "Q8_0"), (2 << 20, "mlx", "8bit"),
+                                                 (2 << 20, "fp8", "fp8"),
                                                  (6 << 20, "gguf,mlx", "Q8_0:8bit")])
 def test_a_full_disk(small_disk, size, formats, method):
     """The last one has room for one of two outputs."""
