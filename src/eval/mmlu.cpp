@@ -92,7 +92,9 @@ std::string mmlu_text(const MmluSubject& subject, std::size_t question,
   using nlohmann::ordered_json;
   const ordered_json messages =
       ordered_json::array({{{"role", "user"}, {"content", text.substr(0, text.size() - 1)}}});
-  const std::tm epoch{.tm_mday = 1, .tm_year = 70};  // the same prompt every day
+  std::tm epoch{};  // the same prompt every day
+  epoch.tm_mday = 1;
+  epoch.tm_year = 70;
   return model::render_chat(model.chat(), messages, nullptr, ordered_json::object(), true, epoch) +
          std::string(kAnswer);
 }
