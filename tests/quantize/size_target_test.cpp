@@ -37,7 +37,7 @@ PlannedOutput meet(const PlanInput& input, const SizeTarget& target, Recipe want
 
 class SizeTargets : public testing::TestWithParam<Format> {};
 INSTANTIATE_TEST_SUITE_P(Formats, SizeTargets, testing::Values(Format::kGguf, Format::kMlx),
-                         [](const auto& info) { return std::string(format_name(info.param)); });
+                         [](const auto& format) { return std::string(format_name(format.param)); });
 
 // What a plan loses, all tensors together.
 double loss_of(const PlannedOutput& output, LossSource& losses) {
