@@ -25,6 +25,7 @@ struct Context {
 // Each registers one command: its options, its help with a worked example, and a callback that
 // does the work and throws Error. Output goes to stdout, everything else to stderr.
 void add_quantize(const Command& app, Context& context);
+void add_presets(const Command& app, Context& context);
 void add_plan(const Command& app, Context& context);
 void add_imatrix(const Command& app, Context& context);
 void add_run(const Command& app, Context& context);

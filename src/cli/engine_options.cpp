@@ -73,7 +73,9 @@ void add_engine_options(const Command& command, EngineFlags& flags,
   flags.kv_cache = runtime::info(defaults.kv_cache).name;
   add_kv_cache_option(
       command, flags.kv_cache,
-      defaults.settings ? "the setting kv_cache, else " + flags.kv_cache : flags.kv_cache);
+      defaults.settings
+          ? "the setting kv_cache, else what the model suggests, else " + flags.kv_cache
+          : flags.kv_cache);
   flags.activations = defaults.activations;
   command
       .add_option("--activations", flags.activations,

@@ -82,6 +82,7 @@ int run(int argc, char** argv) {
   cli::add_chat(app, context);
   cli::add_quantize(app, context);
   cli::add_plan(app, context);
+  cli::add_presets(app, context);
   cli::add_imatrix(app, context);
   cli::add_validate(app, context);
   cli::add_inspect(app, context);

@@ -72,8 +72,12 @@ void run_plan(const PlanFlags& options, Context& context) {
   const std::optional<io::Imatrix> given = given_matrix(options);
   const TaskPool pool(options.threads);  // refuses what quantize would refuse
   const quantize::PlanInput input = load(options, context.stop);
+  add_preset_recipes(options, input, recipes);
   name_outputs(options, input, recipes.recipes);
-  const runtime::EngineOptions engine = engine_of(options, input.config);
+  runtime::EngineOptions engine = engine_of(options, input.config);
+  const std::string& suggested =
+      options.preset.empty() ? input.config.kv_cache_type : recipes.recipes.front().kv_cache_type;
+  if (const auto type = runtime::kv_type_by_name(suggested)) engine.kv_type = *type;
   std::optional<UsedMatrix> matrix;
   if (given) matrix = use_matrix(*given, options.imatrix, input.config, recipes.recipes);
   if (expects_own_matrix(options, input.config, recipes.recipes)) {

@@ -60,7 +60,7 @@ void check_outputs(const quantize::Plan& plan, OutputOptions output,
   try {
     quantize::check_outputs(plan, output);
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kNoSpace || !recipes.front().types.empty()) throw;
+    if (error.code() != ErrorCode::kNoSpace || !recipes.front().label.empty()) throw;
     const std::string fitting =
         methods_that_fit(input, recipes, free_disk_bytes(plan.outputs.front().path));
     if (fitting.empty()) throw;
@@ -130,11 +130,17 @@ void print_done(const quantize::Plan& plan, const std::optional<UsedMatrix>& mat
 
 void run_quantize(const QuantizeFlags& options, Context& context) {
   Recipes recipes = recipes_of(options);
-  // What is called by the model waits for it.
+  // What is called by the model, or chosen by its kind, waits for it.
   const auto check = [&] {
     for (const quantize::Recipe& recipe : recipes.recipes) check_output(options, recipe);
   };
   if (options.output_name.empty()) check();
+  if (!options.preset.empty()) {
+    const std::string headers =
+        local_model(options.model, hub::Need::kHeaders, options.no_download, context);
+    add_preset_recipes(options, quantize::load_plan_input(headers, nullptr), recipes);
+    if (options.output_name.empty()) check();
+  }
   const std::optional<io::Imatrix> given = given_matrix(options);
   const TaskPool pool(options.threads);
   const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
@@ -213,6 +219,8 @@ void add_quantize(const Command& app, Context& context) {
       "Example: both formats in one pass\n"
       "  llama-pajamas quantize models/tiny-qwen2 --format gguf,mlx --method Q4_K_M:4bit "
       "--output out\n"
+      "Example: without choosing a method\n"
+      "  llama-pajamas quantize models/tiny-qwen2 --preset balanced --output tiny\n"
       "Example: for vLLM, SGLang and transformers\n"
       "  llama-pajamas quantize models/tiny-qwen2 --format fp8 --output qwen-fp8\n"
       "Example: a model of the hub, in two sizes\n"

@@ -15,6 +15,7 @@
 #include "quantize/model_name.h"
 #include "quantize/output_format.h"
 #include "quantize/output_name.h"
+#include "quantize/preset.h"
 #include "tensor/affine.h"
 
 namespace pajamas::cli {
@@ -28,6 +29,7 @@ constexpr const char* kBeforeTypesAreChosen = "Q4_K_M";
 
 std::vector<Format> parse_formats(std::string_view text) {
   std::vector<Format> formats;
+  if (text.empty()) return {Format::kGguf};
   for (;;) {
     const auto comma = text.find(',');
     const Format format = quantize::parse_format(text.substr(0, comma));
@@ -51,9 +53,10 @@ std::string one_of(std::span<const int> numbers) {
                      numbers.back());
 }
 
-void check_group_size(int group_size) {
-  if (group_size > 0 && is_affine_group(static_cast<std::uint64_t>(group_size))) return;
-  throw Error(ErrorCode::kUsage, fmt::format("groups of {} do not exist", group_size),
+void check_group_size(std::optional<int> group_size) {
+  if (!group_size || (*group_size > 0 && is_affine_group(static_cast<std::uint64_t>(*group_size))))
+    return;
+  throw Error(ErrorCode::kUsage, fmt::format("groups of {} do not exist", *group_size),
               fmt::format("give {}", one_of(kAffineGroups)))
       .at("--group-size");
 }
@@ -63,6 +66,25 @@ void check_bits(std::optional<int> bits, const char* option) {
   throw Error(ErrorCode::kUsage, fmt::format("{} bits do not exist", *bits),
               fmt::format("give {}", one_of(kAffineBits)))
       .at(option);
+}
+
+// Throws for an option that chooses all types beside `option`, which does so too.
+void check_alone(const QuantizeOptions& options, std::string_view option) {
+  const bool size = !options.target_size.empty(), bits = options.target_bpw.has_value();
+  const bool preset = option == "--preset";
+  const char* const other = !options.methods.empty()       ? "--method"
+                            : preset && size               ? "--target-size"
+                            : (preset || size) && bits     ? "--target-bpw"
+                            : !options.recipe.empty()      ? "--recipe"
+                            : options.mixed_precision      ? "--mixed-precision"
+                            : options.embedding_bits       ? "--embedding-bits"
+                            : options.output_bits          ? "--output-bits"
+                            : preset && options.group_size ? "--group-size"
+                                                           : nullptr;
+  if (other == nullptr) return;
+  throw Error(ErrorCode::kUsage, fmt::format("chooses all types, and so does {}", other),
+              "give one of them; --tensor-type holds beside either")
+      .at(std::string(option));
 }
 
 // Options of MLX that would silently do nothing.
@@ -99,7 +121,7 @@ quantize::Recipe recipe_of(const QuantizeOptions& options, std::span<const Forma
                            Format format) {
   quantize::Recipe recipe;
   recipe.format = format;
-  recipe.mlx.group_size = options.group_size;
+  if (options.group_size) recipe.mlx.group_size = *options.group_size;
   constexpr int kMixedBits = 6;
   const auto mixed = options.mixed_precision ? std::optional(kMixedBits) : std::nullopt;
   recipe.mlx.embedding_bits = options.embedding_bits ? options.embedding_bits : mixed;
@@ -142,9 +164,16 @@ std::string names_of(Format format) {
 void add_quantize_options(const Command& command, QuantizeOptions& options) {
   add_pre_tokenizer_option(command, options.pre_tokenizer);
   add_no_download_option(command, options.no_download);
-  command.add_option("--format", options.formats, "gguf, mlx or fp8, or several as gguf,mlx")
-      .capture_default_str()
+  command
+      .add_option("--format", options.formats,
+                  "gguf, mlx or fp8, or several as gguf,mlx (default: gguf, or those of --preset)")
       .type_name("FORMATS");
+  command
+      .add_option("--preset", options.preset,
+                  fmt::format("In place of all choices: {}, each for some kinds of models "
+                              "(`presets` lists them); outputs are below --output, by format",
+                              fmt::join(quantize::preset_names(), ", ")))
+      .type_name("NAME");
   command
       .add_option(
           "--method", options.methods,
@@ -162,7 +191,7 @@ void add_quantize_options(const Command& command, QuantizeOptions& options) {
       .add_option(
           "--group-size", options.group_size,
           fmt::format("MLX: weights that share a scale ({})", fmt::join(kAffineGroups, ", ")))
-      .capture_default_str()
+      .default_str(fmt::format("{}", quantize::MlxOptions{}.group_size))
       .type_name("N");
   command.add_flag("--mixed-precision", options.mixed_precision,
                    "MLX: layers at the method, embeddings and output at 6 bits");
@@ -221,18 +250,7 @@ std::optional<quantize::SizeTarget> size_target(const QuantizeOptions& options) 
   const bool size = !options.target_size.empty(), bits = options.target_bpw.has_value();
   if (!size && !bits) return std::nullopt;
   const char* const option = size ? "--target-size" : "--target-bpw";
-  const char* const other = !options.methods.empty()  ? "--method"
-                            : size && bits            ? "--target-bpw"
-                            : !options.recipe.empty() ? "--recipe"
-                            : options.mixed_precision ? "--mixed-precision"
-                            : options.embedding_bits  ? "--embedding-bits"
-                            : options.output_bits     ? "--output-bits"
-                                                      : nullptr;
-  if (other != nullptr) {
-    throw Error(ErrorCode::kUsage, fmt::format("chooses all types, and so does {}", other),
-                "give one of them; --tensor-type holds beside either")
-        .at(option);
-  }
+  check_alone(options, option);
   quantize::SizeTarget target;
   if (size) {
     target.file_bytes = parse_byte_size(options.target_size, option);
@@ -251,6 +269,13 @@ std::optional<quantize::SizeTarget> size_target(const QuantizeOptions& options) 
 
 Recipes recipes_of(const QuantizeOptions& options) {
   const std::vector<Format> formats = parse_formats(options.formats);
+  if (!options.preset.empty()) {
+    quantize::check_preset_name(options.preset);
+    check_alone(options, "--preset");
+    check_folder(options.output);
+    if (!options.output_name.empty()) (void)quantize::OutputName::parse(options.output_name);
+    return {};
+  }
   check_mlx_options(options, formats);
   const auto target = size_target(options);
   auto methods = quantize::choose_methods(formats, target ? kBeforeTypesAreChosen : options.methods,
@@ -275,14 +300,41 @@ Recipes recipes_of(const QuantizeOptions& options) {
   return result;
 }
 
+void add_preset_recipes(const QuantizeOptions& options, const quantize::PlanInput& input,
+                        Recipes& recipes) {
+  if (options.preset.empty()) return;
+  const quantize::Preset& preset = quantize::preset_for(input, options.preset);
+  std::vector<Format> written;
+  for (const quantize::PresetOutput& output : preset.outputs) written.push_back(output.format);
+  if (!options.formats.empty()) {
+    for (const Format format : parse_formats(options.formats)) {
+      if (std::ranges::find(written, format) != written.end()) continue;
+      throw Error(ErrorCode::kUsage,
+                  fmt::format("the preset {} of {} has no {}", preset.name,
+                              quantize::kind_name(preset.kind), quantize::format_name(format)),
+                  "`llama-pajamas presets` lists what there is")
+          .at("--format");
+    }
+    written = parse_formats(options.formats);
+  }
+  for (const quantize::PresetOutput& output : preset.outputs) {
+    if (std::ranges::find(written, output.format) == written.end()) continue;
+    quantize::Recipe recipe = recipe_of(options, written, output.format);
+    quantize::apply_preset(preset, output, input, recipe);
+    recipe.output = output_path(options.output, output.format, recipe.label, false);
+    recipes.recipes.push_back(std::move(recipe));
+  }
+}
+
 void name_outputs(const QuantizeOptions& options, const quantize::PlanInput& input,
                   std::vector<quantize::Recipe>& recipes) {
   if (options.output_name.empty()) return;
   const auto pattern = quantize::OutputName::parse(options.output_name);
   const std::string size = quantize::size_label(model::parameter_count(input.config));
-  const bool several = std::ranges::any_of(recipes, [&](const quantize::Recipe& recipe) {
-    return recipe.format != recipes.front().format;
-  });
+  const bool several =
+      !options.preset.empty() || std::ranges::any_of(recipes, [&](const quantize::Recipe& recipe) {
+        return recipe.format != recipes.front().format;
+      });
   for (quantize::Recipe& recipe : recipes) {
     recipe.output = options.output;
     if (several) recipe.output /= quantize::format_name(recipe.format);

@@ -55,6 +55,23 @@ std::uint64_t context_of(const RunOptions& options, const model::ModelConfig& co
   return context;
 }
 
+// What the model suggests holds where neither an option nor a setting says anything.
+void take_suggested_cache(const model::ModelConfig& config, const Context& context,
+                          runtime::EngineOptions& engine) {
+  if (config.kv_cache_type.empty() || context.settings.is_set(SettingKey::kKvCache)) return;
+  const auto type = runtime::kv_type_by_name(config.kv_cache_type);
+  if (!type) {
+    context.progress->note(fmt::format("the model suggests a KV cache \"{}\", which there is not",
+                                       printable(config.kv_cache_type, 40)));
+    return;
+  }
+  if (*type == engine.kv_type) return;
+  engine.kv_type = *type;
+  context.progress->note(
+      fmt::format("KV cache {}, as the model suggests (--kv-cache {} changes it)",
+                  config.kv_cache_type, runtime::info(runtime::kUsualKvType).name));
+}
+
 // In the words of OpenAI's interface, and "interrupted".
 std::string_view finish_reason(const Reply& reply) {
   switch (reply.result.reason) {
@@ -87,6 +104,7 @@ RunModel::RunModel(const RunOptions& options, Context& context)
     // Without a default one all would have been loaded for nothing.
     if (!text.chat_templates.empty()) (void)model::chat_template_for(text.chat_templates, false);
   }
+  take_suggested_cache(checkpoint.config(), context_, engine);
   engine.context = context_of(options_, checkpoint.config(), context_);
   tell_of_running(checkpoint, engine);
   loaded_.emplace(std::move(checkpoint), std::move(engine), std::move(text));

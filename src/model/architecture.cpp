@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "model/hparams.h"
 #include "model/json_file.h"
+#include "model/kv_cache_type.h"
 
 namespace pajamas::model {
 namespace {
@@ -169,6 +170,7 @@ ModelConfig config_of(const nlohmann::json& json) {
   const Architecture& architecture =
       with_context("model_type", [&]() -> const Architecture& { return architecture_of_hf(type); });
   ModelConfig config = architecture.read_config(json);
+  config.kv_cache_type = read_kv_cache_type(json);
   parameter_count(config);  // refuses what overflows
   return config;
 }

@@ -9,6 +9,7 @@
 #include "base/place.h"
 #include "base/suggest.h"
 #include "model/adapter.h"
+#include "model/kv_cache_type.h"
 #include "model/rope.h"
 #include "model/shards.h"
 
@@ -147,6 +148,7 @@ Checkpoint Checkpoint::open_gguf(const fs::path& path) {
     for (const io::GgufTensor& tensor : file.tensors()) by_name.emplace(tensor.name, &tensor);
 
     checkpoint.config_ = architecture.read_gguf(file.metadata());
+    checkpoint.config_.kv_cache_type = read_kv_cache_type(file.metadata());
     // GGUF does not say these two: they follow from the tensors.
     checkpoint.config_.tied_output = !by_name.contains("output.weight");
     const auto embedding = by_name.find("token_embd.weight");

@@ -74,6 +74,8 @@ struct ModelConfig {
   std::vector<bool> sliding_layers;
   std::uint64_t sliding_window = 0;
 
+  std::string kv_cache_type;  // that is suggested (model/kv_cache_type.h); empty: none
+
   // What a user should be told of the source: keys that contradict each other, and which is taken.
   std::vector<std::string> notes;
 

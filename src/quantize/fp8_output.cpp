@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/json_numbers.h"
+#include "model/kv_cache_type.h"
 #include "model/tensor_names.h"
 #include "quantize/model_folder.h"
 #include "quantize/output_format.h"
@@ -119,9 +120,10 @@ json modules_left_alone(const PlannedOutput& output) {
   return modules;
 }
 
-std::string make_config(const PlanInput& input, const PlannedOutput& output) {
+std::string make_config(const PlanInput& input, const Recipe& recipe, const PlannedOutput& output) {
   json config = source_config(input);
   config.erase("quantization");  // MLX's
+  model::write_kv_cache_type(suggested_kv_cache(input, recipe), config);
   config["quantization_config"] = {
       {"quant_method", "fp8"},
       {"fmt", "e4m3"},
@@ -200,7 +202,7 @@ class Fp8Output final : public OutputFormat {
     const auto shards =
         lay_out_shards(output, recipe.file_bytes > 0 ? recipe.file_bytes : kFp8ShardBytes,
                        {{"format", "pt"}}, fp8_plane);
-    output.small_files.push_back({"config.json", make_config(input, output)});
+    output.small_files.push_back({"config.json", make_config(input, recipe, output)});
     if (output.files.size() > 1) {
       output.small_files.push_back(
           make_index(output, shards, model::parameter_count(input.config)));

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "model/architecture.h"
+#include "model/kv_cache_type.h"
 #include "model/sampling.h"
 #include "quantize/gguf_card.h"
 #include "text/tokenizer.h"
@@ -181,6 +182,7 @@ GgufMetadata without_importance(const model::ModelConfig& config, std::uint32_t 
       } else if (pair.key == kPreKey && !pre.empty()) {
         metadata.add(pair.key, pre);
       } else if (pair.key == "general.quantization_version" || pair.key.starts_with("split.") ||
+                 pair.key == model::kKvCacheKey ||
                  (source.importance != nullptr && pair.key.starts_with(kImportanceKeys))) {
         continue;
       } else {
@@ -213,6 +215,9 @@ GgufMetadata without_importance(const model::ModelConfig& config, std::uint32_t 
 GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t file_type,
                                 const GgufSource& source) {
   GgufMetadata metadata = without_importance(config, file_type, source);
+  if (!source.kv_cache_type.empty()) {
+    metadata.add(model::kKvCacheKey, text::utf8_lossy(source.kv_cache_type));
+  }
   if (source.importance != nullptr) add_importance(metadata, *source.importance);
   return metadata;
 }

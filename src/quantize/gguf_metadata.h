@@ -20,6 +20,7 @@ struct GgufSource {
   const model::TextAssets* text;                 // may be null: then without a tokenizer
   const ImportanceOrigin* importance = nullptr;  // of the matrix that weighs the columns
   const model::ModelCard* card = nullptr;        // of a checkpoint that has one
+  std::string kv_cache_type = {};                // to suggest; empty: none
 };
 
 // Throws Error{kUnsupported} where the tokenizer's patterns have no name in GGUF, kCorruptFile

@@ -153,7 +153,8 @@ class GgufOutput final : public OutputFormat {
         .generation_config = input.generation_json.is_null() ? nullptr : &input.generation_json,
         .text = input.text ? &*input.text : nullptr,
         .importance = recipe.importance ? &*recipe.importance : nullptr,
-        .card = &input.card};
+        .card = &input.card,
+        .kv_cache_type = suggested_kv_cache(input, recipe)};
     const auto metadata =
         make_gguf_metadata(input.config, info(*find_gguf_method(recipe.method)).file_type, source);
     std::vector<io::GgufSpec> stored;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "codec/room.h"
+#include "model/kv_cache_type.h"
 #include "model/tensor_names.h"
 #include "quantize/mlx_files.h"
 #include "quantize/model_folder.h"
@@ -138,6 +139,7 @@ class MlxOutput final : public OutputFormat {
     json config = source_config(input);
     if (unquantized_type(input, recipe) != input.plain) set_dtype("bfloat16", config);
     complete_mlx_config(input.config, config);
+    model::write_kv_cache_type(suggested_kv_cache(input, recipe), config);
     output.small_files.push_back({"config.json", make_mlx_config(config, recipe, output.tensors)});
     output.small_files.push_back(make_index(output, shards, model::parameter_count(input.config)));
     add_companions(input, output);

@@ -35,6 +35,10 @@ std::vector<PlannedTensor> planned_tensors(std::span<const model::TensorSpec> sp
 
 }  // namespace
 
+const std::string& suggested_kv_cache(const PlanInput& input, const Recipe& recipe) noexcept {
+  return recipe.kv_cache_type.empty() ? input.config.kv_cache_type : recipe.kv_cache_type;
+}
+
 PlannedOutput begin_output(const Recipe& recipe) {
   PlannedOutput output;
   output.format = recipe.format;

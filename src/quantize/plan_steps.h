@@ -10,6 +10,9 @@
 
 namespace pajamas::quantize {
 
+// The type of KV cache that the output suggests; empty: none.
+const std::string& suggested_kv_cache(const PlanInput& input, const Recipe& recipe) noexcept;
+
 // An output without its tensors and files.
 PlannedOutput begin_output(const Recipe& recipe);
 

@@ -62,8 +62,9 @@ struct Recipe {
   Format format = Format::kGguf;
   std::string method;  // canonical, as choose_methods gives it
   std::filesystem::path output;
-  std::uint64_t file_bytes = 0;  // of tensors in one file, at most; 0: as the format has it
-  std::string label;             // in place of the method's name, where types were chosen
+  std::uint64_t file_bytes = 0;    // of tensors in one file, at most; 0: as the format has it
+  std::string label;               // in place of the method's name, where types were chosen
+  std::string kv_cache_type = {};  // to suggest; empty: what the source suggests
   // Of single tensors, where they were chosen; what the user says of a tensor wins.
   std::map<model::TensorKey, Encoding> types = {};
   std::vector<TypeOverride> overrides;  // those of this format; the first that matches wins
