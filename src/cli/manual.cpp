@@ -170,6 +170,7 @@ std::vector<Option> visible_options(const Command& command) {
 std::string roff_text(std::string_view text) {
   std::string out;
   bool line_start = true;
+  char before = ' ';
   for (const char c : text) {
     // At the start of a line these two are requests.
     if (line_start && (c == '.' || c == '\'')) out += "\\&";
@@ -177,7 +178,9 @@ std::string roff_text(std::string_view text) {
     if (c == '\\') {
       out += "\\e";
     } else if (c == '-') {
-      out += "\\-";  // what can be copied into a shell
+      // What can be copied into a shell: an option is not cut at a syllable.
+      const bool begins_word = std::string_view(" (`'\n").find(before) != std::string_view::npos;
+      out += begins_word ? "\\%\\-" : "\\-";
     } else if (c == '\'') {
       out += "\\(aq";
     } else if (c == '`') {
@@ -189,6 +192,7 @@ std::string roff_text(std::string_view text) {
     } else {
       out += c;
     }
+    before = c;
   }
   return out;
 }
