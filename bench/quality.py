@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Quality of what we write beside what the stock quantizers write, at the same bytes.
 
-    bench/quality.py [METHOD...] [--model DIR] [--windows N] [--context N] [--report FILE]
+    bench/quality.py [METHOD...] [--model DIR] [--windows N] [--context N] [--imatrix FILE]
+                     [--report FILE]
 
 METHOD is a GGUF method (Q4_K_M), or an MLX one with its group size (4bit-g64); all of them by
 default. Ours is `llama-pajamas quantize` (--binary); stock is `llama_model_quantize` from our F32
-GGUF, and `mlx_lm.convert`. Every weight is then dequantized to float32 and put into an F32 GGUF file, which stock
+GGUF, and `mlx_lm.convert`. With --imatrix (GGUF) ours and llama.cpp weigh by it; mlx-lm takes none. Every weight is then dequantized to float32 and put into an F32 GGUF file, which stock
 llama.cpp runs: what is measured is the quantizer's error alone. Mean KL is in nats
 against the original weights, over the second half of every window; the difference is paired by
 window, with its standard error. The median ratio is that of our KL and the stock one at the same
@@ -148,8 +149,10 @@ def from_mlx(folder):
 class Quantizers:
     """Both quantizers on one checkpoint, in a folder of their own."""
 
-    def __init__(self, model, scratch):
+    def __init__(self, model, scratch, imatrix=None):
         self.model, self.scratch = pathlib.Path(model), pathlib.Path(scratch)
+        self.imatrix = imatrix  # for ours, and for stock llama.cpp; mlx-lm takes none
+        self._flags = ("--imatrix", imatrix) if imatrix else ()
         self._float = self.scratch / "f32.gguf"
 
     def ours(self, method):
@@ -157,9 +160,9 @@ class Quantizers:
         self._remove(target)
         if "-g" in method:
             bits, group = method.split("-g")
-            pajamas.quantize(self.model, "mlx", bits, target, "--group-size", group)
+            pajamas.quantize(self.model, "mlx", bits, target, "--group-size", group, *self._flags)
             return from_mlx(target)
-        pajamas.quantize(self.model, "gguf", method, target)
+        pajamas.quantize(self.model, "gguf", method, target, *self._flags)
         return from_gguf(target)
 
     def stock(self, method):
@@ -172,7 +175,7 @@ class Quantizers:
             return from_mlx(target)
         if not self._float.exists():
             pajamas.quantize(self.model, "gguf", "F32", self._float)
-        peers.llama_quantize(self._float, target, method)
+        peers.llama_quantize(self._float, target, method, imatrix=self.imatrix)
         return from_gguf(target)
 
     @staticmethod
@@ -248,6 +251,7 @@ def main():
     parser.add_argument("--text", default=ROOT / "models/eval/heldout.txt", type=pathlib.Path)
     parser.add_argument("--windows", default=60, type=int)
     parser.add_argument("--context", default=256, type=int)
+    parser.add_argument("--imatrix", type=pathlib.Path)
     parser.add_argument("--binary", type=pathlib.Path)
     parser.add_argument("--report", type=pathlib.Path)
     arguments = parser.parse_args()
@@ -267,7 +271,7 @@ def report(arguments, scratch):
             "float32; the difference is paired by window.\n")
     lines = [head, HEADER]
     print("\n".join(lines), flush=True)
-    quantizers = Quantizers(arguments.model, scratch)
+    quantizers = Quantizers(arguments.model, scratch, arguments.imatrix)
     for method in arguments.methods:
         lines.append(compare(judge, quantizers, method).row())
         print(lines[-1], flush=True)

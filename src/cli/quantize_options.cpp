@@ -109,7 +109,13 @@ void check_mlx_options(const QuantizeOptions& options, std::span<const Format> f
 // Several outputs need a folder; what is named as a file was meant as one output.
 void check_folder(const std::string& output) {
   std::error_code code;
-  if (!output.ends_with(".gguf") || fs::is_directory(output, code)) return;
+  if (fs::is_directory(output, code)) return;
+  if (fs::exists(output, code)) {
+    throw Error(ErrorCode::kUsage, "is a file, and what is written needs a folder",
+                "give another path")
+        .at(fmt::format("--output {}", printable(output, 200)));
+  }
+  if (!output.ends_with(".gguf")) return;
   throw Error(
       ErrorCode::kUsage, "names one file, several outputs need a folder",
       fmt::format("give {}", output.size() > 5 ? output.substr(0, output.size() - 5) : "out"))

@@ -89,6 +89,9 @@ def test_what_does_not_go_together_is_refused_before_any_work(tmp_path):
         done = pajamas.run("quantize", pajamas.TINY, "--preset", "ultra", "--output", tmp_path / "x", *flags, check=False)
         assert done.returncode == 2 and word in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
         assert not (tmp_path / "x").exists()
+    (tmp_path / "file").write_text("mine")
+    done = pajamas.run("quantize", pajamas.TINY, "--preset", "ultra", "--output", tmp_path / "file", check=False)
+    assert done.returncode == 2 and "is a file" in done.stderr
     done = pajamas.run("quantize", pajamas.TINY_MOE, "--preset", "hq", "--output", tmp_path / "x", check=False)
     assert done.returncode == 2 and "ultra, balanced, native" in done.stderr
     done = pajamas.run("quantize", pajamas.TINY, "--preset", "balnced", "--output", tmp_path / "x", check=False)
