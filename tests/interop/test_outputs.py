@@ -210,15 +210,15 @@ def small_disk(tmp_path):
         subprocess.run(["umount", folder], check=True)
 
 
-@pytest.mark.parametrize("size,formats,method", [(2 << 20, "gguf", "Q8_0"), (2 << 20, "mlx", "8bit"),
-                                                 (2 << 20, "fp8", "fp8"),
-                                                 (6 << 20, "gguf,mlx", "Q8_0:8bit")])
-def test_a_full_disk(small_disk, size, formats, method):
+@pytest.mark.parametrize("size,formats,method,flags", [
+    (2 << 20, "gguf", "Q8_0", ()), (2 << 20, "mlx", "8bit", ()), (2 << 20, "fp8", "fp8", ()),
+    (2 << 20, "gguf", "Q8_0", ("--split-size", "1MB")), (6 << 20, "gguf,mlx", "Q8_0:8bit", ())])
+def test_a_full_disk(small_disk, size, formats, method, flags):
     """The last one has room for one of two outputs."""
     if os.geteuid() != 0:
         pytest.skip("mounting a small disk needs root")
     folder = small_disk(size)
-    done = pajamas.quantize(pajamas.TINY, formats, method, folder / "out", check=False)
+    done = pajamas.quantize(pajamas.TINY, formats, method, folder / "out", *flags, check=False)
     assert "space" in error_of(done)
     assert not [p for p in folder.rglob("*") if p.is_file()]
 
