@@ -24,19 +24,7 @@ struct FileType {
   std::uint64_t number;
   std::string_view name;
 };
-constexpr std::array<FileType, 13> kOtherFileTypes{{{19, "IQ2_XXS"},
-                                                    {20, "IQ2_XS"},
-                                                    {22, "IQ3_XS"},
-                                                    {23, "IQ3_XXS"},
-                                                    {24, "IQ1_S"},
-                                                    {26, "IQ3_S"},
-                                                    {27, "IQ3_M"},
-                                                    {28, "IQ2_S"},
-                                                    {29, "IQ2_M"},
-                                                    {30, "IQ4_XS"},
-                                                    {31, "IQ1_M"},
-                                                    {36, "TQ1_0"},
-                                                    {37, "TQ2_0"}}};
+constexpr std::array<FileType, 3> kOtherFileTypes{{{39, "NVFP4"}, {40, "Q1_0"}, {41, "Q2_0"}}};
 
 std::string method_name(const Encoding& encoding) {
   switch (encoding.layout) {

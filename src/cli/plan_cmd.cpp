@@ -94,6 +94,7 @@ void run_plan(const PlanFlags& options, Context& context) {
   }
   const quantize::Plan plan = quantize::make_plan(input, recipes.recipes, pool.threads());
   for (const std::string& note : recipes.notes) context.progress->note(note);
+  tell_missing_matrix(plan, recipes.recipes, options.model, *context.progress);
   if (matrix) tell_matrix(*matrix, *context.progress);
   if (options.json) {
     nlohmann::ordered_json report = quantize::to_json(plan);

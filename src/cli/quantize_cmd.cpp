@@ -173,6 +173,11 @@ void run_quantize(const QuantizeFlags& options, Context& context) {
   quantize::Plan plan = make_plan();
   for (const std::string& note : recipes.notes) context.progress->note(note);
   for (const std::string& note : plan.notes) context.progress->note(note);
+  if (options.dry_run) {
+    tell_missing_matrix(plan, recipes.recipes, options.model, *context.progress);
+  } else {
+    require_matrix(plan, recipes.recipes, options.model);
+  }
   const OutputOptions output{.replace = options.force};
   check_outputs(plan, output, input, recipes.recipes);
   if (measures && !options.dry_run) {

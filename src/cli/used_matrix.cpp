@@ -13,6 +13,7 @@
 #include "calibrate/collect.h"
 #include "cli/imatrix_options.h"
 #include "cli/load_model.h"
+#include "cli/shell_words.h"
 #include "cli/text_option.h"
 #include "runtime/loaded_model.h"
 
@@ -45,7 +46,39 @@ void require_room(const model::Checkpoint& checkpoint) {
       .at("--expert-balanced");
 }
 
+// Of the first output that needs a matrix and has none.
+std::optional<Error> missing_matrix(const quantize::Plan& plan,
+                                    const std::vector<quantize::Recipe>& recipes,
+                                    const std::string& model) {
+  for (std::size_t i = 0; i < recipes.size(); ++i) {
+    if (recipes[i].importance) continue;
+    const quantize::PlannedTensor* tensor = quantize::first_needing_importance(plan.outputs[i]);
+    if (tensor == nullptr) continue;
+    Error error(ErrorCode::kUsage,
+                fmt::format("{} is to be {}, which needs an importance matrix", tensor->name,
+                            tensor->encoding.name()),
+                fmt::format("make one with `{}`, then add --imatrix matrix.gguf",
+                            shell_command({"llama-pajamas", "imatrix", path_argument(model),
+                                           "--text", "FILE", "--output", "matrix.gguf"})));
+    return std::move(error).at(fmt::format("--method {}", recipes[i].method));
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+void require_matrix(const quantize::Plan& plan, const std::vector<quantize::Recipe>& recipes,
+                    const std::string& model) {
+  if (const auto error = missing_matrix(plan, recipes, model)) throw Error(*error);
+}
+
+void tell_missing_matrix(const quantize::Plan& plan, const std::vector<quantize::Recipe>& recipes,
+                         const std::string& model, Progress& progress) {
+  const auto error = missing_matrix(plan, recipes, model);
+  if (error)
+    progress.note(fmt::format("{}: quantize will refuse this: {}; {}", error->place(),
+                              error->problem(), error->hint()));
+}
 
 std::optional<io::Imatrix> given_matrix(const QuantizeOptions& options) {
   if (options.imatrix.empty()) return std::nullopt;

@@ -12,6 +12,7 @@
 #include "io/imatrix.h"
 #include "kernels/table.h"
 #include "quantize/measured_importance.h"
+#include "quantize/plan.h"
 #include "quantize/recipe.h"
 
 namespace pajamas::cli {
@@ -38,6 +39,13 @@ bool expects_own_matrix(const QuantizeOptions& options, const model::ModelConfig
 UsedMatrix own_matrix(const std::string& model, const QuantizeOptions& options,
                       const kernels::KernelTable& kernels, Context& context,
                       std::vector<quantize::Recipe>& recipes);
+
+// Throws Error{kUsage} where an output has types that need a matrix and there is none, naming the
+// command that makes one. `plan` and --dry-run only say so, with `tell_missing_matrix`.
+void require_matrix(const quantize::Plan& plan, const std::vector<quantize::Recipe>& recipes,
+                    const std::string& model);
+void tell_missing_matrix(const quantize::Plan& plan, const std::vector<quantize::Recipe>& recipes,
+                         const std::string& model, Progress& progress);
 
 // What of it was used, and what of the model it says nothing of.
 void tell_matrix(const UsedMatrix& matrix, Progress& progress);

@@ -138,6 +138,12 @@ inline void unpack_scales(const std::uint8_t* from, FittedBlock& out) noexcept {
       out.scales[g] = static_cast<std::int8_t>(from[g] & 15);
       out.mins[g] = static_cast<std::uint8_t>(from[g] >> 4);
     }
+  } else if constexpr (kScales == Scales::kSixBitsApart) {
+    for (int g = 0; g < 8; ++g) {
+      const int low = (from[2 + g / 2] >> (g % 2 * 4)) & 15;
+      const int high = (from[g / 4] >> (g % 4 * 2)) & 3;
+      out.scales[g] = static_cast<std::int8_t>((low | high << 4) - 32);
+    }
   } else {
     Word word[3];
     __builtin_memcpy(word, from, 12);
@@ -172,6 +178,12 @@ inline void pack_scales(const FittedBlock& in, std::uint8_t* to) noexcept {
       to[g] = static_cast<std::uint8_t>(in.scales[g] | (scale >> 4) << 6);
       to[g + 4] = static_cast<std::uint8_t>(in.mins[g] | (min >> 4) << 6);
       to[g + 8] = static_cast<std::uint8_t>((scale & 15) | (min & 15) << 4);
+    }
+  } else if constexpr (kScales == Scales::kSixBitsApart) {
+    for (int g = 0; g < 8; ++g) {
+      const int scale = in.scales[g] + 32;
+      to[g / 4] = static_cast<std::uint8_t>(to[g / 4] | (scale >> 4) << (g % 4 * 2));
+      to[2 + g / 2] = static_cast<std::uint8_t>(to[2 + g / 2] | (scale & 15) << (g % 2 * 4));
     }
   } else {
     static_assert(kScales == Scales::kSixBitsBiased);

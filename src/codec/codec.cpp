@@ -42,8 +42,8 @@ void fit(const Encoding& encoding, std::span<const float> weights,
 }
 
 void round(const Encoding& encoding, std::span<const float> weights,
-           std::span<FittedBlock> blocks) noexcept {
-  round_rows(encoding, weights, blocks);
+           std::span<const float> importance, std::span<FittedBlock> blocks) noexcept {
+  round_rows(encoding, weights, importance, weights.size(), blocks);
 }
 
 void fit_rows(const Encoding& encoding, std::span<const float> weights,
@@ -53,8 +53,9 @@ void fit_rows(const Encoding& encoding, std::span<const float> weights,
 }
 
 void round_rows(const Encoding& encoding, std::span<const float> weights,
+                std::span<const float> importance, std::uint64_t cols,
                 std::span<FittedBlock> blocks) {
-  round_rows_isa(encoding, weights, blocks);
+  round_rows_isa(encoding, weights, importance, cols, blocks);
 }
 
 void round_feedback(const Encoding& encoding, const FeedbackRows& rows) {

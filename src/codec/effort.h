@@ -4,13 +4,14 @@
 
 namespace pajamas::codec {
 
-// Which codes the extreme weight is tried at: first, first + step, ... on both sides of zero where
-// the range of codes is lopsided.
+// Which codes the extreme weight is tried at: first, first + step, ... (or first, first * step,
+// ...) on both sides of zero where the range of codes is lopsided.
 struct SymmetricSearch {
   float first = 0, step = 0;
   int count = 0;
   bool both_signs = false;
   int refinements = 0;
+  bool grows = false;
 };
 
 // First the codes are laid over the whole range of weights, shrunk at both ends to `first` of it,
@@ -50,12 +51,24 @@ struct PairSearch {
   int sparse_steps = 0, sparse_codes = 0;
 };
 
+// Vectors: four steps (eight where vectors are of four columns) from `first` of a group's root mean
+// square on, each `ratio` times the one before it, the last one for weights that are all alike;
+// then as many around the best, `fine` apart; under each the nearest entries of the whole book.
+// Then `below` + 1 + `above` values of d, `spread` apart, around the one that gives the group with
+// the largest step the largest scale.
+struct VectorSearch {
+  float first = 0, ratio = 1, fine = 0;
+  int below = 0, above = 0;
+  float spread = 0;
+};
+
 struct Effort {
   SymmetricSearch symmetric{};
   AffineSearch affine{};
   BlockSearch block{};
   PhaseSearch phases{};  // of a group that stores its own step and offset
   PairSearch pairs{};    // for those that choose from few
+  VectorSearch vectors{};
 };
 
 }  // namespace pajamas::codec

@@ -1,7 +1,7 @@
 // Fit, round and pack over runs of blocks. Included by codec/rows.inl.
 #pragma once
 
-#include "codec/fit_block.inl"
+#include "codec/fit_vectors.inl"
 
 // A run of blocks of a tensor: rows of `cols` columns lie behind one another.
 struct Run {
@@ -69,7 +69,13 @@ inline void centre(Tile& t) {
 template <bool kWeighted, class Codes>
 inline StoredFit fit_codes(const Tile& t, const Grid& grid, const Effort& effort,
                            const Codes& codes) {
-  const SymmetricFit ideal = fit_symmetric<kWeighted>(t, codes, effort.symmetric);
+  // Several levels fit weights that are all alike; the groups of a block have to agree on one.
+  Lanes noise = splat(0);
+  for (int k = 0; !grid.book.empty() && grid.groups() > 1 && k < t.n; ++k) {
+    const Lanes x = load(t.x + k * kLanes);
+    noise = noise + weighted<kWeighted>(t, k, x * x) * splat(1e-6f);
+  }
+  const SymmetricFit ideal = fit_symmetric<kWeighted>(t, codes, effort.symmetric, noise);
   if (grid.groups() == 1) return store_symmetric<kWeighted>(t, grid, codes, ideal);
   return store_scales<kWeighted>(t, grid, codes, ideal, effort.block);
 }
@@ -178,11 +184,10 @@ inline float nearest_code_of(const Grid& grid, float ratio) {
   return nearest_code(ratio, static_cast<float>(grid.min_code), static_cast<float>(grid.max_code));
 }
 
-inline std::int16_t to_short(float code) {
-  return static_cast<std::int16_t>(static_cast<std::int32_t>(code));
-}
-
-inline void round_block(const Grid& grid, const float* weights, FittedBlock& block) {
+// `importance`: of these columns, or null; it counts only where a code sets several of them.
+inline void round_block(const Grid& grid, const float* weights, const float* importance,
+                        FittedBlock& block) {
+  if (grid.book.is_vectors()) return round_vectors(grid, weights, importance, block);
   const auto low = static_cast<float>(grid.min_code), high = static_cast<float>(grid.max_code);
   for (int g = 0; g < grid.groups(); ++g) {
     const float* w = weights + g * grid.group;
@@ -233,6 +238,11 @@ inline std::size_t fit_columns(const Format& format, const float* weights, const
   return rows * per_row;
 }
 
+// The importance of the columns from the one at `index` on, counted from the start of some row.
+inline const float* columns_of(const float* importance, std::uint64_t index, std::uint64_t cols) {
+  return importance == nullptr ? nullptr : importance + index % cols;
+}
+
 // Calls done(index, FittedBlock&) with the scales of each of `count` blocks, in any order.
 template <class Done>
 inline void fit_all(const Format& format, const float* weights, const float* importance,
@@ -242,6 +252,11 @@ inline void fit_all(const Format& format, const float* weights, const float* imp
   const auto full = static_cast<std::size_t>(kLanes / grid.groups());
   FittedBlock fitted[kLanes];
   std::size_t first = 0;
+  for (; grid.book.is_vectors() && first < count; ++first) {
+    fit_vectors(format, weights + first * block, columns_of(importance, first * block, cols),
+                fitted[0]);
+    done(first, fitted[0]);
+  }
   if (importance != nullptr && grid.groups() == 1) {
     first = fit_columns(format, weights, importance, cols, count, done);
   }
@@ -265,7 +280,8 @@ struct EncodeBlocks {
   void operator()(const Codec& codec) const noexcept {
     const auto block = static_cast<std::size_t>(format.grid.block);
     fit_all(format, weights, importance, cols, count, [&](std::size_t index, FittedBlock& fitted) {
-      round_block(format.grid, weights + index * block, fitted);
+      round_block(format.grid, weights + index * block, columns_of(importance, index * block, cols),
+                  fitted);
       codec.pack_at(fitted, planes, index);
     });
   }

@@ -6,7 +6,7 @@
 
 // 16 groups of n columns, element-major: x[k * 16 + lane]. w likewise, or null for uniform.
 struct Tile {
-  static constexpr int kMaxColumns = 128;
+  static constexpr int kMaxColumns = 256;
 
   int n = 0;
   Lanes sum_w;     // total weight of the group
@@ -119,30 +119,33 @@ inline Lanes signed_extreme(const Tile& t) {
 struct SymmetricFit {
   Lanes step, gain;  // gain: how much of sum w x^2 is explained
 
-  // Least squares for the step under given codes; kept where it explains more.
-  void consider(const Sums& s) {
+  // Least squares for the step under given codes; kept where it explains more, by more than
+  // `noise`.
+  void consider(const Sums& s, const Lanes& noise) {
     const Lanes inv = inverse(s.qq);
     const Lanes explained = s.xq * s.xq * inv;
-    const IntLanes better = gain < explained;
+    const IntLanes better = gain + noise < explained;
     step = select(better, s.xq * inv, step);
     gain = select(better, explained, gain);
   }
 };
 
 template <bool kWeighted, class Codes>
-inline SymmetricFit fit_symmetric(const Tile& t, const Codes& codes,
-                                  const SymmetricSearch& search) {
+inline SymmetricFit fit_symmetric(const Tile& t, const Codes& codes, const SymmetricSearch& search,
+                                  const Lanes& noise) {
   const Lanes per_extreme = inverse(signed_extreme(t));
   SymmetricFit best{splat(0), splat(0)};
+  float at = search.first;
   for (int i = 0; i < search.count; ++i) {
-    const Lanes code = splat(search.first + search.step * static_cast<float>(i));
-    best.consider(symmetric_sums_at<kWeighted>(t, per_extreme * code, codes));
+    const Lanes code = splat(at);
+    at = search.grows ? at * search.step : search.first + search.step * static_cast<float>(i + 1);
+    best.consider(symmetric_sums_at<kWeighted>(t, per_extreme * code, codes), noise);
     if (!search.both_signs) continue;
     const Lanes inv = splat(0) - per_extreme * code;
-    best.consider(symmetric_sums_at<kWeighted>(t, inv, codes));
+    best.consider(symmetric_sums_at<kWeighted>(t, inv, codes), noise);
   }
   for (int i = 0; i < search.refinements; ++i) {
-    best.consider(symmetric_sums_at<kWeighted>(t, inverse(best.step), codes));
+    best.consider(symmetric_sums_at<kWeighted>(t, inverse(best.step), codes), noise);
   }
   return best;
 }

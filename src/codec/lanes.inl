@@ -286,3 +286,7 @@ inline void transpose_in(const float* from, std::size_t stride, int count, float
     }
   }
 }
+
+inline std::int16_t to_short(float code) {
+  return static_cast<std::int16_t>(static_cast<std::int32_t>(code));
+}

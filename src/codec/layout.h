@@ -13,7 +13,7 @@ using F16Bits = std::uint16_t;
 // Bits of the codes, taken from one field: `run_cols` consecutive columns have theirs in as many
 // consecutive bytes, all at one shift.
 struct CodeBits {
-  static constexpr std::size_t kMaxRuns = 8;
+  static constexpr std::size_t kMaxRuns = 16;
   struct Run {
     std::uint8_t byte = 0;  // of the run's first column, from the start of the field
     std::uint8_t shift = 0;
@@ -33,6 +33,15 @@ struct CodeBits {
 // 32 columns in 16 bytes: columns j and j + 16 share byte j, low nibble and high nibble.
 constexpr CodeBits nibble_halves(std::size_t at) noexcept {
   return {at, 4, 16, 2, {{{0, 0}, {0, 4}}}};
+}
+// 256 columns in 128 bytes, eight times the same.
+constexpr CodeBits stacked_nibble_halves(std::size_t at) noexcept {
+  CodeBits field{at, 4, 16, 16, {}};
+  for (int i = 0; i < 16; ++i) {
+    field.run[static_cast<std::size_t>(i)] = {static_cast<std::uint8_t>(i / 2 * 16),
+                                              static_cast<std::uint8_t>(i % 2 * 4)};
+  }
+  return field;
 }
 // 32 columns in 32 bytes.
 constexpr CodeBits whole_bytes(std::size_t at) noexcept { return {at, 8, 32, 1, {{{0, 0}}}}; }
@@ -55,12 +64,13 @@ enum class Scales : std::uint8_t {
   kNibbles,        // 16 bytes: scale low, minimum high
   kSixBitPairs,    // 12 bytes: 8 scales and 8 minimums of six bits
   kSixBitsBiased,  // 12 bytes: 16 scales of six bits, from which 32 is subtracted
+  kSixBitsApart,   // 2 bytes: two high bits of 8 scales; 4 bytes: their low nibbles; less 32
 };
 
 struct BlockLayout {
   static constexpr std::size_t kNone = ~std::size_t{0};
 
-  std::size_t d = 0;        // F16, or E8M0, a byte
+  std::size_t d = 0;        // F16, or E8M0, a byte; kNone where it is in pieces
   std::size_t m = kNone;    // F16: the offset m
   bool subtracted = false;  // what is stored is -m, the field dmin
   Scales scales = Scales::kNone;
@@ -69,5 +79,22 @@ struct BlockLayout {
   CodeBits high{};               // the bits above `low`
   std::size_t fifth_at = kNone;  // 4 bytes: bit i is bit 4 of the code of column i
 };
+
+// What a block of vectors stores, one number each: every such format reads and writes it
+// (formats/iq*.h), and everything else is written once (codec/vectors.inl).
+struct VectorFields {
+  F16Bits d = 0;
+  std::uint8_t scales[16] = {};  // of each group; stands for 2 * scale + 1
+  std::uint16_t index[64] = {};  // of each vector in the book
+  std::uint8_t signs[32] = {};   // bit k: column k of these eight is negative
+  bool down[32] = {};            // these eight columns are one down from their levels, not up
+};
+
+// Seven signs and the eighth, which makes the number of negative columns even.
+constexpr std::uint8_t even_signs(unsigned seven) noexcept {
+  unsigned parity = seven ^ seven >> 4;
+  parity = (0x6996u >> (parity & 15u)) & 1u;
+  return static_cast<std::uint8_t>(seven | parity << 7);
+}
 
 }  // namespace pajamas::codec

@@ -118,6 +118,18 @@ bool is_finite_at(DType type, const std::byte* plane, std::size_t index) noexcep
 
 constexpr std::byte kNoScale{0xFF};  // E8M0's NaN
 
+// Of formats whose d is in no one place.
+std::size_t first_broken_unpacked(const Encoding& encoding, const ConstPlanes& stored,
+                                  std::size_t count) noexcept {
+  std::size_t b = 0;
+  for (; b < count; ++b) {
+    FittedBlock block;
+    unpack(encoding, block_of(encoding, stored, b), {&block, 1});
+    if (!std::isfinite(block.d)) break;
+  }
+  return b;
+}
+
 }  // namespace
 
 float always_room(const Encoding& encoding) noexcept {
@@ -189,6 +201,7 @@ std::size_t first_broken_block(const Encoding& encoding, const ConstPlanes& stor
   const Format* format = find_format(encoding);
   if (format == nullptr) return count;
   const BlockLayout& layout = format->layout;
+  if (layout.d == BlockLayout::kNone) return first_broken_unpacked(encoding, stored, count);
   for (std::size_t b = 0; b < count; ++b) {
     const std::byte* block = stored.plane[0].data() + b * bytes;
     const bool good = format->grid.scale_type == DType::kF8E8M0 ? block[layout.d] != kNoScale

@@ -5,10 +5,11 @@
 
 #include "codec/affine.inl"
 #include "codec/blocks.inl"
+#include "codec/vectors.inl"
 
 template <class Action, class... F>
 void with_block_codec(FormatList<F...>, DType type, const Action& action) noexcept {
-  (void)((F::kFormat.type == type && (action(BlockCodec<F>{}), true)) || ...);
+  (void)((F::kFormat.type == type && (action(typename CodecSelector<F>::Type{}), true)) || ...);
 }
 
 // Calls `action` with the codec of an encoding of blocks or groups: each can be read and written.

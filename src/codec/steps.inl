@@ -19,10 +19,13 @@ inline void fit_rows_isa(const Encoding& encoding, std::span<const float> weight
 }
 
 inline void round_rows_isa(const Encoding& encoding, std::span<const float> weights,
+                           std::span<const float> importance, std::uint64_t cols,
                            std::span<FittedBlock> blocks) {
   const Grid& grid = find_format(encoding)->grid;
+  const float* columns = importance.empty() ? nullptr : importance.data();
   for (std::size_t b = 0; b < blocks.size(); ++b) {
-    round_block(grid, weights.data() + b * static_cast<std::size_t>(grid.block), blocks[b]);
+    const std::size_t first = b * static_cast<std::size_t>(grid.block);
+    round_block(grid, weights.data() + first, columns_of(columns, first, cols), blocks[b]);
   }
 }
 
@@ -42,6 +45,18 @@ struct FeedbackTile {
   alignas(64) float offset[FittedBlock::kMaxGroups * kLanes];  //
 };
 
+// What column j loses, by the coefficients of the columns behind it.
+inline void pass_on(const Grid& grid, const float* coefficients, int j, const Lanes& error,
+                    FeedbackTile& t) {
+  store(t.error + j * kLanes, error);
+  const float* row = coefficients + j * grid.block;
+  for (int k = j + 1; k < grid.block; ++k) {
+    store(t.x + k * kLanes, load(t.x + k * kLanes) - error * splat(row[k]));
+  }
+}
+
+#include "codec/feedback_vectors.inl"
+
 // Every column's error is known before the next one is rounded.
 template <class Codes>
 inline void round_tile(const Grid& grid, const Codes& codes, const float* coefficients,
@@ -55,13 +70,8 @@ inline void round_tile(const Grid& grid, const Codes& codes, const float* coeffi
     const Lanes code = nearest_codes(ratio, codes);
     Lanes value = step * code;
     if (grid.has_offset()) value = value + offset;
-    const Lanes error = x - value;
     store(t.code + j * kLanes, code);
-    store(t.error + j * kLanes, error);
-    const float* row = coefficients + j * grid.block;
-    for (int k = j + 1; k < grid.block; ++k) {
-      store(t.x + k * kLanes, load(t.x + k * kLanes) - error * splat(row[k]));
-    }
+    pass_on(grid, coefficients, j, x - value, t);
   }
 }
 
@@ -82,7 +92,9 @@ inline void round_feedback_isa(const Encoding& encoding, const FeedbackRows& row
         t.offset[static_cast<std::size_t>(g) * kLanes + lane] = block.offset(g);
       }
     }
-    if (grid.book.small_float) {
+    if (grid.book.is_vectors()) {
+      round_tile_of_vectors(grid, rows.coefficients, t);
+    } else if (grid.book.small_float) {
       round_tile(grid, SmallFloatCodes{}, rows.coefficients, t);
     } else if (!grid.book.empty()) {
       round_tile(grid, LevelCodes(grid.book), rows.coefficients, t);

@@ -339,4 +339,5 @@ struct FormatAffine : NaturalFormat {
   }
 };
 
+#include "kernels/int8_buffered.inl"
 #include "kernels/int8_kquants.inl"

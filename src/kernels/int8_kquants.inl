@@ -113,10 +113,31 @@ struct GroupSteps<F, codec::Scales::kNibbles> {
 };
 
 template <class F>
+struct GroupSteps<F, codec::Scales::kSixBitsApart> {
+  Real step[8], offset[1];
+  // Scale g: low nibble g of `low`, high bits at 2 g of the high half of `head`.
+  template <int g = 0>
+  [[gnu::always_inline]] void set(Word head, Word low, Real d) noexcept {
+    const Word nibble = and_words(move_bits<4 * g, 0>(low), words(15));
+    const Word high = and_words(move_bits<16 + 2 * g, 4>(head), words(48));
+    step[g] = multiply(d, to_real(subtract_words(or_words(nibble, high), words(32))));
+    if constexpr (g < 7) set<g + 1>(head, low, d);
+  }
+  [[gnu::always_inline]] void load(const LaneRows& rows, std::size_t block) noexcept {
+    constexpr codec::BlockLayout kLayout = F::kFormat.layout;
+    static_assert(kLayout.d == 0 && kLayout.scales_at == 2);
+    Word head[4];
+    load_16(rows.at[0], block, head);
+    set(head[0], head[1], low_half(head[0]));
+  }
+};
+
+template <class F>
 struct FormatOf256 : NaturalFormat {
   static constexpr codec::BlockLayout kLayout = F::kFormat.layout;
   static constexpr codec::CodeBits kLow = kLayout.low, kHigh = kLayout.high;
-  static_assert(kLow.run_cols == 32 && kLow.bits + kHigh.bits < 8);
+  static_assert(kLow.bits + kHigh.bits < 8);
+  static constexpr bool kWide = kWideCodes<F>;
   static constexpr std::size_t kBlock = 256;
   static constexpr std::size_t kGroup = F::kFormat.grid.group;
   static constexpr int kBias = kCodeBias<F>;
@@ -133,16 +154,20 @@ struct FormatOf256 : NaturalFormat {
     }
     load_words<kLow.bytes() / 4>(rows, block + kLow.at, raw.low);
   }
-  template <int g>
+  template <int g, int i = 0>
   [[gnu::always_inline]] static void codes(const Raw& raw, Word (&out)[8]) noexcept {
-    constexpr auto kLowRun = kLow.run[g], kHighRun = kHigh.run[g];
-    for (int i = 0; i < 8; ++i) {
-      out[i] = bits_of_bytes<kLowRun.shift, (1u << kLow.bits) - 1>(raw.low[kLowRun.byte / 4 + i]);
-      if constexpr (kHigh.bits != 0) {
-        constexpr unsigned kMask = ((1u << kHigh.bits) - 1) << kLow.bits;
-        const Word high = move_bits<kHighRun.shift, kLow.bits>(raw.high[kHighRun.byte / 4 + i]);
-        out[i] = or_words(out[i], and_words(high, each_byte(kMask)));
-      }
+    constexpr int kCol = 32 * g + 4 * i, kInRun = kCol % kLow.run_cols;
+    constexpr auto kRun = static_cast<std::size_t>(kCol / kLow.run_cols);
+    constexpr auto kLowRun = kLow.run[kRun], kHighRun = kHigh.run[kRun];
+    Word bits =
+        bits_of_bytes<kLowRun.shift, (1u << kLow.bits) - 1>(raw.low[(kLowRun.byte + kInRun) / 4]);
+    if constexpr (kHigh.bits != 0) {
+      constexpr unsigned kMask = ((1u << kHigh.bits) - 1) << kLow.bits;
+      const Word high =
+          move_bits<kHighRun.shift, kLow.bits>(raw.high[(kHighRun.byte + kInRun) / 4]);
+      bits = or_words(bits, and_words(high, each_byte(kMask)));
     }
+    out[i] = code_bytes<F>(bits);
+    if constexpr (i < 7) codes<g, i + 1>(raw, out);
   }
 };

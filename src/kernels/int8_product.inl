@@ -342,7 +342,13 @@ inline void with_format(const Encoding& e, const Arguments&... arguments) noexce
   if (e.is_affine()) return with_affine_format<Action>(e.bits, arguments...);
   if (e.layout == Layout::kMxfp4) return Action<FormatMxfp4Planes>::run(arguments...);
   if (e.layout != Layout::kStream) return;
-  with_block_format<Action>(codec::BlockFormats{}, e.dtype, arguments...);
+  if (unpack_of(e.dtype) == nullptr) {
+    with_block_format<Action>(codec::WholeNumberFormats{}, e.dtype, arguments...);
+  } else if (buffered_group(e.dtype) == 16) {
+    Action<FormatBuffered<16>>::run(arguments...);
+  } else {
+    Action<FormatBuffered<32>>::run(arguments...);
+  }
 }
 
 template <class F>

@@ -26,6 +26,7 @@ struct KernelTable {
                    std::span<const float> importance, std::uint64_t cols,
                    std::span<codec::FittedBlock> blocks);
   void (*round_rows)(const Encoding&, std::span<const float> weights,
+                     std::span<const float> importance, std::uint64_t cols,
                      std::span<codec::FittedBlock> blocks);
   void (*round_feedback)(const Encoding&, const codec::FeedbackRows&);
   const MathKernels* math;  // kernels/math.h

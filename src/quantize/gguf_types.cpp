@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "base/error.h"
@@ -31,15 +32,39 @@ bool use_more_bits(std::uint64_t i, std::uint64_t n) noexcept {
   return i < n / 8 || i >= 7 * n / 8 || (i - n / 8) % 3 == 2;
 }
 
-DType output_type(const Mix& s) noexcept {
-  if (s.method == GgufMethod::kMXFP4_MOE || s.default_type == DType::kQ8_0) {
+// The smallest mixes, which have rules of their own.
+bool is_iq1(const Mix& s) noexcept {
+  return s.method == GgufMethod::kIQ1_S || s.method == GgufMethod::kIQ1_M;
+}
+bool is_iq2_s_or_m(const Mix& s) noexcept {
+  return s.method == GgufMethod::kIQ2_S || s.method == GgufMethod::kIQ2_M;
+}
+bool is_iq1_or_iq2(const Mix& s) noexcept {
+  return is_iq1(s) || is_iq2_s_or_m(s) || s.method == GgufMethod::kIQ2_XXS ||
+         s.method == GgufMethod::kIQ2_XS;
+}
+
+DType output_type(const Mix& s, std::uint64_t cols) noexcept {
+  if (s.method == GgufMethod::kMXFP4_MOE || s.default_type == DType::kQ8_0 ||
+      cols % info(s.default_type).block_elems != 0) {
     return DType::kQ8_0;
   }
-  return DType::kQ6_K;
+  return is_iq1_or_iq2(s) || s.method == GgufMethod::kIQ3_XXS ? DType::kQ5_K : DType::kQ6_K;
+}
+
+DType embedding_type(const Mix& s) noexcept {
+  if (is_iq2_s_or_m(s) || s.method == GgufMethod::kIQ3_XXS) return DType::kIQ3_S;
+  if (is_iq1_or_iq2(s)) return DType::kQ2_K;
+  const bool ternary = s.method == GgufMethod::kTQ1_0 || s.method == GgufMethod::kTQ2_0;
+  return ternary ? DType::kQ4_K : s.default_type;
 }
 
 DType attn_v_type(const Mix& s, std::uint64_t i) noexcept {
   DType type = s.default_type;
+  if (is_iq1_or_iq2(s)) {
+    if (s.gqa >= 4 || s.experts >= 4) return DType::kQ4_K;
+    return is_iq2_s_or_m(s) ? DType::kIQ3_S : DType::kQ2_K;
+  }
   switch (s.method) {
     case GgufMethod::kQ2_K:
       type = s.gqa >= 4 ? DType::kQ4_K : DType::kQ3_K;
@@ -61,7 +86,18 @@ DType attn_v_type(const Mix& s, std::uint64_t i) noexcept {
       if (i < 4) type = DType::kQ5_K;
       break;
     case GgufMethod::kIQ4_NL:
+    case GgufMethod::kIQ4_XS:
       if (s.gqa >= 4) type = DType::kQ5_K;
+      break;
+    case GgufMethod::kIQ3_M:
+      type = DType::kQ4_K;
+      break;
+    case GgufMethod::kIQ3_S:
+    case GgufMethod::kIQ3_XS:
+      if (s.gqa >= 4) type = DType::kQ4_K;
+      break;
+    case GgufMethod::kIQ3_XXS:
+      type = s.gqa >= 4 ? DType::kQ4_K : s.importance ? DType::kIQ3_XXS : DType::kIQ3_S;
       break;
     default:
       break;
@@ -70,12 +106,33 @@ DType attn_v_type(const Mix& s, std::uint64_t i) noexcept {
   return s.experts == 8 ? DType::kQ8_0 : type;
 }
 
+DType attn_k_type(const Mix& s) noexcept {
+  if (s.experts == 8) return is_iq1_or_iq2(s) ? DType::kQ4_K : DType::kQ8_0;
+  if (s.method == GgufMethod::kIQ3_XS) return DType::kIQ3_XXS;
+  return s.method == GgufMethod::kIQ3_XXS ? DType::kIQ2_S : s.default_type;
+}
+
+DType attn_q_type(const Mix& s) noexcept {
+  if (s.method == GgufMethod::kIQ3_XS) return DType::kIQ3_XXS;
+  return s.method == GgufMethod::kIQ3_XXS ? DType::kIQ2_S : s.default_type;
+}
+
+DType ffn_gate_or_up_type(const Mix& s, std::uint64_t i) noexcept {
+  const bool middle = i >= s.layers / 8 && i < 7 * s.layers / 8;
+  return s.method == GgufMethod::kIQ3_XS && middle ? DType::kIQ3_XXS : s.default_type;
+}
+
 DType ffn_down_type(const Mix& s, std::uint64_t i) noexcept {
+  const bool early = i < s.layers / 8;
+  if (is_iq1_or_iq2(s)) {
+    if (!early) return s.default_type;
+    return is_iq2_s_or_m(s) ? DType::kIQ3_S : DType::kQ2_K;
+  }
   switch (s.method) {
     case GgufMethod::kQ2_K:
       return DType::kQ3_K;
     case GgufMethod::kQ2_K_S:
-      return i < s.layers / 8 ? DType::kQ4_K : s.default_type;
+      return early ? DType::kQ4_K : s.default_type;
     case GgufMethod::kQ3_K_M:
       return i < s.layers / 16 ? DType::kQ5_K : DType::kQ4_K;
     case GgufMethod::kQ3_K_L:
@@ -84,31 +141,47 @@ DType ffn_down_type(const Mix& s, std::uint64_t i) noexcept {
     case GgufMethod::kQ5_K_M:
       return use_more_bits(i, s.layers) ? DType::kQ6_K : s.default_type;
     case GgufMethod::kQ4_K_S:
-      return i < s.layers / 8 ? DType::kQ5_K : s.default_type;
+      return early ? DType::kQ5_K : s.default_type;
+    case GgufMethod::kIQ3_XXS:
+      if (s.importance) return s.default_type;
+      return early ? DType::kQ4_K : DType::kQ3_K;
+    case GgufMethod::kIQ3_M: {
+      const bool more = early || (s.experts == 8 && use_more_bits(i, s.layers));
+      return more ? DType::kQ4_K : s.default_type;
+    }
     case GgufMethod::kIQ4_NL:
-      return i < s.layers / 8 && !s.importance ? DType::kQ5_K : s.default_type;
+    case GgufMethod::kIQ4_XS:
+      return early && !s.importance ? DType::kQ5_K : s.default_type;
     case GgufMethod::kQ4_0:
-      return i < s.layers / 8 && s.importance ? DType::kQ4_1 : s.default_type;
+      return early && s.importance ? DType::kQ4_1 : s.default_type;
     case GgufMethod::kQ5_0:
-      return i < s.layers / 8 && s.importance ? DType::kQ5_1 : s.default_type;
+      return early && s.importance ? DType::kQ5_1 : s.default_type;
     default:
       return s.default_type;
   }
 }
 
 DType attn_output_type(const Mix& s) noexcept {
+  using enum GgufMethod;
+  if (is_iq1_or_iq2(s)) {
+    if (s.experts == 8) return DType::kQ5_K;
+    if (is_iq1(s)) return DType::kIQ2_XXS;
+    return is_iq2_s_or_m(s) ? DType::kIQ3_S : s.default_type;
+  }
   if (s.experts == 8) {
-    const bool raised = s.method == GgufMethod::kQ2_K || s.method == GgufMethod::kQ3_K_S ||
-                        s.method == GgufMethod::kQ3_K_M || s.method == GgufMethod::kQ4_K_S ||
-                        s.method == GgufMethod::kQ4_K_M || s.method == GgufMethod::kIQ4_NL;
-    return raised ? DType::kQ5_K : s.default_type;
+    constexpr std::array kRaised{kQ2_K,   kQ3_K_S, kQ3_K_M, kQ4_K_S, kQ4_K_M, kIQ4_NL,
+                                 kIQ4_XS, kIQ3_M,  kIQ3_S,  kIQ3_XS, kIQ3_XXS};
+    return std::ranges::count(kRaised, s.method) != 0 ? DType::kQ5_K : s.default_type;
   }
   switch (s.method) {
-    case GgufMethod::kQ2_K:
+    case kQ2_K:
       return DType::kQ3_K;
-    case GgufMethod::kQ3_K_M:
+    case kIQ3_XXS:
+      return DType::kIQ3_S;
+    case kQ3_K_M:
+    case kIQ3_M:
       return DType::kQ4_K;
-    case GgufMethod::kQ3_K_L:
+    case kQ3_K_L:
       return DType::kQ5_K;
     default:
       return s.default_type;
@@ -146,7 +219,7 @@ Choice mixture(const Mix& s, const model::TensorSpec& tensor, bool is_output, st
   const std::string_view method = info(s.method).name;
   const std::uint64_t cols = tensor.shape.cols();
   if (is_output) {
-    const DType type = output_type(s);
+    const DType type = output_type(s, cols);
     return fitted(type, cols,
                   fmt::format("{} gives the output matrix {}", method, info(type).name));
   }
@@ -160,8 +233,24 @@ Choice mixture(const Mix& s, const model::TensorSpec& tensor, bool is_output, st
       return fitted(type, cols, layer_reason(method, "attn_v of this layer", type, s.default_type));
     }
     case Role::kAttnK: {
-      const DType type = s.experts == 8 ? DType::kQ8_0 : s.default_type;
+      const DType type = attn_k_type(s);
       return fitted(type, cols, layer_reason(method, "attn_k", type, s.default_type));
+    }
+    case Role::kAttnQ: {
+      const DType type = attn_q_type(s);
+      return fitted(type, cols, layer_reason(method, "attn_q", type, s.default_type));
+    }
+    case Role::kTokenEmbedding: {
+      const DType type = embedding_type(s);
+      return fitted(type, cols, layer_reason(method, "the embedding", type, s.default_type));
+    }
+    case Role::kFfnGate:
+    case Role::kFfnUp:
+    case Role::kExpertGate:
+    case Role::kExpertUp: {
+      const DType type = ffn_gate_or_up_type(s, static_cast<std::uint64_t>(tensor.key.layer));
+      return fitted(type, cols,
+                    layer_reason(method, "gate and up of this layer", type, s.default_type));
     }
     case Role::kExpertDown:
     case Role::kFfnDown: {
@@ -261,6 +350,13 @@ std::vector<Choice> choose_gguf_types(const Recipe& recipe, const model::ModelCo
         .at(fmt::format("--tensor-type {}", printable(recipe.overrides[k].text, 80)));
   }
   return choices;
+}
+
+bool needs_importance(const model::TensorSpec& tensor, const Encoding& encoding) noexcept {
+  if (tensor.key.role == Role::kTokenEmbedding || tensor.key.role == Role::kOutput) return false;
+  constexpr std::array kTypes{DType::kIQ3_XXS, DType::kIQ2_S, DType::kIQ2_XS,
+                              DType::kIQ2_XXS, DType::kIQ1_M, DType::kIQ1_S};
+  return encoding.layout == Layout::kStream && std::ranges::count(kTypes, encoding.dtype) != 0;
 }
 
 }  // namespace pajamas::quantize

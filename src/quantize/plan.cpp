@@ -32,6 +32,13 @@ std::uint64_t PlannedTensor::rows_before(std::size_t plane, std::uint64_t row) c
          stored_rows(encoding, plane, row % in_matrix);
 }
 
+const PlannedTensor* first_needing_importance(const PlannedOutput& output) noexcept {
+  const auto found = std::ranges::find_if(output.tensors, [](const PlannedTensor& tensor) {
+    return !tensor.repacked && needs_importance(tensor.spec, tensor.encoding);
+  });
+  return found == output.tensors.end() ? nullptr : &*found;
+}
+
 Plan make_plan(const PlanInput& input, const std::vector<Recipe>& recipes, int threads) {
   Plan plan;
   plan.notes = input.notes;

@@ -76,6 +76,10 @@ struct Plan {
 
 struct PlanInput;  // quantize/plan_input.h
 
+// The first tensor of an output that needs an importance matrix (recipe.h), or nullptr; what is
+// taken over bit for bit needs none.
+const PlannedTensor* first_needing_importance(const PlannedOutput& output) noexcept;
+
 Plan make_plan(const PlanInput& input, const std::vector<Recipe>& recipes, int threads);
 
 // The report of `plan --json`.

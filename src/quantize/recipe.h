@@ -97,6 +97,10 @@ std::vector<model::TensorSpec> in_gguf_order(const model::ModelConfig& config);
 std::vector<Choice> choose_gguf_types(const Recipe& recipe, const model::ModelConfig& config,
                                       std::span<const model::TensorSpec> tensors);
 
+// Whether llama-quantize writes a tensor as this only where an importance matrix is given: types of
+// so few bits that a model encoded without one is of no use.
+bool needs_importance(const model::TensorSpec& tensor, const Encoding& encoding) noexcept;
+
 // What the weights are stored as before they are quantized; without an entry: plain numbers.
 using StoredEncodings = std::map<model::TensorKey, Encoding>;
 

@@ -64,7 +64,7 @@ struct DTypeInfo {
 };
 
 // gguf ids and block sizes: ggml.h and ggml-common.h (state of 2026-10); safetensors names: its
-// README. IQ*, TQ*, NVFP4, Q1_0 and Q2_0 are known by size only: nothing here decodes them yet.
+// README. NVFP4, Q1_0 and Q2_0 are known by size only: nothing here decodes them yet.
 inline constexpr std::array<DTypeInfo, static_cast<std::size_t>(DType::kCount)> kDTypes{{
     {DType::kF32, "F32", "F32", 0, 1, 4},
     {DType::kF16, "F16", "F16", 1, 1, 2},

@@ -51,7 +51,7 @@ std::vector<Record> read_records() {
 
 TEST(Decode, EqualsThePeersBitForBit) {
   const std::vector<Record> records = read_records();
-  ASSERT_EQ(records.size(), 12u + 54u);
+  ASSERT_EQ(records.size(), 12u + 54u + 20u);
   for (const Record& r : records) {
     ASSERT_TRUE(can_decode(r.encoding));
     std::vector<float> out(r.values.size(), 123.0f);
@@ -71,6 +71,12 @@ TEST(Decode, PackUndoesUnpack) {
     test::Stored again(r.encoding, r.values.size() / r.cols, r.cols);
     pack(r.encoding, blocks, again.planes());
     test::Stored expected = r.stored;
+    if (r.encoding.dtype == DType::kTQ1_0) {  // several bytes stand for the same five digits
+      std::vector<float> out(r.values.size());
+      decode_rows(r.encoding, std::as_const(again).planes(), r.cols, out);
+      EXPECT_EQ(out, r.values);
+      continue;
+    }
     if (r.encoding.is_mxfp4()) {  // but minus zero, which is never written
       for (std::size_t i = 0; i < expected.plane[0].size(); ++i) {
         std::byte& pair = expected.plane[0][i];
@@ -115,7 +121,7 @@ TEST(Decode, PlainTypesGoBothWays) {
 }
 
 TEST(Decode, KnowsWhatItCannotDo) {
-  EXPECT_FALSE(can_decode({DType::kIQ4_XS}));
+  EXPECT_FALSE(can_decode({DType::kNVFP4}));
   EXPECT_FALSE(can_decode({DType::kI32}));
   EXPECT_FALSE(can_decode(Encoding::affine(7, 64, DType::kBF16)));
   EXPECT_FALSE(can_decode(Encoding::affine(4, 16, DType::kBF16)));

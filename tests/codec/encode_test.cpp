@@ -54,7 +54,7 @@ TEST(Encode, ErrorIsBelowTheStockQuantizers) {
     EXPECT_LT(ours, 0.99 * stock) << test::full_name(encoding) << " " << kind;
     ++lines;
   }
-  EXPECT_EQ(lines, 3 * (12 + 54));
+  EXPECT_EQ(lines, 3 * (22 + 54));
 }
 
 TEST(Encode, NeverStoresWhatIsNotFinite) {
@@ -116,9 +116,10 @@ TEST(Encode, ImportanceMovesErrorAway) {
     if (encoding.is_affine() && encoding.group_size != 64) continue;
     const auto plain = through(encoding, weights, {}, test::kSampleCols);
     const auto guided = through(encoding, weights, importance, test::kSampleCols);
-    // Where only a power of two is chosen there is little to move.
+    // Where only a power of two is chosen, or one step for 256 columns, there is little to move.
+    const double moved = encoding.is_mxfp4() ? 0.999 : grid_of(encoding).group == 256 ? 0.99 : 0.97;
     EXPECT_LT(squared_error(weights, guided, importance),
-              (encoding.is_mxfp4() ? 0.999 : 0.97) * squared_error(weights, plain, importance))
+              moved * squared_error(weights, plain, importance))
         << test::full_name(encoding);
     // Only ratios count.
     std::vector<float> doubled = importance;
@@ -134,18 +135,20 @@ TEST(Encode, IsFitThenRoundThenPack) {
     const Grid grid = grid_of(encoding);
     std::vector<FittedBlock> blocks(weights.size() / static_cast<std::size_t>(grid.block));
     fit(encoding, weights, {}, blocks);
-    round(encoding, weights, blocks);
+    round(encoding, weights, {}, blocks);
     test::Stored steps(encoding, 1, weights.size());
     pack(encoding, blocks, steps.planes());
     test::Stored whole(encoding, 1, weights.size());
     encode_rows(encoding, weights, {}, weights.size(), whole.planes());
     EXPECT_EQ(steps, whole) << test::full_name(encoding);
 
-    for (std::size_t i = 0; i < weights.size(); i += 7) {  // one column, against given scales
+    const std::size_t first = grid.book.is_vectors() ? weights.size() : 0;
+    for (std::size_t i = first; i < weights.size(); i += 7) {  // one column, against given scales
       const FittedBlock& b = blocks[i / static_cast<std::size_t>(grid.block)];
       const int column = static_cast<int>(i % static_cast<std::size_t>(grid.block));
       const int group = column / grid.group;
-      ASSERT_EQ(round_one(grid, weights[i], b.step(group), b.offset(group)), b.codes[column]);
+      ASSERT_EQ(round_one(grid, weights[i], b.step(group), b.offset(group)), b.codes[column])
+          << test::full_name(encoding) << " " << weights[i] << " " << b.step(group);
     }
     std::vector<FittedBlock> read(blocks.size());
     unpack(encoding, std::as_const(whole).planes(), read);
@@ -159,12 +162,13 @@ TEST(Encode, IsFitThenRoundThenPack) {
 TEST(Encode, AChangedCodeIsWhatIsStored) {
   for (const Encoding& encoding : test::block_encodings()) {
     const Grid grid = grid_of(encoding);
+    if (grid.book.is_vectors()) continue;  // vectors_test.cpp
     const auto cols = static_cast<std::size_t>(grid.block);
     const std::vector<float> all = test::sample_weights("gauss");
     const std::span<const float> weights(all.data(), cols);
     FittedBlock block;
     fit(encoding, weights, {}, {&block, 1});
-    round(encoding, weights, {&block, 1});
+    round(encoding, weights, {}, {&block, 1});
     for (int column = 0; column < grid.block; ++column) {
       block.codes[column] = static_cast<std::int16_t>(column % 2 ? grid.min_code : grid.max_code);
     }
@@ -192,7 +196,7 @@ TEST(Encode, Mxfp4RoundsToTheNearest) {
   for (const Encoding& encoding : {Encoding{DType::kMXFP4}, Encoding::mxfp4()}) {
     std::vector<FittedBlock> blocks(weights.size() / 32);
     fit(encoding, weights, {}, blocks);
-    round(encoding, weights, blocks);
+    round(encoding, weights, {}, blocks);
     for (std::size_t i = 0; i < weights.size(); ++i) {
       const FittedBlock& block = blocks[i / 32];
       const double d = block.d, stored = block.codes[i % 32];

@@ -11,6 +11,7 @@
 
 #include "codec/fitted.h"
 #include "codec/sample_weights.h"
+#include "codec/vector_oracle.h"
 #include "tensor/convert.h"
 
 namespace pajamas::test {
@@ -21,6 +22,8 @@ class Oracle {
       : grid_(grid), x_(weights), w_(importance) {}
 
   double smallest_error() {
+    if (grid_.book.is_vectors()) return VectorOracle(grid_, x_, w_).smallest_error();
+    if (grid_.max_code == 1) return smallest_ternary_error(x_, w_);
     if (grid_.scale_type == DType::kF8E8M0) return power_of_two();
     if (grid_.groups() == 1) return grid_.has_offset() ? affine() : symmetric();
     return super_block();

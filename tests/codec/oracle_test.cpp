@@ -25,8 +25,11 @@ const std::string kHeldOutFile = source_dir() + "/tests/codec/data/oracle_errors
 std::vector<Encoding> oracle_encodings() {
   std::vector<Encoding> all;
   for (const DType dtype :
-       {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K,
-        DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kMXFP4, DType::kIQ4_NL}) {
+       {DType::kQ4_0,  DType::kQ4_1,   DType::kQ5_0,    DType::kQ5_1,  DType::kQ8_0,
+        DType::kQ2_K,  DType::kQ3_K,   DType::kQ4_K,    DType::kQ5_K,  DType::kQ6_K,
+        DType::kMXFP4, DType::kIQ4_NL, DType::kIQ4_XS,  DType::kIQ3_S, DType::kIQ3_XXS,
+        DType::kIQ2_S, DType::kIQ2_XS, DType::kIQ2_XXS, DType::kIQ1_M, DType::kIQ1_S,
+        DType::kTQ1_0, DType::kTQ2_0}) {
     all.push_back({dtype});
   }
   for (const int bits : {2, 3, 4, 5, 6, 8}) all.push_back(Encoding::affine(bits, 64, DType::kBF16));
@@ -63,7 +66,7 @@ double fast_error(const Encoding& encoding, const test::OracleBlock& block) {
   FittedBlock fitted;
   fitted.scales[0] = fitted.mins[0] = 1;
   fit(encoding, block.weights, block.importance, {&fitted, 1});
-  round(encoding, block.weights, {&fitted, 1});
+  round(encoding, block.weights, block.importance, {&fitted, 1});
   double sum = 0;
   for (int i = 0; i < grid.block; ++i) {
     const int group = i / grid.group;

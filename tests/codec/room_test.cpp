@@ -55,6 +55,10 @@ TEST(Room, PlainTypesEndWhereRoundingBecomesInfinite) {
 TEST(Room, WhatIsNotRefusedComesBack) {
   for (const Encoding& encoding : test::block_encodings()) {
     bool refused = false;
+    // Codebooks of two bits or less have no code near 0: the smallest error of a group of 32 takes
+    // half of what is far larger than the others.
+    const CodeBook book = grid_of(encoding).book;
+    const float far = book.is_vectors() && book.columns == 8 ? 0.53f : 0.2f;
     for (float large = 2.5e3f; large < 3e38f; large *= 6) {
       for (const float sign : {1.0f, -1.0f}) {
         std::vector<float> weights(kCols);
@@ -69,13 +73,13 @@ TEST(Room, WhatIsNotRefusedComesBack) {
         decode_rows(encoding, planes, kCols, back);
         const float error = std::abs(back[77] - weights[77]) / large;
         if (bad == kCols) {
-          EXPECT_LT(error, 0.2f) << test::full_name(encoding) << " " << weights[77];
+          EXPECT_LT(error, far) << test::full_name(encoding) << " " << weights[77];
         } else {
           EXPECT_EQ(bad, 77u);
           EXPECT_GT(large, always_room(encoding)) << test::full_name(encoding);
           refused = true;
         }
-        if (error > 0.2f) {
+        if (error > far) {
           EXPECT_LT(bad, kCols) << test::full_name(encoding) << " " << weights[77];
         }
       }
@@ -114,7 +118,11 @@ TEST(Room, ARefusedBlockIsOneThatSufferedForItsSize) {
       if (error > 1.01 * own) {
         suffered = true;
         EXPECT_LT(bad, weights.size()) << test::full_name(encoding) << " 2^" << power;
-      } else if (!(encoding.is_affine() && power > 15)) {  // see below
+      } else if (!(encoding.is_affine() &&
+                   power > 15) &&  // see below
+                                   // Where d is about to end they take other scales, for better and
+                                   // for worse.
+                 !(grid_of(encoding).book.is_vectors() && power > 21)) {
         EXPECT_EQ(bad, weights.size()) << test::full_name(encoding) << " 2^" << power;
       }
     }

@@ -116,6 +116,11 @@ struct Stored {
   friend bool operator==(const Stored&, const Stored&) = default;
 };
 
+inline std::vector<DType> later_types() {
+  return {DType::kIQ4_XS,  DType::kIQ3_S, DType::kIQ3_XXS, DType::kIQ2_S, DType::kIQ2_XS,
+          DType::kIQ2_XXS, DType::kIQ1_M, DType::kIQ1_S,   DType::kTQ1_0, DType::kTQ2_0};
+}
+
 inline std::vector<Encoding> block_encodings() {
   std::vector<Encoding> all;
   for (const DType dtype :
@@ -123,6 +128,7 @@ inline std::vector<Encoding> block_encodings() {
         DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kMXFP4, DType::kIQ4_NL}) {
     all.push_back({dtype});
   }
+  for (const DType dtype : later_types()) all.push_back({dtype});
   all.push_back(Encoding::mxfp4());
   for (const int bits : {2, 3, 4, 5, 6, 8}) {
     for (const int group : {32, 64, 128}) {

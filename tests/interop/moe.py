@@ -33,10 +33,12 @@ def variant(source, target, change=lambda config: None, **changes):
 
 
 class Models:
-    """Quantized forms of one checkpoint, each made once."""
+    """Quantized forms of one checkpoint, each made once; with the model's matrix where the method
+    needs one."""
 
-    def __init__(self, folder, source):
+    def __init__(self, folder, source, name=None):
         self.folder, self.source = folder, source
+        self.matrix = pajamas.MATRICES / f"{name or source.name}.gguf"
         self.made = {}
 
     def _make(self, key, formats, method, *flags):
@@ -44,6 +46,8 @@ class Models:
             path = self.folder / "-".join(str(k).strip("-").replace("/", "") for k in key)
             if formats == "gguf":
                 path = path.with_name(path.name + ".gguf")
+            if formats == "gguf" and method in pajamas.NEED_MATRIX and "--imatrix" not in flags:
+                flags = (*flags, "--imatrix", self.matrix)
             pajamas.quantize(self.source, formats, method, path, *flags)
             self.made[key] = path
         return self.made[key]
@@ -85,7 +89,7 @@ class Subject:
         if source not in self._models:
             place = self.folder / f"made-{source.name}"
             place.mkdir()
-            self._models[source] = Models(place, source)
+            self._models[source] = Models(place, source, self.name)
         return self._models[source]
 
     @functools.cache

@@ -18,7 +18,12 @@ TINY_MOE = ROOT / "models/tiny-qwen3-moe"
 TINY_OSS = ROOT / "models/tiny-gpt-oss"
 HELDOUT = ROOT / "models/eval/heldout.txt"
 GGUF_METHODS = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S",
-                "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K", "Q2_K_S", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL")
+                "Q3_K_L", "Q3_K_M", "Q3_K_S", "Q2_K", "Q2_K_S", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL",
+                "IQ4_XS", "IQ3_M", "IQ3_S", "IQ3_XS", "IQ3_XXS", "IQ2_M", "IQ2_S", "IQ2_XS",
+                "IQ2_XXS", "IQ1_M", "IQ1_S", "TQ2_0", "TQ1_0")
+# Refused without a matrix, by us as by llama.cpp; it refuses Q2_K_S too.
+NEED_MATRIX = ("IQ3_XS", "IQ3_XXS", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S")
+MATRICES = ROOT / "tests/interop/data/imatrix"  # measured by stock llama.cpp, one a model
 MOE_METHODS = (*GGUF_METHODS, "MXFP4_MOE")
 MLX_BITS = (2, 3, 4, 5, 6, 8)
 MLX_GROUPS = (32, 64, 128)

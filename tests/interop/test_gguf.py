@@ -9,6 +9,7 @@ import peers
 import pytest
 import reference_gguf
 from effort import every
+import reference_shapes
 
 METHODS = pajamas.GGUF_METHODS
 QUANTIZED = [m for m in METHODS if m not in ("F32", "F16", "BF16")]
@@ -55,8 +56,12 @@ def their_types(make_checkpoint, scratch):
             sources[name] = scratch / f"{name}-f32.gguf"
             reference_gguf.write(make_checkpoint(name, **GEOMETRIES[name]), sources[name])
         theirs = scratch / "theirs.gguf"
-        peers.llama_quantize(sources[name], theirs, method)
-        found[name, method] = file_types(theirs)
+        if method in pajamas.NEED_MATRIX:  # `plan` has none either; a dry run only warns
+            log = peers.llama_quantize(sources[name], theirs, method, dry_run=True)
+            found[name, method] = reference_shapes.types_in_log(log)
+        else:
+            peers.llama_quantize(sources[name], theirs, method)
+            found[name, method] = file_types(theirs)
         return found[name, method]
 
     return get
@@ -75,8 +80,19 @@ PUBLISHED_GB = {
     "F16": 15.232, "BF16": 15.232, "Q8_0": 8.093, "Q6_K": 6.248, "Q5_K_M": 5.439, "Q5_K_S": 5.309,
     "Q4_K_M": 4.677, "Q4_K_S": 4.452, "Q3_K_L": 4.083, "Q3_K_M": 3.802, "Q3_K_S": 3.486,
     "Q2_K": 3.010, "Q2_K_S": 2.828, "Q4_0": 4.425, "Q4_1": 4.867, "Q5_0": 5.309, "Q5_1": 5.751,
-    "IQ4_NL": 4.457,
+    "IQ4_NL": 4.457, "IQ4_XS": 4.244, "IQ3_M": 3.568, "IQ3_S": 3.493, "IQ3_XS": 3.340,
+    "IQ3_XXS": 3.225, "IQ2_M": 2.774, "IQ2_S": 2.590, "IQ2_XS": 2.463, "IQ2_XXS": 2.267,
+    "IQ1_M": 2.036, "IQ1_S": 1.898, "TQ2_0": 2.437, "TQ1_0": 2.131,
 }
+@pytest.mark.parametrize("method", pajamas.NEED_MATRIX)
+def test_what_needs_a_matrix_is_refused_without_one(tmp_path, method):
+    done = pajamas.quantize(pajamas.TINY, "gguf", method, tmp_path / "x.gguf", check=False)
+    assert done.returncode == 2 and done.stderr.count("error:") == 1
+    assert "needs an importance matrix" in done.stderr
+    assert f"llama-pajamas imatrix {pajamas.TINY} --text FILE --output matrix.gguf" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 QWEN_7B = dict(hidden_size=3584, num_attention_heads=28, num_key_value_heads=4,
                num_hidden_layers=28, intermediate_size=18944, vocab_size=152064,
                max_position_embeddings=32768, bos_token_id=151643, eos_token_id=151645)
@@ -210,8 +226,9 @@ def test_metadata_is_the_converters(models, scratch):
 def test_metadata_differs_only_in_the_file_type(models, method):
     ours, base = (reference_gguf.metadata(models.gguf(m)) for m in (method, "F32"))
     assert ours["general.file_type"] == (base["general.file_type"][0], peers.FTYPES[method])
-    assert {k: v for k, v in ours.items() if k != "general.file_type"} == \
-        {k: v for k, v in base.items() if k != "general.file_type"}
+    changed = ("general.file_type", "quantize.imatrix.")
+    assert {k: v for k, v in ours.items() if not k.startswith(changed)} == \
+        {k: v for k, v in base.items() if not k.startswith(changed)}
 
 
 def test_unused_ids_and_user_defined_tokens(make_checkpoint, scratch):

@@ -176,7 +176,7 @@ TEST(MeasuredEncoders, WeighTheColumnsOfEachExpert) {
 }
 
 // llama-quantize's rules with a matrix, on the published shape: 48 layers, eighths of six.
-TEST(ImportanceTypes, ThreeMixesChange) {
+TEST(ImportanceTypes, FiveMixesChange) {
   const PlanInput input = load_plan_input_from_config(kQwen3);
   struct Case {
     const char* method;
@@ -186,7 +186,8 @@ TEST(ImportanceTypes, ThreeMixesChange) {
   };
   for (const Case& c :
        {Case{"IQ4_NL", "Q5_K", "IQ4_NL", "IQ4_NL"}, Case{"Q4_0", "Q4_0", "Q4_1", "Q4_0"},
-        Case{"Q5_0", "Q5_0", "Q5_1", "Q5_0"}}) {
+        Case{"Q5_0", "Q5_0", "Q5_1", "Q5_0"}, Case{"IQ4_XS", "Q5_K", "IQ4_XS", "IQ4_XS"},
+        Case{"IQ3_XXS", "Q4_K", "IQ3_XXS", "IQ3_XXS"}}) {
     Recipe wanted = recipe(Format::kGguf, c.method);
     EXPECT_EQ(type_of(planned(input, wanted), Role::kExpertDown, 5), c.without) << c.method;
     wanted.importance = ImportanceOrigin{"m.gguf", "text", 1, 1};
@@ -194,7 +195,7 @@ TEST(ImportanceTypes, ThreeMixesChange) {
     EXPECT_EQ(type_of(output, Role::kExpertDown, 5), c.with) << c.method;
     EXPECT_EQ(type_of(output, Role::kExpertDown, 6), c.later) << c.method;
   }
-  for (const char* method : {"Q4_K_M", "Q3_K_M", "Q2_K", "Q4_K_S", "Q8_0"}) {
+  for (const char* method : {"Q4_K_M", "Q3_K_M", "Q2_K", "Q4_K_S", "Q8_0", "IQ3_M", "IQ2_XS"}) {
     Recipe wanted = recipe(Format::kGguf, method);
     const Types without = types(planned(input, wanted));
     wanted.importance = ImportanceOrigin{"m.gguf", "text", 1, 1};

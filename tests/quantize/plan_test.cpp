@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "base/error.h"
 #include "paths.h"
@@ -49,14 +50,37 @@ TEST_P(SizeOf7B, IsLlamaQuantizes) {
 
 INSTANTIATE_TEST_SUITE_P(
     Methods, SizeOf7B,
-    testing::Values(Size{"BF16", 15.232}, Size{"F16", 15.232}, Size{"F32", 30.462},
-                    Size{"Q8_0", 8.093}, Size{"Q6_K", 6.248}, Size{"Q5_K_M", 5.439},
-                    Size{"Q5_K_S", 5.309}, Size{"Q5_1", 5.751}, Size{"Q5_0", 5.309},
-                    Size{"Q4_K_M", 4.677}, Size{"Q4_K_S", 4.452}, Size{"Q4_1", 4.867},
-                    Size{"Q4_0", 4.425}, Size{"Q3_K_L", 4.083}, Size{"Q3_K_M", 3.802},
-                    Size{"Q3_K_S", 3.486}, Size{"Q2_K", 3.010}, Size{"Q2_K_S", 2.828},
-                    Size{"IQ4_NL", 4.457}),
+    testing::Values(
+        Size{"BF16", 15.232}, Size{"F16", 15.232}, Size{"F32", 30.462}, Size{"Q8_0", 8.093},
+        Size{"Q6_K", 6.248}, Size{"Q5_K_M", 5.439}, Size{"Q5_K_S", 5.309}, Size{"Q5_1", 5.751},
+        Size{"Q5_0", 5.309}, Size{"Q4_K_M", 4.677}, Size{"Q4_K_S", 4.452}, Size{"Q4_1", 4.867},
+        Size{"Q4_0", 4.425}, Size{"Q3_K_L", 4.083}, Size{"Q3_K_M", 3.802}, Size{"Q3_K_S", 3.486},
+        Size{"Q2_K", 3.010}, Size{"Q2_K_S", 2.828}, Size{"IQ4_NL", 4.457}, Size{"IQ4_XS", 4.244},
+        Size{"IQ3_M", 3.568}, Size{"IQ3_S", 3.493}, Size{"IQ3_XS", 3.340}, Size{"IQ3_XXS", 3.225},
+        Size{"IQ2_M", 2.774}, Size{"IQ2_S", 2.590}, Size{"IQ2_XS", 2.463}, Size{"IQ2_XXS", 2.267},
+        Size{"IQ1_M", 2.036}, Size{"IQ1_S", 1.898}, Size{"TQ2_0", 2.437}, Size{"TQ1_0", 2.131}),
     [](const auto& size) { return std::string(size.param.method); });
+
+// Which of the methods need a matrix, as llama-quantize says: on rows that fit 256 these eight.
+TEST(Plan, SomeMethodsNeedAnImportanceMatrix) {
+  const std::set<std::string> needy{"IQ3_XS", "IQ3_XXS", "IQ2_M", "IQ2_S",
+                                    "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S"};
+  const PlanInput input = load_plan_input_from_config(kConfig7B);
+  for (const GgufMethodInfo& method : gguf_methods()) {
+    const Plan plan = make_plan(input, {recipe(Format::kGguf, std::string(method.name))}, 2);
+    const PlannedTensor* tensor = first_needing_importance(plan.outputs[0]);
+    EXPECT_EQ(tensor != nullptr, needy.contains(std::string(method.name))) << method.name;
+    if (tensor == nullptr) continue;
+    // Not for the embedding, which IQ2_M makes IQ3_S and IQ1_S Q2_K, nor for the output.
+    EXPECT_TRUE(tensor->name.starts_with("blk.")) << method.name << " " << tensor->name;
+  }
+  Recipe single = recipe(Format::kGguf, "Q4_K_M");
+  const std::vector<Format> formats{Format::kGguf};
+  single.overrides = {parse_type_override("blk.3.ffn_down=IQ2_XS", formats)};
+  const Plan plan = make_plan(input, {single}, 2);
+  ASSERT_NE(first_needing_importance(plan.outputs[0]), nullptr);
+  EXPECT_EQ(first_needing_importance(plan.outputs[0])->name, "blk.3.ffn_down.weight");
+}
 
 // mixed precision of mlx-lm's arithmetic: codes, and a bf16 scale and bias a group.
 TEST(Plan, MlxBytesFollowFromBitsAndGroups) {
@@ -159,7 +183,7 @@ TEST(TypeOverride, RefusesWhatCannotBe) {
   const Format gguf[] = {Format::kGguf};
   const Format both[] = {Format::kGguf, Format::kMlx};
   for (const char* text :
-       {"no type", "=Q8_0", "x=Q9_9", "x=7bit", "x=4bit-g48", "x=IQ4_XS", "(=Q8_0", "x="}) {
+       {"no type", "=Q8_0", "x=Q9_9", "x=7bit", "x=4bit-g48", "x=NVFP4", "(=Q8_0", "x="}) {
     EXPECT_THROW(parse_type_override(text, both), Error) << text;
   }
   EXPECT_THROW(parse_type_override("x=6bit", gguf), Error);

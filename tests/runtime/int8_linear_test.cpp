@@ -105,13 +105,16 @@ INSTANTIATE_TEST_SUITE_P(
                     Encoding{DType::kQ5_1}, Encoding{DType::kQ8_0}, Encoding{DType::kMXFP4},
                     Encoding{DType::kQ2_K}, Encoding{DType::kQ3_K}, Encoding{DType::kQ4_K},
                     Encoding{DType::kQ5_K}, Encoding{DType::kQ6_K}, Encoding{DType::kIQ4_NL},
-                    Encoding::mxfp4(), Encoding::affine(2, 32, DType::kBF16),
-                    Encoding::affine(2, 128, DType::kF16), Encoding::affine(3, 64, DType::kF16),
-                    Encoding::affine(3, 32, DType::kF32), Encoding::affine(4, 128, DType::kF32),
-                    Encoding::affine(4, 32, DType::kBF16), Encoding::affine(4, 64, DType::kF16),
-                    Encoding::affine(5, 64, DType::kBF16), Encoding::affine(5, 32, DType::kF16),
-                    Encoding::affine(6, 64, DType::kBF16), Encoding::affine(8, 32, DType::kF32),
-                    Encoding::affine(8, 64, DType::kBF16)));
+                    Encoding{DType::kIQ4_XS}, Encoding{DType::kIQ3_S}, Encoding{DType::kIQ3_XXS},
+                    Encoding{DType::kIQ2_S}, Encoding{DType::kIQ2_XS}, Encoding{DType::kIQ2_XXS},
+                    Encoding{DType::kIQ1_M}, Encoding{DType::kIQ1_S}, Encoding{DType::kTQ2_0},
+                    Encoding{DType::kTQ1_0}, Encoding::mxfp4(),
+                    Encoding::affine(2, 32, DType::kBF16), Encoding::affine(2, 128, DType::kF16),
+                    Encoding::affine(3, 64, DType::kF16), Encoding::affine(3, 32, DType::kF32),
+                    Encoding::affine(4, 128, DType::kF32), Encoding::affine(4, 32, DType::kBF16),
+                    Encoding::affine(4, 64, DType::kF16), Encoding::affine(5, 64, DType::kBF16),
+                    Encoding::affine(5, 32, DType::kF16), Encoding::affine(6, 64, DType::kBF16),
+                    Encoding::affine(8, 32, DType::kF32), Encoding::affine(8, 64, DType::kBF16)));
 
 TEST_P(Int8Linear, IsTheSumOfRoundedActivations) {
   constexpr std::uint64_t kRows = 19, kCols = 768;

@@ -47,7 +47,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Encoding{DType::kQ4_0}, Encoding{DType::kQ4_1}, Encoding{DType::kQ5_0},
                     Encoding{DType::kQ5_1}, Encoding{DType::kQ8_0}, Encoding{DType::kQ2_K},
                     Encoding{DType::kQ3_K}, Encoding{DType::kQ4_K}, Encoding{DType::kQ5_K},
-                    Encoding{DType::kQ6_K}, Encoding{DType::kIQ4_NL},
+                    Encoding{DType::kQ6_K}, Encoding{DType::kIQ4_NL}, Encoding{DType::kIQ4_XS},
+                    Encoding{DType::kIQ2_XS}, Encoding{DType::kTQ1_0},
                     Encoding::affine(2, 32, DType::kBF16), Encoding::affine(3, 64, DType::kF16),
                     Encoding::affine(4, 128, DType::kF32), Encoding::affine(5, 64, DType::kBF16),
                     Encoding::affine(6, 64, DType::kBF16), Encoding::affine(8, 32, DType::kF32)));

@@ -10,6 +10,7 @@
 #include "codec/formats.h"
 #include "kernels/int8_tables.h"
 #include "tensor/affine.h"
+#include "tensor/convert.h"
 
 namespace pajamas::kernels {
 namespace neon {

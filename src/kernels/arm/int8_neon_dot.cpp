@@ -10,6 +10,7 @@
 #include "codec/formats.h"
 #include "kernels/int8_tables.h"
 #include "tensor/affine.h"
+#include "tensor/convert.h"
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)

@@ -16,6 +16,7 @@
 #include "codec/formats.h"
 #include "kernels/int8_tables.h"
 #include "tensor/affine.h"
+#include "tensor/convert.h"
 
 #if defined(__clang__)
 #pragma clang attribute push(                                                             \

@@ -327,6 +327,6 @@ inline PackedDot packed_dot(const Encoding& encoding, std::size_t cols) noexcept
     case DType::kBF16:
       return packed_dot_of<PackedPlain<DType::kBF16>>;
     default:
-      return packed_block(codec::BlockFormats{}, encoding.dtype);
+      return packed_block(codec::FloatFormats{}, encoding.dtype);
   }
 }

@@ -29,6 +29,13 @@ GGUF = {
 }
 # Those that came later, so that the random numbers of the others stay.
 LATER = {"IQ4_NL": (32, 18, [0])}
+LAST = {
+    "IQ4_XS": (256, 136, [0]), "IQ3_S": (256, 110, [0]), "IQ3_XXS": (256, 98, [0]),
+    "IQ2_S": (256, 82, [0]), "IQ2_XS": (256, 74, [0]), "IQ2_XXS": (256, 66, [0]),
+    "IQ1_M": (256, 56, None), "IQ1_S": (256, 50, [0]), "TQ1_0": (256, 54, [52]),
+    "TQ2_0": (256, 66, [64]),
+}
+NEED_IMPORTANCE = ("IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S")
 SCALES = {"F32": mx.float32, "F16": mx.float16, "BF16": mx.bfloat16}
 AFFINE = [(bits, group) for bits in (2, 3, 4, 5, 6, 8) for group in (32, 64, 128)]
 SAMPLES = ("gauss", "heavy", "outlier")
@@ -54,9 +61,14 @@ def write_gguf_records(out, rng, formats):
     for name, (block, size, halves) in formats.items():
         cols = 512
         blocks = rng.integers(0, 256, (2 * cols // block, size), dtype=np.uint8)
-        for at in halves:  # finite, of both signs, subnormals among them
+        for at in [None] if halves is None else halves:  # finite, of both signs, subnormals among them
             half = (rng.standard_normal(len(blocks)) * 10.0 ** rng.integers(-7, 3, len(blocks)))
-            blocks[:, at:at + 2] = half.astype("<f2").view(np.uint8).reshape(-1, 2)
+            half = half.astype("<f2").view(np.uint8).reshape(-1, 2)
+            if at is None:  # IQ1_M: four bits each in the high halves of every other byte
+                nibbles = np.stack([half[:, i // 2] >> (i % 2 * 4) & 15 for i in range(4)], 1)
+                blocks[:, 49::2] = blocks[:, 49::2] & 15 | nibbles << 4
+            else:
+                blocks[:, at:at + 2] = half
         stored = blocks.reshape(2, -1)
         values = quants.dequantize(stored, GGMLQuantizationType[name])
         write_record(out, name, 0, 0, [stored.tobytes()], values)
@@ -77,6 +89,12 @@ def write_decode(path):
                 planes = [codes.tobytes(), raw(scales), raw(biases)]
                 write_record(out, scale_type, bits, group, planes, np.array(values))
         write_gguf_records(out, rng, LATER)
+        write_gguf_records(out, rng, LAST)
+        w = np.ascontiguousarray(sample("heavy")[:2, :256])
+        for name in LAST:  # what llama.cpp's own quantizer writes
+            stored = stock_bytes(ggml(), name, w)
+            values = quants.dequantize(stored, GGMLQuantizationType[name])
+            write_record(out, name, 0, 0, [stored.tobytes()], values)
 
 
 def uniform(count, seed):
@@ -117,12 +135,18 @@ def ggml():
     return lib
 
 
-def stock_gguf(lib, name, w):
-    block, size, _ = (GGUF | LATER)[name]
+def stock_bytes(lib, name, w):
+    block, size, _ = (GGUF | LATER | LAST)[name]
     out = np.zeros((w.shape[0], w.shape[1] // block * size), np.uint8)
+    ones = np.ones(w.shape[1], np.float32)  # without a matrix these stop the process
+    importance = ones.ctypes.data if name in NEED_IMPORTANCE else None
     lib.ggml_quantize_chunk(int(GGMLQuantizationType[name]), w.ctypes.data, out.ctypes.data, 0,
-                            w.shape[0], w.shape[1], None)
-    return quants.dequantize(out, GGMLQuantizationType[name])
+                            w.shape[0], w.shape[1], importance)
+    return out
+
+
+def stock_gguf(lib, name, w):
+    return quants.dequantize(stock_bytes(lib, name, w), GGMLQuantizationType[name])
 
 
 def stock_mlx(bits, group, scale_type, w):
@@ -142,7 +166,7 @@ def write_rmse(path):
     with open(path, "w") as out:
         for kind in SAMPLES:
             w = np.ascontiguousarray(sample(kind))
-            for name in GGUF | LATER:
+            for name in GGUF | LATER | LAST:
                 out.write(f"{name} 0 0 {kind} {error(w, stock_gguf(lib, name, w)):.6f}\n")
             for bits, group in AFFINE:
                 for scale_type in SCALES:

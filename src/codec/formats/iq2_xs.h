@@ -1,0 +1,59 @@
+// IQ2_XS: 16 groups of 16, x = d / 8 * (2 * scale + 1) * entry, signs even in every eight columns.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "codec/codebook_tables.h"
+#include "codec/format.h"
+
+namespace pajamas::codec {
+
+struct IQ2_XS {
+  struct Block {
+    F16Bits d;
+    std::uint16_t qs[32];    // nine bits of index, seven signs
+    std::uint8_t scales[8];  // two a byte, the first one low
+  };
+  static constexpr std::int8_t kLevels[3] = {8, 25, 43};
+  static constexpr Format kFormat{.type = DType::kIQ2_XS,
+                                  .grid = {.block = 256,
+                                           .group = 16,
+                                           .min_code = -43,
+                                           .max_code = 43,
+                                           .max_scale = 31,
+                                           .odd_scales = true,
+                                           .unit = 0.125f,
+                                           .book = {.levels = kLevels,
+                                                    .entries = kIq2XsBook,
+                                                    .columns = 8,
+                                                    .bits = 2,
+                                                    .signs = Signs::kEven}},
+                                  .effort = {.vectors = {0.038f, 1.4f, 0.08f, 3, 4, 0.03f}},
+                                  .layout = {.d = offsetof(Block, d)},
+                                  .error_budget = 0.003,
+                                  .better = DType::kIQ2_S,
+                                  .narrower = DType::kIQ4_NL};
+
+  static void read(const Block& block, VectorFields& out) noexcept {
+    out.d = block.d;
+    for (int g = 0; g < 16; ++g) {
+      out.scales[g] = static_cast<std::uint8_t>((block.scales[g / 2] >> (g % 2 * 4)) & 15);
+    }
+    for (int v = 0; v < 32; ++v) {
+      out.index[v] = block.qs[v] & 511;
+      out.signs[v] = even_signs(static_cast<unsigned>(block.qs[v] >> 9));
+    }
+  }
+  static void write(const VectorFields& in, Block& block) noexcept {
+    block.d = in.d;
+    for (int g = 0; g < 8; ++g) {
+      block.scales[g] = static_cast<std::uint8_t>(in.scales[2 * g] | in.scales[2 * g + 1] << 4);
+    }
+    for (int v = 0; v < 32; ++v) {
+      block.qs[v] = static_cast<std::uint16_t>(in.index[v] | (in.signs[v] & 127) << 9);
+    }
+  }
+};
+
+}  // namespace pajamas::codec
