@@ -36,6 +36,12 @@ class Choices {
       }
       for (const PlannedTensor& tensor : format.tensors(input, all, notes)) {
         if (!tensor.spec.is_matrix) continue;
+        // What only holds with a matrix is no choice without one (where the user asked for it, the
+        // other rounds have it).
+        if (tensor.encoding == encoding && !recipe.importance &&
+            needs_importance(tensor.spec, encoding)) {
+          continue;
+        }
         const auto [at, is_new] = index.try_emplace(tensor.spec.key, specs_.size());
         if (is_new) {
           specs_.push_back(tensor.spec);
