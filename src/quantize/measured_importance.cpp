@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "base/error.h"
@@ -82,6 +83,57 @@ std::vector<float> weights_of(const Seen& seen, std::size_t matrix, std::span<co
   std::ranges::transform(blended, weights.begin(),
                          [&](double v) { return static_cast<float>(std::max(v / size, kLeast)); });
   return weights;
+}
+
+// Weighs the error of a weight by its column and by its size: w * sqrt(mean square of its
+// super-block
+// + square of it). What a model does hangs on its large weights more than their share of the
+// output's square says; docs/imatrix.md has what that brings.
+class SizeEncoder final : public RowEncoder {
+ public:
+  SizeEncoder(const kernels::KernelTable& kernels, const Encoding& encoding,
+              std::span<const float> columns)
+      : kernels_(kernels), encoding_(encoding), columns_(columns) {}
+
+  void encode(std::uint64_t, std::span<const float> rows, const Planes& out) const override {
+    const std::size_t cols = columns_.size(), row_bytes = encoding_.row_bytes(cols);
+    std::vector<float> weights(cols);
+    for (std::size_t row = 0; row * cols < rows.size(); ++row) {
+      const std::span<const float> values = rows.subspan(row * cols, cols);
+      weigh(values, weights);
+      Planes planes;
+      planes.plane[0] = out.plane[0].subspan(row * row_bytes, row_bytes);
+      kernels_.encode_rows(encoding_, values, weights, cols, planes);
+    }
+  }
+  std::span<const float> importance() const noexcept override { return columns_; }
+
+ private:
+  void weigh(std::span<const float> values, std::span<float> weights) const noexcept {
+    const std::size_t block = encoding_.block_cols();
+    for (std::size_t first = 0; first < values.size(); first += block) {
+      double squares = 0;
+      for (const float x : values.subspan(first, block)) squares += double{x} * x;
+      const double mean = squares / static_cast<double>(block);
+      // Ratios count. Of a block without anything all are alike; in double, squares are finite.
+      const double unit = mean > 0 ? 1 / mean : 0;
+      for (std::size_t i = first; i < first + block; ++i) {
+        weights[i] =
+            columns_[i] * static_cast<float>(std::sqrt(1 + double{values[i]} * values[i] * unit));
+      }
+    }
+  }
+
+  const kernels::KernelTable& kernels_;
+  const Encoding encoding_;
+  const std::span<const float> columns_;
+};
+
+// Formats of super-blocks. The others take many rows of one importance at a time, and gain nothing
+// where each weight has a bit to spare.
+bool weighs_sizes(const Encoding& encoding) noexcept {
+  constexpr std::size_t kSuperBlock = 256;
+  return encoding.layout == Layout::kStream && encoding.block_cols() == kSuperBlock;
 }
 
 std::string names_in_a_sentence(const std::vector<std::string>& names) {
@@ -183,6 +235,9 @@ std::unique_ptr<const RowEncoder> MeasuredEncoders::encoder(const PlannedTensor&
   const model::TensorKey key{tensor.spec.key.role, tensor.spec.key.layer, expert};
   const std::span<const float> columns = importance_->of(key);
   if (columns.empty() || tensor.encoding.is_plain()) return usual_.encoder(tensor, expert);
+  if (weighs_sizes(tensor.encoding)) {
+    return std::make_unique<SizeEncoder>(*kernels_, tensor.encoding, columns);
+  }
   return importance_encoder(*kernels_, tensor.encoding, columns.size(), columns);
 }
 
