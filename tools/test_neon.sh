@@ -15,7 +15,7 @@ sysroot=build/aarch64-sysroot
 libraries="libfmt-dev libfmt9 libpcre2-dev libpcre2-8-0
   libutf8proc-dev libutf8proc2 libgtest-dev
   nlohmann-json3-dev libcli11-dev libcurl4-openssl-dev libcurl4 libssl-dev libssl3
-  libtomlplusplus-dev libyaml-dev libyaml-0-2"
+  libtomlplusplus-dev libyaml-dev libyaml-0-2 zlib1g-dev zlib1g"
 
 # arm64 packages unpacked into a folder: installed, they would stand in the way of the host's own.
 # Lists and downloads are apt's, signatures and all, but in a folder of their own.

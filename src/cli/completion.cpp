@@ -69,7 +69,7 @@ Values values_of(const Command& app, const Option& option) {
   }
   if (is("activations")) return words({"int8", "float"});
   if (is("backend")) return words(backends());
-  if (is("metrics")) return words({"perplexity", "kl", "mmlu"}, true);
+  if (is("metrics")) return words({"perplexity", "kl", "mmlu", "humaneval"}, true);
   if (is("group-size")) return words({"32", "64", "128"});
   if (is("embedding-bits") || is("output-bits")) return words({"2", "3", "4", "5", "6", "8"});
   const std::string positional = option.has_place() ? option.place_name() : "";

@@ -58,9 +58,10 @@ void add_judge_options(const Command& command, JudgeOptions& options) {
                   "(default: llama.cpp where FILE ends in .kld, else compact)")
       .type_name("NAME");
   command
-      .add_option("--gate", options.gate,
-                  "Exit with 12 unless all hold: kl, kl_p99, loss, top1, perplexity, mmlu; as in "
-                  "\"kl<0.02,loss<5%\"")
+      .add_option(
+          "--gate", options.gate,
+          "Exit with 12 unless all hold: kl, kl_p99, loss, top1, perplexity, mmlu, humaneval; "
+          "as in \"kl<0.02,loss<5%\"")
       .type_name("RULES");
 }
 
@@ -90,9 +91,13 @@ void check_judge_options(const JudgeOptions& options, const std::vector<std::str
     if (needs_reference(rule.figure) && reference.empty()) {
       fail("compares with another model", "name it with --reference");
     }
-    if (rule.figure == eval::GateFigure::kMmlu && std::ranges::count(metrics, "mmlu") == 0) {
-      fail("is not measured", "add mmlu to --metrics");
-    }
+    const auto needs_metric = [&](eval::GateFigure figure, const char* metric, const char* hint) {
+      if (rule.figure == figure && std::ranges::count(metrics, metric) == 0) {
+        fail("is not measured", hint);
+      }
+    };
+    needs_metric(eval::GateFigure::kMmlu, "mmlu", "add mmlu to --metrics");
+    needs_metric(eval::GateFigure::kHumanEval, "humaneval", "add humaneval to --metrics");
   }
 }
 

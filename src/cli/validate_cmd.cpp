@@ -16,13 +16,16 @@
 #include "base/suggest.h"
 #include "cli/command.h"
 #include "cli/engine_options.h"
+#include "cli/humaneval_options.h"
 #include "cli/judge_options.h"
 #include "cli/load_model.h"
 #include "cli/mmlu_options.h"
 #include "cli/model_argument.h"
+#include "cli/question_options.h"
 #include "cli/terminal.h"
 #include "cli/text_option.h"
 #include "eval/perplexity.h"
+#include "eval/shipped.h"
 #include "runtime/loaded_model.h"
 
 namespace pajamas::cli {
@@ -30,7 +33,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 3> kMetrics{"perplexity", "kl", "mmlu"};
+constexpr std::array<std::string_view, 4> kMetrics{"perplexity", "kl", "mmlu", "humaneval"};
 constexpr std::int64_t kMinContext = 4;
 constexpr std::int64_t kMaxContext = 1 << 20;
 
@@ -48,19 +51,26 @@ struct ValidateFlags {
   bool context_given = false, text_given = false;
   std::int64_t chunks = 0;
   JudgeOptions judge;
+  QuestionFlags questions;
   MmluFlags mmlu;
+  HumanEvalFlags humaneval;
   EngineFlags engine;
   bool json = false;
 
   bool asks(std::string_view metric) const { return std::ranges::count(metrics, metric) != 0; }
   bool scores_text() const { return asks("perplexity") || asks("kl"); }
+  // Nothing but completions that are given.
+  bool needs_no_model() const {
+    return !scores_text() && !asks("mmlu") && !humaneval.completions.empty();
+  }
 };
 
 void check_options(const ValidateFlags& options) {
   for (const std::string& metric : options.metrics) {
     if (std::ranges::count(kMetrics, metric) != 0) continue;
-    throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no known metric", printable(metric, 40)),
-                did_you_mean(metric, kMetrics) + "give one or more of perplexity, kl and mmlu")
+    throw Error(
+        ErrorCode::kUsage, fmt::format("\"{}\" is no known metric", printable(metric, 40)),
+        did_you_mean(metric, kMetrics) + "give one or more of perplexity, kl, mmlu and humaneval")
         .at("--metrics");
   }
   if (options.asks("kl") && options.reference.empty()) {
@@ -79,7 +89,14 @@ void check_options(const ValidateFlags& options) {
   }
   check_engine_flags(options.engine);
   check_judge_options(options.judge, options.metrics, options.reference);
+  check_question_flags(options.questions,
+                       (options.asks("mmlu") ? 1 : 0) + (options.asks("humaneval") ? 1 : 0));
   check_mmlu_flags(options.mmlu, options.asks("mmlu"));
+  check_humaneval_flags(options.humaneval, options.asks("humaneval"));
+  if (options.model.empty() && !options.needs_no_model()) {
+    throw Error(ErrorCode::kUsage, "MODEL is missing",
+                "see `llama-pajamas validate --help`; without one, only --completions are judged");
+  }
   if (options.asks("mmlu") && eval::is_reference_file(options.reference)) {
     throw Error(ErrorCode::kUsage, "a kept reference has no answers to mmlu's questions",
                 "name the model that it was computed with")
@@ -90,7 +107,7 @@ void check_options(const ValidateFlags& options) {
         .at("--save-reference");
   }
   for (const std::string* output :
-       {&options.dump_logits, &options.judge.save_reference, &options.mmlu.save}) {
+       {&options.dump_logits, &options.judge.save_reference, &options.questions.save}) {
     if (!output->empty()) require_absent(*output, {.replace = options.force});
   }
 }
@@ -333,20 +350,42 @@ ordered_json validate_text(ValidateFlags options, eval::GateFigures& figures, Co
   return {};
 }
 
-void validate(const ValidateFlags& options, Context& context) {
+// What is asked of what, and what of it is there already.
+eval::RunRecord open_record(const ValidateFlags& options) {
+  if (options.questions.save.empty()) return {};
+  ordered_json identity = {{"model", options.given_model}, {"reference", options.given_reference}};
+  if (options.asks("mmlu")) identity["mmlu"] = mmlu_identity(options.questions, options.mmlu);
+  if (options.asks("humaneval")) {
+    identity["humaneval"] = humaneval_identity(options.questions, options.humaneval);
+  }
+  return {options.questions.save, identity, options.force};
+}
+
+void validate(const ValidateFlags& options, const eval::PythonJudge* judge, Context& context) {
   check_options(options);
   eval::GateFigures figures;
-  ordered_json out = {{"model", options.given_model}};
+  ordered_json out = ordered_json::object();
+  if (!options.given_model.empty()) out["model"] = options.given_model;
   if (options.scores_text()) out = validate_text(options, figures, context);
+  eval::RunRecord record = open_record(options);
+  const AskedModels models{options.model, options.reference, options.given_model,
+                           options.given_reference, options.pre_tokenizer};
   if (options.asks("mmlu")) {
-    const MmluModels models{options.model, options.reference, options.given_model,
-                            options.given_reference, options.pre_tokenizer};
-    const eval::MmluReport report =
-        run_mmlu(options.mmlu, models, engine_options(options.engine), options.force, context);
+    const eval::MmluReport report = run_mmlu(options.questions, options.mmlu, models,
+                                             engine_options(options.engine), record, context);
     figures.mmlu = report.all.model.accuracy();
     if (options.json) out["mmlu"] = eval::mmlu_json(report);
     if (!options.json) print_mmlu(report);
   }
+  if (judge != nullptr) {
+    const eval::HumanEvalReport report =
+        run_humaneval(options.questions, options.humaneval, models, engine_options(options.engine),
+                      *judge, record, context);
+    if (report.problems > 0) figures.humaneval = report.pass_at.at(1);
+    if (options.json) out["humaneval"] = eval::humaneval_json(report);
+    if (!options.json) print_humaneval(report);
+  }
+  record.commit();
   if (options.json) {
     fmt::print("{}\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
   }
@@ -361,11 +400,10 @@ void add_validate(const Command& app, Context& context) {
   auto options = std::make_shared<ValidateFlags>();
   command
       .add_option("MODEL", options->model, "GGUF file, model's directory, or owner/name of the hub")
-      .required()
       .type_name("");
   command
       .add_option("--metrics", options->metrics,
-                  "perplexity, kl (needs --reference), mmlu (needs --data)")
+                  "perplexity, kl (needs --reference), mmlu, humaneval")
       .delimiter(',')
       .type_name("LIST");
   command
@@ -394,7 +432,9 @@ void add_validate(const Command& app, Context& context) {
   command.add_flag("--force", options->force,
                    "Replace existing files of --save-reference and others");
   add_judge_options(command, options->judge);
+  add_question_options(command, options->questions);
   add_mmlu_options(command, options->mmlu);
+  add_humaneval_options(command, options->humaneval);
   command.footer(
       "The reference runs with an f32 cache. With another --kv-cache, what it costs is measured\n"
       "against the same model with f32 (kv_cache_* in JSON).\n"
@@ -410,11 +450,14 @@ void add_validate(const Command& app, Context& context) {
     check_options(*options);  // before a long download
     options->given_model = options->model;
     options->given_reference = options->reference;
+    std::optional<eval::PythonJudge> judge;
+    if (options->asks("humaneval")) judge.emplace(make_judge(options->humaneval, context.stop));
     for (std::string* model : {&options->model, &options->reference}) {
+      if (options->needs_no_model()) break;
       if (model == &options->reference && eval::is_reference_file(*model)) continue;
       *model = local_model(*model, hub::Need::kAll, options->no_download, context);
     }
-    validate(*options, context);
+    validate(*options, judge ? &*judge : nullptr, context);
   });
 }
 

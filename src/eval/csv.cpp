@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 
@@ -15,20 +17,69 @@ class Reader {
     if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
   }
 
-  std::vector<CsvRow> rows() {
+  std::vector<CsvRow> rows(std::size_t columns) {
     std::vector<CsvRow> rows;
     while (at_ < text_.size()) {
-      CsvRow row{line_, {}};
-      do {
-        row.fields.push_back(text_.substr(at_).starts_with('"') ? quoted() : plain());
-      } while (take(','));
-      end_of_line();
+      CsvRow row = columns == 0 ? strict() : row_of(columns);
       if (row.fields.size() > 1 || !row.fields.front().empty()) rows.push_back(std::move(row));
     }
     return rows;
   }
 
  private:
+  CsvRow strict() {
+    CsvRow row{line_, {}};
+    do {
+      row.fields.push_back(text_.substr(at_).starts_with('"') ? quoted() : plain());
+    } while (take(','));
+    end_of_line();
+    return row;
+  }
+
+  CsvRow row_of(std::size_t columns) {
+    const std::size_t at = at_;
+    const std::size_t line = line_;
+    std::optional<Error> wrong;
+    CsvRow row;
+    try {
+      row = strict();
+      if (row.fields.size() == columns) return row;
+    } catch (const Error& error) {
+      wrong = error;
+    }
+    const std::size_t behind = std::exchange(at_, at);
+    const std::size_t next = std::exchange(line_, line);
+    if (auto found = undoubled(columns)) return *found;
+    if (wrong) throw Error(*wrong);
+    at_ = behind;
+    line_ = next;
+    return row;
+  }
+
+  // "text","with "quotes" in it",1
+  std::optional<CsvRow> undoubled(std::size_t columns) {
+    CsvRow row{line_, {}};
+    std::size_t at = at_;
+    if (!text_.substr(at).starts_with('"')) return std::nullopt;
+    for (++at; row.fields.size() + 1 < columns;) {
+      const bool last = row.fields.size() + 2 == columns;
+      const std::string_view ends = last ? "\"," : "\",\"";
+      const std::size_t end = text_.find(ends, at);
+      if (end == std::string_view::npos) return std::nullopt;
+      row.fields.emplace_back(text_.substr(at, end - at));
+      at = end + ends.size();
+    }
+    const std::size_t end = std::min(text_.find_first_of("\r\n", at), text_.size());
+    if (text_.substr(at, end - at).find_first_of(",\"") != std::string_view::npos) {
+      return std::nullopt;
+    }
+    row.fields.emplace_back(text_.substr(at, end - at));
+    line_ += static_cast<std::size_t>(std::ranges::count(text_.substr(at_, end - at_), '\n'));
+    at_ = end;
+    end_of_line();
+    return row;
+  }
+
   bool take(char c) {
     if (at_ >= text_.size() || text_[at_] != c) return false;
     ++at_;
@@ -78,6 +129,8 @@ class Reader {
 
 }  // namespace
 
-std::vector<CsvRow> parse_csv(std::string_view text) { return Reader(text).rows(); }
+std::vector<CsvRow> parse_csv(std::string_view text, std::size_t columns) {
+  return Reader(text).rows(columns);
+}
 
 }  // namespace pajamas::eval

@@ -12,8 +12,10 @@ struct CsvRow {
   std::vector<std::string> fields;
 };
 
-// Empty lines are no rows. Throws Error{kCorruptFile}, with the line, for a quote that is never
-// closed and for text behind one that is.
-std::vector<CsvRow> parse_csv(std::string_view text);
+// Empty lines are no rows. Where there should be so many `columns` (0: any number), a row that has
+// not, or that is none, is read as the published tables of MMLU write some of theirs: every text in
+// quotes, the last field not, and quotes inside of a text not doubled. Throws Error{kCorruptFile},
+// with the line, for a quote that is never closed and for text behind one that is.
+std::vector<CsvRow> parse_csv(std::string_view text, std::size_t columns = 0);
 
 }  // namespace pajamas::eval

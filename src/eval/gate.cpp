@@ -19,7 +19,8 @@ struct Figure {
   GateFigure figure;
   Unit unit;
 };
-constexpr std::array<Figure, 7> kFigures{{
+constexpr std::array<Figure, 8> kFigures{{
+    {"humaneval", GateFigure::kHumanEval, Unit::kShare},
     {"kl", GateFigure::kKl, Unit::kNumber},
     {"kl_p99", GateFigure::kKlP99, Unit::kNumber},
     {"loss", GateFigure::kLoss, Unit::kPercent},
@@ -126,6 +127,8 @@ std::optional<double> GateFigures::get(GateFigure figure) const {
       return top1;
     case GateFigure::kMmlu:
       return mmlu;
+    case GateFigure::kHumanEval:
+      return humaneval;
   }
   return std::nullopt;
 }

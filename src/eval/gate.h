@@ -8,19 +8,19 @@
 
 namespace pajamas::eval {
 
-enum class GateFigure : std::uint8_t { kPerplexity, kKl, kKlP99, kLoss, kTop1, kMmlu };
+enum class GateFigure : std::uint8_t { kPerplexity, kKl, kKlP99, kLoss, kTop1, kMmlu, kHumanEval };
 
 struct GateRule {
   GateFigure figure{};
   std::string text;    // as it was given
   char sign = '<';     // '<' or '>'
   bool equal = false;  // <= or >=
-  double limit = 0;    // nats for kl, percent for loss, a share of 1 for top1 and mmlu
+  double limit = 0;    // nats for kl, percent for loss, a share of 1 for top1, mmlu and humaneval
 };
 
 // What the figures of a run are; those that were not measured are absent. Units as in GateRule.
 struct GateFigures {
-  std::optional<double> perplexity, kl, kl_p99, loss, top1, mmlu;
+  std::optional<double> perplexity, kl, kl_p99, loss, top1, mmlu, humaneval;
 
   std::optional<double> get(GateFigure figure) const;
 };

@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/error.h"
+#include "eval/chat_prompt.h"
 #include "eval/divergence.h"
-#include "model/chat.h"
 
 namespace pajamas::eval {
 namespace {
@@ -89,14 +87,7 @@ std::string mmlu_text(const MmluSubject& subject, std::size_t question,
                       const model::TextModel& model, bool chat) {
   const std::string text = mmlu_preamble(subject) + mmlu_question(subject.questions[question]);
   if (!chat) return text + std::string(kAnswer);
-  using nlohmann::ordered_json;
-  const ordered_json messages =
-      ordered_json::array({{{"role", "user"}, {"content", text.substr(0, text.size() - 1)}}});
-  std::tm epoch{};  // the same prompt every day
-  epoch.tm_mday = 1;
-  epoch.tm_year = 70;
-  return model::render_chat(model.chat(), messages, nullptr, ordered_json::object(), true, epoch) +
-         std::string(kAnswer);
+  return chat_prompt(model, text.substr(0, text.size() - 1)) + std::string(kAnswer);
 }
 
 std::size_t MmluPrompts::longest() const noexcept {

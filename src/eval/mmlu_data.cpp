@@ -9,9 +9,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/suggest.h"
 #include "eval/csv.h"
+#include "eval/json_lines.h"
+#include "eval/shipped.h"
 
 namespace pajamas::eval {
 namespace {
@@ -19,11 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 using Subjects = std::map<std::string, MmluSubject>;
-
-[[noreturn]] void bad_line(std::size_t line, std::string problem, std::string hint = {}) {
-  throw Error(ErrorCode::kCorruptFile, std::move(problem), std::move(hint))
-      .at(fmt::format("line {}", line));
-}
 
 std::uint32_t answer_of(std::string_view text, std::size_t line) {
   if (text.size() == 1) {
@@ -43,7 +39,7 @@ bool is_header(const CsvRow& row) {
 std::vector<MmluQuestion> read_csv(const fs::path& path) {
   return with_context(printable(path.native(), 300), [&] {
     std::vector<MmluQuestion> questions;
-    std::vector<CsvRow> rows = parse_csv(read_text_file(path));
+    std::vector<CsvRow> rows = parse_csv(read_text_file(path), 6);
     for (CsvRow& row : rows) {
       if (row.line == rows.front().line && is_header(row)) continue;
       if (row.fields.size() != 6) {
@@ -60,16 +56,9 @@ std::vector<MmluQuestion> read_csv(const fs::path& path) {
   });
 }
 
-std::string text_of(const json& object, const std::string& key, std::size_t line) {
-  const auto found = object.find(key);
-  if (found == object.end() || !found->is_string())
-    bad_line(line, fmt::format("no text \"{}\"", key));
-  return found->get<std::string>();
-}
-
 MmluQuestion question_of(const json& object, std::size_t line) {
   MmluQuestion question;
-  question.text = text_of(object, "question", line);
+  question.text = text_at(object, "question", line);
   if (const auto choices = object.find("choices"); choices != object.end()) {
     if (!choices->is_array() || choices->size() != 4) bad_line(line, "\"choices\" are not four");
     for (std::size_t i = 0; i < 4; ++i) {
@@ -78,7 +67,7 @@ MmluQuestion question_of(const json& object, std::size_t line) {
     }
   } else {
     for (std::size_t i = 0; i < 4; ++i) {
-      question.choices[i] = text_of(object, std::string(1, kLetters[i]), line);
+      question.choices[i] = text_at(object, std::string(1, kLetters[i]), line);
     }
   }
   const auto answer = object.find("answer");
@@ -88,25 +77,21 @@ MmluQuestion question_of(const json& object, std::size_t line) {
   return question;
 }
 
-void read_lines(const fs::path& path, bool examples, Subjects& subjects) {
-  with_context(printable(path.native(), 300), [&] {
-    const std::string whole = read_text_file(path);
-    std::string_view text = whole;
-    for (std::size_t line = 1; !text.empty(); ++line) {
-      const std::size_t end = std::min(text.find('\n'), text.size());
-      const std::string_view one = text.substr(0, end);
-      text.remove_prefix(std::min(end + 1, text.size()));
-      if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-      const json object =
-          with_context(fmt::format("line {}", line), [&] { return parse_json(one); });
-      if (!object.is_object()) bad_line(line, "no JSON object");
-      const std::string name = text_of(object, "subject", line);
+void take_lines(const std::string& text, const std::string& place, bool examples,
+                Subjects& subjects) {
+  with_context(place, [&] {
+    for_each_line(text, [&](const json& object, std::size_t line) {
+      const std::string name = text_at(object, "subject", line);
       MmluSubject& subject = subjects[name];
       subject.name = name;
       const bool dev = examples || object.value("split", json("test")) == "dev";
       (dev ? subject.examples : subject.questions).push_back(question_of(object, line));
-    }
+    });
   });
+}
+
+void read_lines(const fs::path& path, bool examples, Subjects& subjects) {
+  take_lines(read_lines_file(path), printable(path.native(), 300), examples, subjects);
 }
 
 // NAME of NAME_test.csv, for all of them.
@@ -166,7 +151,10 @@ std::vector<MmluSubject> load_mmlu(const fs::path& path, const MmluOptions& opti
   const bool folder = fs::is_directory(path, code);
   const fs::path lines = folder ? path / "test.jsonl" : path;
   const bool tables = folder && !fs::exists(lines, code);
-  if (tables) {
+  if (path.empty()) {
+    take_lines(inflated(std::string(shipped_mmlu())), "the questions that are built in", false,
+               subjects);
+  } else if (tables) {
     read_folders(path, subjects);
   } else {
     read_lines(lines, false, subjects);

@@ -34,7 +34,8 @@ struct MmluOptions {
 // answer a letter) or with a header (`question,A,B,C,D,answer`, a letter or an index); or from a
 // file of JSON lines {"subject", "question", "choices", "answer"} (or one with A to D), whose lines
 // with "split": "dev" are examples, as are those of `dev.jsonl` beside it; a folder with
-// `test.jsonl` is that file. Subjects come in the order of their names. Throws Error{kNotFound},
+// `test.jsonl` is that file; lines may be compressed by gzip. Without a path: the ones that are
+// built in. Subjects come in the order of their names. Throws Error{kNotFound},
 // Error{kUsage} for a subject that is not there, Error{kCorruptFile} with file and line.
 std::vector<MmluSubject> load_mmlu(const std::filesystem::path& path, const MmluOptions& options);
 

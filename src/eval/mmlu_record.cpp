@@ -1,28 +1,15 @@
 #include "eval/mmlu_record.h"
 
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <array>
-#include <cmath>
 #include <string_view>
 
-#include "base/bytes.h"
 #include "base/error.h"
-#include "base/file.h"
-#include "base/json.h"
-#include "base/output.h"
 
 namespace pajamas::eval {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::ordered_json;
-
-fs::path partial_of(const fs::path& file) {
-  fs::path partial = file;
-  partial += ".partial";
-  return partial;
-}
 
 ordered_json entry(const std::string& subject, std::size_t index, const MmluAnswer& answer) {
   return {{"subject", subject}, {"index", index}, {"logprobs", answer.logprobs}};
@@ -37,16 +24,6 @@ std::optional<MmluAnswer> kept_answer(const ordered_json& line) {
     answer.logprobs[i] = (*found)[i].get<double>();
   }
   return answer;
-}
-
-// A line of a partial file; nothing for one that was cut.
-std::optional<ordered_json> whole_line(std::string_view line) {
-  try {
-    ordered_json out = parse_ordered_json(line, 8);
-    if (out.is_object()) return out;
-  } catch (const Error&) {  // it is asked again
-  }
-  return std::nullopt;
 }
 
 void count(MmluFigures& figures, bool right) {
@@ -72,46 +49,17 @@ ordered_json row_json(const MmluReport::Row& row) {
 
 }  // namespace
 
-MmluRecord::MmluRecord(const fs::path& file, const ordered_json& identity, bool replace)
-    : file_(file), replace_(replace) {
-  require_absent(file, {.replace = replace});
-  partial_.emplace(partial_of(file));
-  const std::string text = partial_->size() > 0 ? read_text_file(partial_of(file)) : "";
-  read_partial(text, identity, replace);
-}
-
-void MmluRecord::read_partial(const std::string& text, const ordered_json& identity, bool replace) {
-  std::string_view rest = text;
-  bool ours = false;
-  for (bool first = true; !rest.empty(); first = false) {
-    const std::size_t end = std::min(rest.find('\n'), rest.size());
-    const auto line = whole_line(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (first) {
-      ours = line && *line == identity;
-      if (ours) continue;
-      if (line && !replace) {
-        throw Error(ErrorCode::kExists, "it has answers of another run",
-                    "finish that one, give another name, or --force")
-            .at(printable(partial_of(file_).native(), 300));
-      }
-      break;
-    }
-    if (!line || !line->contains("subject") || !line->contains("index")) continue;
-    const auto answer = kept_answer(*line);
-    if (!answer || !line->at("subject").is_string() || !line->at("index").is_number_unsigned()) {
+MmluRecord::MmluRecord(RunRecord& kept) : kept_(kept) {
+  for (const ordered_json& line : kept.known("mmlu")) {
+    const auto subject = line.find("subject");
+    const auto index = line.find("index");
+    const auto answer = kept_answer(line);
+    if (!answer || subject == line.end() || !subject->is_string() || index == line.end() ||
+        !index->is_number_unsigned()) {
       continue;
     }
-    const auto who = line->contains("reference") ? MmluAsked::kReference : MmluAsked::kModel;
-    answers_[{who,
-              {line->at("subject").get<std::string>(), line->at("index").get<std::size_t>()}}] =
-        *answer;
-  }
-  if (!ours) {
-    partial_->clear();
-    partial_->append(as_byte_span(identity.dump() + "\n"));
-  } else if (!text.ends_with('\n')) {
-    partial_->append(as_byte_span("\n"));
+    const auto who = line.contains("reference") ? MmluAsked::kReference : MmluAsked::kModel;
+    answers_[{who, {subject->get<std::string>(), index->get<std::size_t>()}}] = *answer;
   }
 }
 
@@ -124,15 +72,13 @@ const MmluAnswer* MmluRecord::find(MmluAsked who, const std::string& subject,
 void MmluRecord::add(MmluAsked who, const std::string& subject, std::size_t index,
                      const MmluAnswer& answer) {
   answers_[{who, {subject, index}}] = answer;
-  if (!partial_) return;
   ordered_json line = entry(subject, index, answer);
   if (who == MmluAsked::kReference) line["reference"] = true;
-  partial_->append(as_byte_span(line.dump() + "\n"));
+  kept_.add("mmlu", line);
 }
 
-void MmluRecord::commit(const std::vector<MmluSubject>& subjects) {
-  if (!partial_) return;
-  std::string text = "{\"mmlu\": {\"questions\": [";
+void MmluRecord::finish(const std::vector<MmluSubject>& subjects) {
+  std::string text = "{\"questions\": [";
   bool first = true;
   for (const MmluSubject& subject : subjects) {
     for (std::size_t i = 0; i < subject.questions.size(); ++i) {
@@ -148,13 +94,7 @@ void MmluRecord::commit(const std::vector<MmluSubject>& subjects) {
       first = false;
     }
   }
-  text += "\n]}}\n";
-  OutputFile file(file_, text.size(), {.replace = replace_});
-  file.write_at(0, as_byte_span(text));
-  file.commit();
-  partial_.reset();
-  std::error_code ignored;
-  fs::remove(partial_of(file_), ignored);
+  kept_.finish("mmlu", text + "\n]}");
 }
 
 MmluReport mmlu_report(const std::vector<MmluSubject>& subjects, const MmluRecord& record,

@@ -5,7 +5,6 @@
 #include <functional>
 #include <optional>
 #include <span>
-#include <string_view>
 
 #include "base/parallel.h"
 #include "base/progress.h"
@@ -43,8 +42,5 @@ std::uint64_t chunks_of(std::uint64_t tokens, const ScoreOptions& options) noexc
 Score score_text(runtime::Engine& model, const ScoreAgainst& against,
                  std::span<const std::int32_t> tokens, const ScoreOptions& options,
                  const TaskPool& pool, Progress& progress, const StopFlag& stop);
-
-// The text compiled into the program: public-domain prose that no model here was fitted to.
-std::string_view heldout_text() noexcept;
 
 }  // namespace pajamas::eval

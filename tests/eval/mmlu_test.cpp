@@ -53,6 +53,13 @@ TEST(Csv, IsRfc4180) {
   EXPECT_EQ(rows[0].fields, (std::vector<std::string>{"a", "b,\"c\"\nd", ""}));
   EXPECT_EQ(rows[1].fields, (std::vector<std::string>{"", "e f"}));
   EXPECT_EQ(rows[1].line, 4u);
+  // As some of MMLU's published tables are written.
+  const auto loose = parse_csv("\"a \"b\", c\",\"\"d\" e\",1\n\"f\",\"\"\"g\"\"\",2\nh,i,j\n", 3);
+  ASSERT_EQ(loose.size(), 3u);
+  EXPECT_EQ(loose[0].fields, (std::vector<std::string>{"a \"b\", c", "\"d\" e", "1"}));
+  EXPECT_EQ(loose[1].fields, (std::vector<std::string>{"f", "\"g\"", "2"}));
+  EXPECT_EQ(loose[2].fields, (std::vector<std::string>{"h", "i", "j"}));
+  EXPECT_EQ(loose[2].line, 3u);
   for (const char* text : {"a,\"b", "\"a\"b,c", "\"a\" ,c"}) {
     EXPECT_EQ(code_of([&] { parse_csv(text); }), ErrorCode::kCorruptFile) << text;
   }
@@ -243,25 +250,30 @@ TEST(MmluRecord, GoesOnWhereItWasStopped) {
   const nlohmann::ordered_json identity = {{"model", "m"}};
   const MmluAnswer answer{{-1, -0.5, -2, -3}};
   {
-    MmluRecord record(file, identity, false);
+    RunRecord kept(file, identity, false);
+    MmluRecord record(kept);
     record.add(MmluAsked::kModel, "management", 0, answer);
     record.add(MmluAsked::kReference, "management", 0, {{-1, -2, -3, -4}});
   }
-  std::ofstream(file.string() + ".partial", std::ios::app) << R"({"subject":"manag)";  // a crash
-  EXPECT_EQ(code_of([&] { MmluRecord(file, {{"model", "other"}}, false); }), ErrorCode::kExists);
+  std::ofstream(file.string() + ".partial", std::ios::app)
+      << R"({"mmlu":{"subject":"manag)";  // a crash
+  EXPECT_EQ(code_of([&] { RunRecord(file, {{"model", "other"}}, false); }), ErrorCode::kExists);
   {
-    MmluRecord record(file, identity, false);
+    RunRecord kept(file, identity, false);
+    MmluRecord record(kept);
     EXPECT_EQ(record.known(), 2u);
     ASSERT_NE(record.find(MmluAsked::kModel, "management", 0), nullptr);
     EXPECT_EQ(record.find(MmluAsked::kModel, "management", 0)->logprobs, answer.logprobs);
     EXPECT_EQ(record.find(MmluAsked::kModel, "management", 1), nullptr);
     record.add(MmluAsked::kModel, "management", 1, answer);
   }
-  MmluRecord record(file, identity, false);
+  RunRecord kept(file, identity, false);
+  MmluRecord record(kept);
   EXPECT_EQ(record.known(), 3u);
   record.add(MmluAsked::kReference, "management", 1, {{-1, -2, -3, -4}});
   const auto subjects = load_mmlu(kData, {{"management"}, 2, 0});
-  record.commit(subjects);
+  record.finish(subjects);
+  kept.commit();
   EXPECT_FALSE(std::filesystem::exists(file.string() + ".partial"));
   const auto saved = nlohmann::json::parse(read_text_file(file));
   const auto& questions = saved.at("mmlu").at("questions");
@@ -269,7 +281,7 @@ TEST(MmluRecord, GoesOnWhereItWasStopped) {
   EXPECT_EQ(questions[0].at("choice"), 1);
   EXPECT_EQ(questions[0].at("answer"), subjects[0].questions[0].answer);
   EXPECT_EQ(questions[1].at("logprobs"), nlohmann::json(answer.logprobs));
-  EXPECT_EQ(code_of([&] { MmluRecord(file, identity, false); }), ErrorCode::kExists);
+  EXPECT_EQ(code_of([&] { RunRecord(file, identity, false); }), ErrorCode::kExists);
   const MmluReport report = mmlu_report(subjects, record, true);
   EXPECT_EQ(report.all.model.questions, 2u);
   ASSERT_TRUE(report.difference.has_value());

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "eval/divergence.h"
+#include "eval/shipped.h"
 #include "model/checkpoint.h"
 #include "model/text_assets.h"
 #include "paths.h"

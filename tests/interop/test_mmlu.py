@@ -208,8 +208,6 @@ def test_bad_options_are_refused(run, scratch):
                        check=False)
     assert done.returncode == 3 and "none" in done.stderr
     refused(6, "--save", scratch / "run.json")
-    done = pajamas.run("validate", pajamas.TINY, "--metrics", "mmlu", check=False)
-    assert done.returncode == 2 and "--data" in done.stderr
     done = pajamas.run("validate", pajamas.TINY, "--limit", 3, check=False)
     assert done.returncode == 2 and "mmlu" in done.stderr
     done = mmlu(pajamas.TINY, "--limit", 1, "--gate", "mmlu>99.9%", check=False)
