@@ -18,7 +18,8 @@ constexpr std::string_view kCompactName = "compact";
 constexpr std::string_view kCodedName = "llama.cpp";
 
 bool needs_reference(eval::GateFigure figure) {
-  return figure != eval::GateFigure::kPerplexity && figure != eval::GateFigure::kMmlu;
+  using enum eval::GateFigure;
+  return figure == kKl || figure == kKlP99 || figure == kLoss || figure == kTop1;
 }
 
 [[noreturn]] void refuse_tokenizer(const std::string& reference, const std::string& name,
