@@ -58,26 +58,29 @@ class Reader {
 
   // "text","with "quotes" in it",1
   std::optional<CsvRow> undoubled(std::size_t columns) {
+    constexpr auto kNone = std::string_view::npos;
     CsvRow row{line_, {}};
-    std::size_t at = at_;
-    if (!text_.substr(at).starts_with('"')) return std::nullopt;
-    for (++at; row.fields.size() + 1 < columns;) {
-      const bool last = row.fields.size() + 2 == columns;
-      const std::string_view ends = last ? "\"," : "\",\"";
-      const std::size_t end = text_.find(ends, at);
-      if (end == std::string_view::npos) return std::nullopt;
+    if (!text_.substr(at_).starts_with('"')) return std::nullopt;
+    std::size_t at = at_ + 1;
+    while (row.fields.size() + 2 < columns) {
+      const std::size_t end = text_.find("\",\"", at);
+      if (end == kNone) return std::nullopt;
       row.fields.emplace_back(text_.substr(at, end - at));
-      at = end + ends.size();
+      at = end + 3;
     }
-    const std::size_t end = std::min(text_.find_first_of("\r\n", at), text_.size());
-    if (text_.substr(at, end - at).find_first_of(",\"") != std::string_view::npos) {
-      return std::nullopt;
+    // The last text ends where nothing but a field without quotes and commas is left of the line.
+    for (std::size_t end = text_.find("\",", at); end != kNone; end = text_.find("\",", end + 1)) {
+      const std::size_t stop = std::min(text_.find_first_of("\r\n", end), text_.size());
+      const std::string_view last = text_.substr(end + 2, stop - end - 2);
+      if (last.find_first_of(",\"") != kNone) continue;
+      row.fields.emplace_back(text_.substr(at, end - at));
+      row.fields.emplace_back(last);
+      line_ += static_cast<std::size_t>(std::ranges::count(text_.substr(at_, stop - at_), '\n'));
+      at_ = stop;
+      end_of_line();
+      return row;
     }
-    row.fields.emplace_back(text_.substr(at, end - at));
-    line_ += static_cast<std::size_t>(std::ranges::count(text_.substr(at_, end - at_), '\n'));
-    at_ = end;
-    end_of_line();
-    return row;
+    return std::nullopt;
   }
 
   bool take(char c) {

@@ -60,6 +60,9 @@ TEST(Csv, IsRfc4180) {
   EXPECT_EQ(loose[1].fields, (std::vector<std::string>{"f", "\"g\"", "2"}));
   EXPECT_EQ(loose[2].fields, (std::vector<std::string>{"h", "i", "j"}));
   EXPECT_EQ(loose[2].line, 3u);
+  const auto comma = parse_csv("\"q\",\"say \"x\", or y\",3\n", 3);
+  ASSERT_EQ(comma.size(), 1u);
+  EXPECT_EQ(comma[0].fields, (std::vector<std::string>{"q", "say \"x\", or y", "3"}));
   for (const char* text : {"a,\"b", "\"a\"b,c", "\"a\" ,c"}) {
     EXPECT_EQ(code_of([&] { parse_csv(text); }), ErrorCode::kCorruptFile) << text;
   }
