@@ -86,9 +86,8 @@ std::vector<float> weights_of(const Seen& seen, std::size_t matrix, std::span<co
 }
 
 // Weighs the error of a weight by its column and by its size: w * sqrt(mean square of its
-// super-block
-// + square of it). What a model does hangs on its large weights more than their share of the
-// output's square says; docs/imatrix.md has what that brings.
+// super-block + its own square). What a model does hangs on its large weights more than their share
+// of the output's square says; docs/imatrix.md has what that brings.
 class SizeEncoder final : public RowEncoder {
  public:
   SizeEncoder(const kernels::KernelTable& kernels, const Encoding& encoding,

@@ -32,7 +32,9 @@ TEST(Codebooks, AreThoseOfTheFormats) {
     if (encoding.dtype == DType::kIQ1_S || encoding.dtype == DType::kIQ1_M) expected = 2048;
     EXPECT_EQ(book.entries.size(), expected);
     for (std::size_t e = 0; e < expected; ++e) {
-      if (e > 0) EXPECT_LT(book.entries[e - 1], book.entries[e]);  // so none is there twice
+      if (e > 0) {  // so none is there twice
+        EXPECT_LT(book.entries[e - 1], book.entries[e]);
+      }
       for (int k = 0; k < book.columns; ++k) {
         ASSERT_LT((book.entries[e] >> (k * book.bits)) & ((1u << book.bits) - 1),
                   book.levels.size());
