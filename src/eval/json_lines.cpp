@@ -53,8 +53,8 @@ std::string inflated(std::string bytes) {
 }
 
 std::string read_lines_file(const std::filesystem::path& path) {
-  return with_context(printable(path.native(), 300),
-                      [&] { return inflated(read_text_file(path)); });
+  std::string bytes = read_text_file(path);
+  return with_context(printable(path.native(), 300), [&] { return inflated(std::move(bytes)); });
 }
 
 void for_each_line(std::string_view text,

@@ -4,6 +4,10 @@ import gzip
 import itertools
 import json
 import math
+import pathlib
+import signal
+import subprocess
+import time
 
 import pajamas
 import pytest
@@ -76,6 +80,25 @@ def test_a_model_is_asked_and_a_stopped_run_goes_on(problems, scratch):
     assert answer.startswith(text["completion"].rstrip("\n"))
 
 
+def test_a_killed_run_goes_on(problems, scratch):
+    flags = ["validate", pajamas.TINY, "--metrics", "humaneval", "--limit", 3, "--max-tokens", 64,
+             "--samples", 3, "--threads", 1, "--save"]
+    whole, killed = scratch / "whole.json", scratch / "killed.json"
+    pajamas.run(*flags, whole)
+    partial = pathlib.Path(f"{killed}.partial")
+    process = subprocess.Popen([str(a) for a in (pajamas.BINARY, *flags, killed)],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (partial.exists() and partial.read_bytes().count(b"\n") > 2):
+        assert process.poll() is None
+        time.sleep(.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not killed.exists()
+    again = pajamas.run(*flags, killed)
+    assert "completions are there already" in again.stderr and not partial.exists()
+    assert json.loads(killed.read_text()) == json.loads(whole.read_text())
+
+
 def test_what_cannot_be_is_refused(problems, scratch):
     good = write(scratch / "one.jsonl", [(problems[0]["task_id"], problems[0]["canonical_solution"])])
 
@@ -91,6 +114,7 @@ def test_what_cannot_be_is_refused(problems, scratch):
     assert "line 1" in refused(4, *human, "--completions", write(scratch / "x", [("a/0", "")]))
     assert "humaneval" in refused(2, pajamas.TINY, "--samples", 3)
     refused(2, *human, "--completions", good, "--samples", 3)
+    assert refused(3, *human, "--completions", good, "--data", "/nope").count("/nope") == 1
     refused(2, pajamas.TINY, "--metrics", "mmlu,humaneval", "--data", DATA)
     cut = scratch / "cut.jsonl.gz"
     cut.write_bytes(DATA.read_bytes()[:20000])

@@ -1,7 +1,7 @@
 # The sandbox of what a model wrote: runs it, then calls its function as often as the tests ask.
 import resource
 
-PROCESSES = 8
+PROCESSES = 4  # the sandbox's own among them: together they take four times what one may
 
 # Where it counts all processes of this account (before Linux 5.14), no other can be made at all.
 resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES, PROCESSES))
