@@ -44,11 +44,8 @@ bool is_iq1_or_iq2(const Mix& s) noexcept {
          s.method == GgufMethod::kIQ2_XS;
 }
 
-DType output_type(const Mix& s, std::uint64_t cols) noexcept {
-  if (s.method == GgufMethod::kMXFP4_MOE || s.default_type == DType::kQ8_0 ||
-      cols % info(s.default_type).block_elems != 0) {
-    return DType::kQ8_0;
-  }
+DType output_type(const Mix& s) noexcept {
+  if (s.method == GgufMethod::kMXFP4_MOE || s.default_type == DType::kQ8_0) return DType::kQ8_0;
   return is_iq1_or_iq2(s) || s.method == GgufMethod::kIQ3_XXS ? DType::kQ5_K : DType::kQ6_K;
 }
 
@@ -188,25 +185,27 @@ DType attn_output_type(const Mix& s) noexcept {
   }
 }
 
-// The type for rows that do not fill the blocks of `type`; F16 where blocks of 32 do not fit.
-DType substitute(DType type, std::uint64_t cols) noexcept {
+// The type for rows that do not fill the blocks of `type`.
+DType narrower(DType type) noexcept {
   const codec::Format* format = codec::find_format({.dtype = type});
-  const bool has = format != nullptr && format->narrower != DType::kCount;
-  const DType smaller = has ? format->narrower : type;
-  return cols % info(smaller).block_elems == 0 ? smaller : DType::kF16;
+  return format != nullptr && format->narrower != DType::kCount ? format->narrower : type;
 }
 
-Choice fitted(DType type, std::uint64_t cols, std::string reason) {
+// `type`, or `instead` where rows do not fill its blocks; F16 where they do not fill those either.
+Choice fitted(DType type, DType instead, std::uint64_t cols, std::string reason) {
   if (cols % info(type).block_elems == 0) {
     return {.encoding = {.dtype = type}, .reason = std::move(reason)};
   }
-  const DType smaller = substitute(type, cols);
+  const DType smaller = cols % info(instead).block_elems == 0 ? instead : DType::kF16;
   const std::string why =
       fmt::format("rows of {} do not fit blocks of {}: {} in place of {}, as llama.cpp", cols,
                   info(type).block_elems, info(smaller).name, info(type).name);
   return {.encoding = {.dtype = smaller},
           .reason = fmt::format("{}; {}", reason, why),
           .substitution = why};
+}
+Choice fitted(DType type, std::uint64_t cols, std::string reason) {
+  return fitted(type, narrower(type), cols, std::move(reason));
 }
 
 std::string layer_reason(std::string_view method, std::string_view what, DType type, DType usual) {
@@ -219,8 +218,8 @@ Choice mixture(const Mix& s, const model::TensorSpec& tensor, bool is_output, st
   const std::string_view method = info(s.method).name;
   const std::uint64_t cols = tensor.shape.cols();
   if (is_output) {
-    const DType type = output_type(s, cols);
-    return fitted(type, cols,
+    const DType type = output_type(s);
+    return fitted(type, DType::kQ8_0, cols,
                   fmt::format("{} gives the output matrix {}", method, info(type).name));
   }
   if (s.method == GgufMethod::kMXFP4_MOE) {

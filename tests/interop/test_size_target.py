@@ -67,7 +67,7 @@ def test_the_same_on_any_number_of_threads(tmp_path):
 
 
 @pytest.mark.parametrize("flags,said", [
-    (("--target-size", "1MB"), "the smallest gguf of this model has"),
+    (("--target-size", "800kB"), "the smallest gguf of this model has"),
     (("--target-bpw", "1"), "bits per weight"),
     (("--target-bpw", "33"), "no number of bits"),
     (("--target-size", "1MB", "--target-bpw", "4"), "--target-bpw"),
