@@ -1,5 +1,6 @@
 #include "base/system.h"
 
+#include <fmt/format.h>
 #include <pwd.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -36,16 +37,43 @@ std::uint64_t status_bytes(std::string_view key) noexcept {
   return bytes_of_line("/proc/self/status", key);
 }
 
+// Control groups as both versions of the kernel's interface have them.
+struct GroupVersion {
+  std::string_view controller;  // of the line in /proc/self/cgroup; version 2 names none
+  const char* root;
+  const char* limit;
+  const char* used;
+  const char* cached[2];  // lines of memory.stat
+};
+constexpr GroupVersion kGroupVersions[] = {
+    {"", "/sys/fs/cgroup", "memory.max", "memory.current", {"inactive_file", "active_file"}},
+    {"memory",
+     "/sys/fs/cgroup/memory",
+     "memory.limit_in_bytes",
+     "memory.usage_in_bytes",
+     {"total_inactive_file", "total_active_file"}}};
+
+// The path behind "NUMBER:CONTROLLERS:" of a line that is about this version; empty: it is not.
+std::string group_of_line(std::string_view line, const GroupVersion& version) {
+  const std::size_t first = line.find(':');
+  const std::size_t second = line.find(':', first + 1);
+  if (first == line.npos || second == line.npos) return {};
+  const std::string names = fmt::format(",{},", line.substr(first + 1, second - first - 1));
+  if (names.find(fmt::format(",{},", version.controller)) == names.npos) return {};
+  return std::string(line.substr(second + 1));
+}
+
 // Calls visit(file) with the file called `name` of this process's control group and of every group
 // around it.
 template <class Visit>
-void for_each_cgroup(const char* name, Visit&& visit) noexcept {
+void for_each_cgroup(const GroupVersion& version, const char* name, Visit&& visit) noexcept {
   try {
     std::ifstream self("/proc/self/cgroup");
     for (std::string line; std::getline(self, line);) {
-      if (!line.starts_with("0::/")) continue;
-      for (std::filesystem::path group = line.substr(3);; group = group.parent_path()) {
-        std::ifstream file("/sys/fs/cgroup" + group.native() + "/" + name);
+      const std::string path = group_of_line(line, version);
+      if (path.empty()) continue;
+      for (std::filesystem::path group = path;; group = group.parent_path()) {
+        std::ifstream file(version.root + group.native() + "/" + name);
         visit(file);
         if (!group.has_relative_path()) break;
       }
@@ -56,29 +84,31 @@ void for_each_cgroup(const char* name, Visit&& visit) noexcept {
 
 std::uint64_t cgroup_memory() noexcept {
   std::uint64_t lowest = UINT64_MAX;
-  for_each_cgroup("memory.max", [&](std::istream& file) {
-    std::uint64_t bytes = 0;
-    if (file >> bytes) lowest = std::min(lowest, bytes);  // "max" does not parse
-  });
+  for (const GroupVersion& version : kGroupVersions) {
+    for_each_cgroup(version, version.limit, [&](std::istream& file) {
+      std::uint64_t bytes = 0;
+      if (file >> bytes) lowest = std::min(lowest, bytes);  // "max" does not parse
+    });
+  }
   return lowest;
 }
 
 // What the tightest group around this process leaves of its limit. Cached file pages give way.
-std::uint64_t cgroup_available() noexcept {
+std::uint64_t cgroup_available(const GroupVersion& version) noexcept {
   std::vector<std::uint64_t> limits, used, cached;
-  for_each_cgroup("memory.max", [&](std::istream& file) {
+  for_each_cgroup(version, version.limit, [&](std::istream& file) {
     std::uint64_t bytes = UINT64_MAX;
     if (!(file >> bytes)) bytes = UINT64_MAX;
     limits.push_back(bytes);
   });
-  for_each_cgroup("memory.current", [&](std::istream& file) {
+  for_each_cgroup(version, version.used, [&](std::istream& file) {
     std::uint64_t bytes = 0;
     used.push_back(file >> bytes ? bytes : 0);
   });
-  for_each_cgroup("memory.stat", [&](std::istream& file) {
+  for_each_cgroup(version, "memory.stat", [&](std::istream& file) {
     std::uint64_t value = 0, pages = 0;
     for (std::string key; file >> key >> value;) {
-      if (key == "inactive_file" || key == "active_file") pages += value;
+      if (key == version.cached[0] || key == version.cached[1]) pages += value;
     }
     cached.push_back(pages);
   });
@@ -94,7 +124,7 @@ std::uint64_t cgroup_available() noexcept {
 // Processors that the group's quota is worth, rounded up.
 int cgroup_cpus() noexcept {
   std::uint64_t lowest = INT32_MAX;
-  for_each_cgroup("cpu.max", [&](std::istream& file) {
+  for_each_cgroup(kGroupVersions[0], "cpu.max", [&](std::istream& file) {
     std::uint64_t quota = 0, period = 0;
     if (file >> quota >> period && period > 0) {
       lowest = std::min(lowest, std::max<std::uint64_t>(1, (quota + period - 1) / period));
@@ -123,7 +153,9 @@ std::uint64_t memory_limit_bytes() noexcept {
 
 std::uint64_t available_memory_bytes() noexcept {
   const std::uint64_t machine = bytes_of_line("/proc/meminfo", "MemAvailable:");
-  return machine == 0 ? 0 : std::min(machine, cgroup_available());
+  if (machine == 0) return 0;
+  return std::min(
+      {machine, cgroup_available(kGroupVersions[0]), cgroup_available(kGroupVersions[1])});
 }
 
 std::uint64_t free_disk_bytes(const std::filesystem::path& path) {

@@ -6,10 +6,10 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "calibrate/chunks.h"
 #include "calibrate/input_squares.h"
 #include "calibrate/own_text.h"
 #include "runtime/layer_major.h"
+#include "runtime/text_chunks.h"
 
 namespace pajamas::calibrate {
 namespace {
@@ -18,8 +18,6 @@ namespace {
 constexpr std::uint64_t kRound = 16;
 // Rounds of own text that bring no expert below the floor anything: the others are out of reach.
 constexpr int kIdleRounds = 2;
-// What the program takes before any of this: code, tables, the tokenizer while it is built.
-constexpr std::uint64_t kBaseMemory = 48u << 20;
 // Rows of the output matrix's input that are multiplied at a time.
 constexpr std::size_t kOutputRows = 32;
 
@@ -33,9 +31,9 @@ class Collector {
         stop_(stop),
         squares_(engine.config(), options.output_matrix) {}
 
-  void feed(std::span<const Chunk> chunks) {
+  void feed(std::span<const runtime::Chunk> chunks) {
     if (chunks.empty()) return;
-    const auto batches = batches_of(chunks, engine_.max_batch());
+    const auto batches = runtime::batches_of(chunks, engine_.max_batch());
     runtime::ActivationStore between(options_.activation_bytes, options_.scratch);
     const runtime::Stream stream{engine_, between};
     const std::uint64_t layers = engine_.config().layers;
@@ -119,7 +117,7 @@ std::size_t side_by_side(const CollectOptions& options) {
 
 // Until every expert has its floor. Returns how much of it the model wrote.
 std::uint64_t balance(Collector& collector, runtime::Engine& engine, const model::TextModel& text,
-                      std::span<const Chunk> rest, const CollectOptions& options,
+                      std::span<const runtime::Chunk> rest, const CollectOptions& options,
                       Progress& progress, const StopFlag& stop) {
   while (!rest.empty() && collector.missing() > 0) {
     const std::size_t count = std::min<std::size_t>(kRound, rest.size());
@@ -138,14 +136,6 @@ std::uint64_t balance(Collector& collector, runtime::Engine& engine, const model
     idle = collector.missing() < missing ? 0 : idle + 1;
   }
   return written;
-}
-
-std::uint64_t layer_bytes(const model::Checkpoint& checkpoint, int layer) {
-  std::uint64_t sum = 0;
-  for (const model::StoredTensor& tensor : checkpoint.tensors()) {
-    if (tensor.key.layer == layer) sum += tensor.bytes();
-  }
-  return sum;
 }
 
 }  // namespace
@@ -168,7 +158,8 @@ Collected collect(runtime::Engine& engine, const model::TextModel& text,
         fmt::format("the text has {} tokens; a chunk has {}", tokens.size(), options.context),
         "give a longer text or a smaller --ctx");
   }
-  const std::vector<Chunk> chunks = cut_chunks(tokens, options.context, text.first_token());
+  const std::vector<runtime::Chunk> chunks =
+      runtime::cut_chunks(tokens, options.context, text.first_token());
   const std::uint64_t wanted = options.chunks == 0 ? chunks.size() : options.chunks;
   const auto first = static_cast<std::size_t>(std::min<std::uint64_t>(wanted, chunks.size()));
   Collector collector(engine, options, progress, stop);
@@ -191,19 +182,8 @@ io::Imatrix empty_matrix(const model::ModelConfig& config, bool output_matrix) {
 
 std::uint64_t fixed_bytes(const model::Checkpoint& checkpoint,
                           const runtime::EngineOptions& options) {
-  const model::ModelConfig& config = checkpoint.config();
-  const runtime::MemoryNeeds needs = runtime::memory_needs(config, options);
-  std::uint64_t largest = 0;
-  for (std::uint64_t i = 0; i < config.layers; ++i) {
-    largest = std::max(largest, layer_bytes(checkpoint, static_cast<int>(i)));
-  }
-  const std::uint64_t weights = std::max(2 * largest, largest + layer_bytes(checkpoint, -1));
-  // A batch may hold several short chunks: as many positions as its rows, at most, beside one.
-  constexpr std::uint64_t kBatchRows = 512;
-  const std::uint64_t per_layer =
-      (needs.keys_values + kBatchRows * needs.per_position) / config.layers;
-  return checked_add(checked_add(kBaseMemory + needs.work, weights),
-                     checked_add(per_layer, 2 * InputSquares::bytes(config)));
+  return checked_add(runtime::kProgramBytes + runtime::layer_major_bytes(checkpoint, options),
+                     2 * InputSquares::bytes(checkpoint.config()));
 }
 
 }  // namespace pajamas::calibrate

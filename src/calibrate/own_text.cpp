@@ -52,13 +52,13 @@ std::int32_t OwnText::any_token() {
   return 0;
 }
 
-std::vector<Chunk> OwnText::write_side_by_side(std::size_t count, Progress& progress,
-                                               const StopFlag& stop) {
+std::vector<runtime::Chunk> OwnText::write_side_by_side(std::size_t count, Progress& progress,
+                                                        const StopFlag& stop) {
   const Sessions sessions(engine_, count);
   const std::size_t vocab = engine_.config().vocab;
-  std::vector<Chunk> chunks(count);
+  std::vector<runtime::Chunk> chunks(count);
   std::vector<runtime::Sampler> samplers;
-  for (Chunk& chunk : chunks) {
+  for (runtime::Chunk& chunk : chunks) {
     if (text_.first_token()) chunk.push_back(*text_.first_token());
     if (chunk.size() < context_) chunk.push_back(any_token());
     samplers.emplace_back(sampling(random_()));
@@ -87,11 +87,12 @@ std::vector<Chunk> OwnText::write_side_by_side(std::size_t count, Progress& prog
   return chunks;
 }
 
-std::vector<Chunk> OwnText::write(std::size_t count, Progress& progress, const StopFlag& stop) {
-  std::vector<Chunk> chunks;
+std::vector<runtime::Chunk> OwnText::write(std::size_t count, Progress& progress,
+                                           const StopFlag& stop) {
+  std::vector<runtime::Chunk> chunks;
   progress.begin("Writing text", count * context_, "tokens");
   while (chunks.size() < count) {
-    std::vector<Chunk> more =
+    std::vector<runtime::Chunk> more =
         write_side_by_side(std::min(side_by_side_, count - chunks.size()), progress, stop);
     std::ranges::move(more, std::back_inserter(chunks));
   }

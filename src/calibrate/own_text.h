@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "base/progress.h"
-#include "calibrate/chunks.h"
 #include "model/text_model.h"
 #include "runtime/engine.h"
+#include "runtime/text_chunks.h"
 
 namespace pajamas::calibrate {
 
@@ -23,11 +23,11 @@ class OwnText {
   // So many more chunks. Each begins with a token that was drawn from the whole vocabulary, and so
   // does what follows an end of text: what is written differs from the start. Throws what the
   // engine throws, and Error{kInterrupted}.
-  std::vector<Chunk> write(std::size_t count, Progress& progress, const StopFlag& stop);
+  std::vector<runtime::Chunk> write(std::size_t count, Progress& progress, const StopFlag& stop);
 
  private:
-  std::vector<Chunk> write_side_by_side(std::size_t count, Progress& progress,
-                                        const StopFlag& stop);
+  std::vector<runtime::Chunk> write_side_by_side(std::size_t count, Progress& progress,
+                                                 const StopFlag& stop);
   std::int32_t any_token();
 
   runtime::Engine& engine_;

@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "eval/divergence.h"
+#include "runtime/layer_major.h"
+#include "runtime/text_chunks.h"
 
 namespace pajamas::eval {
 namespace {
@@ -14,7 +17,7 @@ namespace {
 // Logits of so many positions are held at a time: the output matrix is decoded once for each.
 constexpr std::size_t kLogitRows = 128;
 
-// One model's pass over one chunk, batch by batch.
+// One model's session of one chunk, batch by batch.
 class Pass {
  public:
   explicit Pass(runtime::Engine& engine) : engine_(engine), session_(engine.create_session()) {}
@@ -22,57 +25,63 @@ class Pass {
   Pass& operator=(const Pass&) = delete;
   ~Pass() { engine_.release(session_); }
 
-  void run(std::span<const std::int32_t> tokens, std::uint32_t first, const StopFlag& stop) {
+  const runtime::Hidden& run(std::span<const std::int32_t> tokens, std::size_t first,
+                             const StopFlag& stop) {
     std::vector<runtime::BatchRow> batch;
     for (std::size_t i = 0; i < tokens.size(); ++i) {
-      batch.push_back({session_, first + static_cast<std::uint32_t>(i), tokens[i], false});
+      batch.push_back({session_, static_cast<std::uint32_t>(first + i), tokens[i], false});
     }
     hidden_ = runtime::run_layers(engine_, batch, stop);
-  }
-
-  // Logits of rows [first, first + count) of the batch that ran last.
-  std::span<const float> logits(std::size_t first, std::size_t count) {
-    std::vector<std::size_t> rows(count);
-    for (std::size_t i = 0; i < count; ++i) rows[i] = first + i;
-    logits_.resize(count * engine_.config().vocab);
-    engine_.logits(*hidden_, rows, logits_);
-    return logits_;
+    return *hidden_;
   }
 
  private:
   runtime::Engine& engine_;
   runtime::SessionId session_;
   runtime::HiddenPtr hidden_;
+};
+
+// What comes out of a model's last layer as logits.
+class Head {
+ public:
+  explicit Head(runtime::Engine& engine) : engine_(engine) {}
+
+  std::span<const float> logits(const runtime::Hidden& hidden, std::span<const std::size_t> rows) {
+    logits_.resize(rows.size() * engine_.config().vocab);
+    engine_.logits(hidden, rows, logits_);
+    return logits_;
+  }
+
+ private:
+  runtime::Engine& engine_;
   std::vector<float> logits_;
 };
 
 class Scoring {
  public:
-  Scoring(runtime::Engine& model, const ScoreAgainst& against, const ScoreOptions& options,
-          const TaskPool& pool)
-      : model_(model), against_(against), options_(options), pool_(pool) {}
+  // `tokens`: whole chunks, as the text has them.
+  Scoring(runtime::Engine& model, const ScoreAgainst& against, std::span<const std::int32_t> tokens,
+          const ScoreOptions& options, const TaskPool& pool)
+      : model_(model), against_(against), tokens_(tokens), options_(options), pool_(pool) {
+    if (against.reference != nullptr) reference_.emplace(*against.reference);
+  }
 
-  void chunk(std::span<const std::int32_t> tokens, Progress& progress, const StopFlag& stop) {
-    std::vector<std::int32_t> input(tokens.begin(), tokens.end());
-    if (options_.bos) input.front() = *options_.bos;
-    Pass model(model_);
-    std::optional<Pass> reference;
-    std::size_t step = model_.max_batch();
-    if (against_.reference != nullptr) {
-      reference.emplace(*against_.reference);
-      step = std::min(step, against_.reference->max_batch());
+  // What comes out of the last layers for tokens [first, first + count), which follow those before.
+  void batch(std::size_t first, std::size_t count, const runtime::Hidden& model,
+             const runtime::Hidden* reference) {
+    const bool all = static_cast<bool>(against_.sink);
+    std::vector<std::size_t> wanted;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (all || counts(first + i)) wanted.push_back(i);
     }
-    for (std::size_t first = 0; first < input.size(); first += step) {
-      const auto part = std::span(input).subspan(first, std::min(step, input.size() - first));
-      model.run(part, static_cast<std::uint32_t>(first), stop);
-      if (reference) reference->run(part, static_cast<std::uint32_t>(first), stop);
-      score_batch(tokens, first, part.size(), model, reference ? &*reference : nullptr);
-      progress.advance(part.size());
+    const std::span<const std::size_t> rows(wanted);
+    for (std::size_t at = 0; at < rows.size(); at += kLogitRows) {
+      score_rows(first, rows.subspan(at, std::min(kLogitRows, rows.size() - at)), model, reference);
     }
   }
 
-  Score result(std::uint64_t chunks) const {
-    return summarize(scores_, chunks, scored_begin(),
+  Score result() const {
+    return summarize(scores_, tokens_.size() / options_.context, scored_begin(),
                      against_.reference != nullptr || against_.kept != nullptr);
   }
 
@@ -80,31 +89,31 @@ class Scoring {
   // Positions of a chunk whose predictions count.
   std::size_t scored_begin() const { return options_.context / 2; }
   std::size_t scored_end() const { return options_.context - 1; }
+  bool counts(std::size_t token) const {
+    const std::size_t position = token % options_.context;
+    return position >= scored_begin() && position < scored_end();
+  }
 
-  void score_batch(std::span<const std::int32_t> tokens, std::size_t first, std::size_t count,
-                   Pass& model, Pass* reference) {
-    const bool all = static_cast<bool>(against_.sink);
-    const std::size_t end = all ? first + count : std::min(first + count, scored_end());
-    std::size_t at = all ? first : std::max(first, scored_begin());
-    for (; at < end; at += kLogitRows) {
-      const std::size_t rows = std::min(kLogitRows, end - at);
-      const std::span<const float> logits = model.logits(at - first, rows);
-      if (all) against_.sink(logits);
-      const std::size_t begin = std::max(at, scored_begin());
-      const std::size_t stop = std::min(at + rows, scored_end());
-      if (begin >= stop) continue;
-      const std::span<const float> base =
-          reference != nullptr ? reference->logits(at - first, rows) : std::span<const float>();
-      const std::size_t known = scores_.size();
-      scores_.resize(known + (stop - begin));
-      const std::size_t vocab = model_.config().vocab;
-      pool_.for_ranges(stop - begin, 1, [&](std::uint64_t i, std::uint64_t) {
-        const std::size_t row = (begin - at + i) * vocab;
-        scores_[known + i] =
-            score(known + i, logits.subspan(row, vocab),
-                  base.empty() ? base : base.subspan(row, vocab), tokens[begin + i + 1]);
-      });
+  void score_rows(std::size_t first, std::span<const std::size_t> rows,
+                  const runtime::Hidden& model, const runtime::Hidden* reference) {
+    const std::span<const float> logits = model_.logits(model, rows);
+    if (against_.sink) against_.sink(logits);
+    std::vector<std::size_t> scored;  // of `rows`
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (counts(first + rows[i])) scored.push_back(i);
     }
+    if (scored.empty()) return;
+    std::span<const float> base;
+    if (reference_) base = reference_->logits(*reference, rows);
+    const std::size_t vocab = logits.size() / rows.size();
+    const std::size_t known = scores_.size();
+    scores_.resize(known + scored.size());
+    pool_.for_ranges(scored.size(), 1, [&](std::uint64_t i, std::uint64_t) {
+      const std::size_t row = scored[i] * vocab;
+      scores_[known + i] = score(known + i, logits.subspan(row, vocab),
+                                 base.empty() ? base : base.subspan(row, vocab),
+                                 tokens_[first + rows[scored[i]] + 1]);
+    });
   }
 
   // Of scored position `index` of all chunks.
@@ -115,12 +124,84 @@ class Scoring {
     return score_position(logits, base, next);
   }
 
-  runtime::Engine& model_;
+  Head model_;
+  std::optional<Head> reference_;
   const ScoreAgainst& against_;
+  std::span<const std::int32_t> tokens_;
   const ScoreOptions& options_;
   const TaskPool& pool_;
   std::vector<PositionScore> scores_;
 };
+
+// Rows of a batch that all engines take.
+std::size_t batch_rows(const runtime::Engine& model, const ScoreAgainst& against) {
+  return against.reference == nullptr ? model.max_batch()
+                                      : std::min(model.max_batch(), against.reference->max_batch());
+}
+
+// One chunk after the other through all layers.
+void run_chunks(runtime::Engine& engine, const ScoreAgainst& against,
+                std::span<const runtime::Chunk> chunks, Scoring& scoring, Progress& progress,
+                const StopFlag& stop) {
+  const std::size_t step = batch_rows(engine, against);
+  std::size_t done = 0;
+  for (const runtime::Chunk& chunk : chunks) {
+    Pass model(engine);
+    std::optional<Pass> reference;
+    if (against.reference != nullptr) reference.emplace(*against.reference);
+    for (std::size_t first = 0; first < chunk.size(); first += step) {
+      const auto part = std::span(chunk).subspan(first, std::min(step, chunk.size() - first));
+      const runtime::Hidden& hidden = model.run(part, first, stop);
+      const runtime::Hidden* const base = reference ? &reference->run(part, first, stop) : nullptr;
+      scoring.batch(done, part.size(), hidden, base);
+      done += part.size();
+      progress.advance(part.size());
+    }
+  }
+}
+
+// Reads what follows the last layer while that one computes.
+class OutputAhead final : public runtime::LayerVisitor {
+ public:
+  explicit OutputAhead(std::span<const runtime::Stream> streams) : streams_(streams) {}
+
+  runtime::LinearTap* begin(std::size_t stream, std::uint64_t layer) override {
+    runtime::Engine& engine = streams_[stream].engine;
+    if (layer + 1 == engine.config().layers) engine.expect(runtime::Engine::kOutput);
+    return nullptr;
+  }
+  void after_batch(std::size_t, std::uint64_t, std::size_t, runtime::Batch) override {}
+  void end(std::size_t, std::uint64_t) override {}
+
+ private:
+  std::span<const runtime::Stream> streams_;
+};
+
+// All chunks through one layer after the other, then what follows the last one.
+void run_layers_of_chunks(runtime::Engine& engine, const ScoreAgainst& against,
+                          const LayerByLayer& how, std::span<const runtime::Chunk> chunks,
+                          Scoring& scoring, Progress& progress, const StopFlag& stop) {
+  const bool compares = against.reference != nullptr;
+  const std::uint64_t each = compares ? how.activation_bytes / 2 : how.activation_bytes;
+  runtime::ActivationStore between(each, how.scratch), reference_between(each, how.scratch);
+  std::vector<runtime::Stream> streams{{engine, between}};
+  if (compares) streams.push_back({*against.reference, reference_between});
+  const auto batches = runtime::batches_of(chunks, batch_rows(engine, against));
+  OutputAhead visitor(streams);
+  runtime::run_layer_major(streams, batches, visitor, progress, stop);
+  std::size_t done = 0;
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    stop.check();
+    const std::vector<runtime::BatchRow>& rows = batches[b];
+    const runtime::HiddenPtr hidden = between.get(b, engine, rows);
+    runtime::HiddenPtr base;
+    if (compares) base = reference_between.get(b, *against.reference, rows);
+    scoring.batch(done, rows.size(), *hidden, base.get());
+    done += rows.size();
+    progress.advance(rows.size());
+  }
+  for (const runtime::Stream& stream : streams) stream.engine.leave(runtime::Engine::kOutput);
+}
 
 void check_tokens(std::span<const std::int32_t> tokens, std::uint64_t vocab) {
   for (const std::int32_t token : tokens) {
@@ -153,14 +234,26 @@ Score score_text(runtime::Engine& model, const ScoreAgainst& against,
   PJ_CHECK(against.kept == nullptr || (against.kept->header().vocab == vocab &&
                                        against.kept->header().context == options.context));
   check_tokens(tokens, vocab);
-  const std::uint64_t chunks = chunks_of(tokens.size(), options);
-  Scoring scoring(model, against, options, pool);
-  progress.begin("Scoring", chunks * options.context, "tokens");
-  for (std::uint64_t i = 0; i < chunks; ++i) {
-    scoring.chunk(tokens.subspan(i * options.context, options.context), progress, stop);
+  const auto used = tokens.first(chunks_of(tokens.size(), options) * options.context);
+  const auto chunks = runtime::cut_chunks(used, options.context, options.bos);
+  Scoring scoring(model, against, used, options, pool);
+  if (options.layer_by_layer) {
+    const std::uint64_t engines = against.reference != nullptr ? 2 : 1;
+    progress.begin("Scoring layer by layer", used.size() * (engines * model.config().layers + 1),
+                   "rows");
+    run_layers_of_chunks(model, against, *options.layer_by_layer, chunks, scoring, progress, stop);
+  } else {
+    progress.begin("Scoring", used.size(), "tokens");
+    run_chunks(model, against, chunks, scoring, progress, stop);
   }
   progress.end();
-  return scoring.result(chunks);
+  return scoring.result();
+}
+
+std::uint64_t layer_by_layer_bytes(const model::Checkpoint& checkpoint,
+                                   const runtime::EngineOptions& options) {
+  const std::uint64_t logits = checked_mul(kLogitRows * sizeof(float), checkpoint.config().vocab);
+  return checked_add(runtime::layer_major_bytes(checkpoint, options), logits);
 }
 
 }  // namespace pajamas::eval

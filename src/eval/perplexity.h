@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <span>
@@ -10,14 +11,26 @@
 #include "base/progress.h"
 #include "eval/reference_file.h"
 #include "eval/summary.h"
+#include "model/checkpoint.h"
 #include "runtime/engine.h"
+#include "runtime/engine_options.h"
 
 namespace pajamas::eval {
 
+// How a text goes through models that are larger than memory: all of it through a layer before the
+// next, so that their files are read once.
+struct LayerByLayer {
+  // What waits between two layers, of all models together, is kept in memory up to here, and in a
+  // file without a name in `scratch` beyond it.
+  std::uint64_t activation_bytes = 0;
+  std::filesystem::path scratch = ".";
+};
+
 struct ScoreOptions {
-  std::uint32_t context = 512;           // tokens of a chunk
-  std::uint64_t max_chunks = 0;          // 0: all that the text gives
-  std::optional<std::int32_t> bos = {};  // replaces the first token of every chunk
+  std::uint32_t context = 512;                      // tokens of a chunk
+  std::uint64_t max_chunks = 0;                     // 0: all that the text gives
+  std::optional<std::int32_t> bos = {};             // replaces the first token of every chunk
+  std::optional<LayerByLayer> layer_by_layer = {};  // else one chunk after the other
 };
 
 // Receives logits of consecutive positions, [rows][vocab], chunk after chunk.
@@ -36,11 +49,16 @@ std::uint64_t chunks_of(std::uint64_t tokens, const ScoreOptions& options) noexc
 
 // Cuts `tokens` into chunks of `context`, each run on its own, and scores the predictions made at
 // positions context / 2 to context - 2. With a sink, the logits of every position are computed and
-// handed over. Memory is a batch of logits, however long the text.
-// Throws Error{kUsage} for fewer than 2 * context tokens (but those of a kept reference),
-// Error{kCorruptFile} for a model whose logits are not finite, Error{kInterrupted}.
+// handed over. Memory is a batch of logits, however long the text. Layer by layer, every figure is
+// the same, bit for bit. Throws Error{kUsage} for fewer than 2 * context tokens (but those of a
+// kept reference), Error{kCorruptFile} for a model whose logits are not finite,
+// Error{kInterrupted}, and layer by layer what a scratch file throws.
 Score score_text(runtime::Engine& model, const ScoreAgainst& against,
                  std::span<const std::int32_t> tokens, const ScoreOptions& options,
                  const TaskPool& pool, Progress& progress, const StopFlag& stop);
+
+// Memory that scoring layer by layer takes of each model beside what waits and kProgramBytes.
+std::uint64_t layer_by_layer_bytes(const model::Checkpoint& checkpoint,
+                                   const runtime::EngineOptions& options);
 
 }  // namespace pajamas::eval

@@ -53,6 +53,11 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
+  // What `expect` and `leave` take beside a layer's index: what `embed` looks tokens up in, and
+  // what `logits` multiplies with (in tied models the same matrix).
+  static constexpr std::uint64_t kEmbedding = UINT64_MAX - 1;
+  static constexpr std::uint64_t kOutput = UINT64_MAX;
+
   virtual const model::ModelConfig& config() const noexcept = 0;
   virtual std::string_view backend() const noexcept = 0;
   // Rows that one batch may have.
@@ -85,9 +90,9 @@ class Engine {
   // products. Throws Error{kUsage} for activations of another engine, Error{kOutOfMemory}.
   virtual void layer(std::uint64_t index, Hidden& hidden, Batch batch,
                      LinearTap* tap = nullptr) = 0;
-  // For whoever runs many batches through one layer before the next: the weights of a layer are
-  // about to be needed, and they have done their work for now (of the first layer: the embedding
-  // too). Hints: memory and disk are used with more sense, and nothing else changes.
+  // For whoever runs many batches through one layer before the next: the weights of a layer, of
+  // kEmbedding or of kOutput are about to be needed, and they have done their work for now. Hints:
+  // memory and disk are used with more sense, and nothing else changes.
   virtual void expect(std::uint64_t index) noexcept { (void)index; }
   virtual void leave(std::uint64_t index) noexcept { (void)index; }
   // Final norm and output matrix for the chosen rows; out.size() is rows.size() * vocab.

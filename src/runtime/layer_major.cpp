@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 
+#include "base/bytes.h"
 #include "base/error.h"
+#include "runtime/backend.h"
 
 namespace pajamas::runtime {
 
@@ -38,13 +40,17 @@ void ActivationStore::put(std::size_t batch, const Hidden& hidden) {
   if (at.memory.empty()) file_->write_at(at.offset, std::as_bytes(std::span(to)));
 }
 
-HiddenPtr ActivationStore::get(std::size_t batch, Engine& engine, Batch rows) {
+std::span<const float> ActivationStore::read(std::size_t batch) {
   PJ_CHECK(batch < places_.size() && places_[batch].floats != 0);
   const Place& at = places_[batch];
-  if (!at.memory.empty()) return engine.restore(rows, at.memory);
+  if (!at.memory.empty()) return at.memory;
   buffer_.resize(at.floats);
   file_->read_at(at.offset, std::as_writable_bytes(std::span(buffer_)));
-  return engine.restore(rows, buffer_);
+  return buffer_;
+}
+
+HiddenPtr ActivationStore::get(std::size_t batch, Engine& engine, Batch rows) {
+  return engine.restore(rows, read(batch));
 }
 
 namespace {
@@ -90,6 +96,20 @@ class Sessions {
   std::vector<BatchRow> rows_;
 };
 
+// Of one layer; -1: of none.
+std::uint64_t layer_bytes(const model::Checkpoint& checkpoint, int layer) {
+  std::uint64_t sum = 0;
+  for (const model::StoredTensor& tensor : checkpoint.tensors()) {
+    if (tensor.key.layer == layer) sum += tensor.bytes();
+  }
+  return sum;
+}
+
+std::uint64_t bytes_of(const model::Checkpoint& checkpoint, model::Role role) {
+  const model::StoredTensor* const tensor = checkpoint.find({role});
+  return tensor == nullptr ? 0 : tensor->bytes();
+}
+
 }  // namespace
 
 void run_layer_major(std::span<const Stream> streams,
@@ -103,6 +123,16 @@ void run_layer_major(std::span<const Stream> streams,
     sessions.push_back(std::make_unique<Sessions>(stream.engine, batches));
   }
   for (const Stream& stream : streams) stream.engine.expect(0);
+  // Before any layer, so that of a large embedding nothing is left when two of them are there.
+  for (std::size_t s = 0; s < streams.size(); ++s) {
+    const auto& [engine, between] = streams[s];
+    engine.expect(Engine::kEmbedding);
+    for (std::size_t b = 0; b < batches.size(); ++b) {
+      stop.check();
+      between.put(b, *engine.embed(sessions[s]->rows_of(batches[b])));
+    }
+    engine.leave(Engine::kEmbedding);
+  }
   for (std::uint64_t layer = 0; layer < layers; ++layer) {
     if (layer + 1 < layers) {
       for (const Stream& stream : streams) stream.engine.expect(layer + 1);
@@ -113,7 +143,7 @@ void run_layer_major(std::span<const Stream> streams,
       for (std::size_t b = 0; b < batches.size(); ++b) {
         stop.check();
         const Batch rows = sessions[s]->rows_of(batches[b]);
-        const HiddenPtr hidden = layer == 0 ? engine.embed(rows) : between.get(b, engine, rows);
+        const HiddenPtr hidden = between.get(b, engine, rows);
         engine.layer(layer, *hidden, rows, tap);
         between.put(b, *hidden);
         visitor.after_batch(s, layer, b, rows);
@@ -124,6 +154,23 @@ void run_layer_major(std::span<const Stream> streams,
     }
     for (const Stream& stream : streams) stream.engine.leave(layer);
   }
+}
+
+std::uint64_t layer_major_bytes(const model::Checkpoint& checkpoint, const EngineOptions& options) {
+  const model::ModelConfig& config = checkpoint.config();
+  const MemoryNeeds needs = memory_needs(config, options);
+  std::uint64_t largest = 0;
+  for (std::uint64_t i = 0; i < config.layers; ++i) {
+    largest = std::max(largest, layer_bytes(checkpoint, static_cast<int>(i)));
+  }
+  const std::uint64_t beside =
+      std::max({largest, bytes_of(checkpoint, model::Role::kTokenEmbedding),
+                bytes_of(checkpoint, model::Role::kOutput)});
+  // A batch may hold several short chunks: as many positions as its rows, at most, beside one.
+  constexpr std::uint64_t kBatchRows = 512;
+  const std::uint64_t per_layer =
+      (needs.keys_values + kBatchRows * needs.per_position) / config.layers;
+  return checked_add(checked_add(needs.work, per_layer), checked_add(largest, beside));
 }
 
 }  // namespace pajamas::runtime

@@ -14,7 +14,9 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "base/unnamed_file.h"
+#include "model/checkpoint.h"
 #include "runtime/engine.h"
+#include "runtime/engine_options.h"
 
 namespace pajamas::runtime {
 
@@ -33,6 +35,8 @@ class ActivationStore {
   void put(std::size_t batch, const Hidden& hidden);
   // Hands them to an engine. `rows` is the batch, with the engine's sessions.
   HiddenPtr get(std::size_t batch, Engine& engine, Batch rows);
+  // The same as numbers, [rows][hidden]; valid until the next call of any kind.
+  std::span<const float> read(std::size_t batch);
 
   std::uint64_t memory_bytes() const noexcept { return memory_bytes_; }
   std::uint64_t file_bytes() const noexcept { return file_bytes_; }
@@ -81,11 +85,19 @@ class LayerVisitor {
 // begins at position 0, and its batches are in order. Keys and values of a layer are given back
 // once the last batch of their text is through: texts one after the other need the memory of one
 // layer of one text. Weights are asked for a layer ahead and left when all streams are through:
-// those of two layers are in memory at a time. Throws what the engines throw, and
-// Error{kInterrupted} between two batches once `stop` is set. `progress` advances by a row for each
-// layer and stream.
+// those of two layers are in memory at a time, and the embedding before the second. Throws what the
+// engines throw, and Error{kInterrupted} between two batches once `stop` is set. `progress`
+// advances by a row for each layer and stream.
 void run_layer_major(std::span<const Stream> streams,
                      std::span<const std::vector<BatchRow>> batches, LayerVisitor& visitor,
                      Progress& progress, const StopFlag& stop);
+
+// Memory that run_layer_major takes of one stream beside waiting activations: the work on a batch,
+// keys and values of one layer, and the weights of two layers, or of one beside the embedding or
+// the output matrix.
+std::uint64_t layer_major_bytes(const model::Checkpoint& checkpoint, const EngineOptions& options);
+
+// What the program takes before any of this: code, tables, the tokenizer while it is built.
+inline constexpr std::uint64_t kProgramBytes = 48u << 20;
 
 }  // namespace pajamas::runtime

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "model/architecture.h"
+#include "runtime/engine.h"
 
 namespace pajamas::runtime {
 namespace {
@@ -13,7 +14,7 @@ using model::TensorKey;
 using weights::Residency;
 
 // What a layer multiplies with. A stack may lie in several places: its experts one by one.
-std::vector<TensorKey> matrices_of(const model::ModelConfig& config, std::uint64_t layer) {
+std::vector<TensorKey> matrices_of_layer(const model::ModelConfig& config, std::uint64_t layer) {
   std::vector<TensorKey> keys;
   for (const model::RoleSpec& role : config.architecture->roles()) {
     if (!role.per_layer || !role.is_matrix) continue;
@@ -30,25 +31,30 @@ std::vector<TensorKey> matrices_of(const model::ModelConfig& config, std::uint64
   return keys;
 }
 
+std::vector<TensorKey> matrices_of(const weights::WeightStore& store, std::uint64_t index) {
+  const TensorKey embedding{model::Role::kTokenEmbedding}, output{model::Role::kOutput};
+  if (index == Engine::kEmbedding) return {embedding};
+  if (index == Engine::kOutput) return {store.contains(output) ? output : embedding};
+  return matrices_of_layer(store.config(), index);
+}
+
 }  // namespace
 
-void LayerWeights::expect(const weights::WeightStore& store, std::uint64_t layer) noexcept {
+void LayerWeights::expect(const weights::WeightStore& store, std::uint64_t index) noexcept {
   try {
-    std::vector<TensorKey>& absent = from_disk_[layer];
+    std::vector<TensorKey>& absent = from_disk_[index];
     absent.clear();
-    std::ranges::copy_if(matrices_of(store.config(), layer), std::back_inserter(absent),
+    std::ranges::copy_if(matrices_of(store, index), std::back_inserter(absent),
                          [&](TensorKey key) { return store.residency(key) == Residency::kStored; });
-    store.prefetch(absent);
+    if (index != Engine::kEmbedding) store.prefetch(absent);
   } catch (const std::bad_alloc&) {  // then the system reads them when they are used
   }
 }
 
-void LayerWeights::leave(const weights::WeightStore& store, std::uint64_t layer) noexcept {
+void LayerWeights::leave(const weights::WeightStore& store, std::uint64_t index) noexcept {
   try {
-    std::vector<TensorKey> keys = matrices_of(store.config(), layer);
-    // Nothing looks tokens up until a batch begins again.
-    if (layer == 0) keys.push_back({model::Role::kTokenEmbedding});
-    if (const auto absent = from_disk_.find(layer); absent != from_disk_.end()) {
+    const std::vector<TensorKey> keys = matrices_of(store, index);
+    if (const auto absent = from_disk_.find(index); absent != from_disk_.end()) {
       store.drop(absent->second, Residency::kStored);
       from_disk_.erase(absent);
     }

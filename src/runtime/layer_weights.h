@@ -11,15 +11,15 @@
 
 namespace pajamas::runtime {
 
-// What Engine::expect and Engine::leave tell a store. Layers that were in memory before they were
-// expected stay there.
+// What Engine::expect and Engine::leave tell a store. What was in memory before it was expected
+// stays there. The embedding is not asked for: a text needs some of its rows.
 class LayerWeights {
  public:
-  void expect(const weights::WeightStore& store, std::uint64_t layer) noexcept;
-  void leave(const weights::WeightStore& store, std::uint64_t layer) noexcept;
+  void expect(const weights::WeightStore& store, std::uint64_t index) noexcept;
+  void leave(const weights::WeightStore& store, std::uint64_t index) noexcept;
 
  private:
-  // Of layers that are expected: matrices that were not in memory then.
+  // Of what is expected: matrices that were not in memory then.
   std::map<std::uint64_t, std::vector<model::TensorKey>> from_disk_;
 };
 

@@ -6,13 +6,13 @@
 #include <map>
 #include <numeric>
 
-#include "calibrate/chunks.h"
 #include "calibrate/input_squares.h"
 #include "calibrate/own_text.h"
 #include "io/temp.h"
 #include "model/text_assets.h"
 #include "runtime/model_engine.h"
 #include "runtime/probe_engine.h"
+#include "runtime/text_chunks.h"
 
 namespace pajamas::calibrate {
 namespace {
@@ -44,25 +44,6 @@ const io::ImatrixEntry& entry(const Collected& result, std::string_view name) {
   const auto at = std::ranges::find(result.matrix.entries, name, &io::ImatrixEntry::name);
   if (at == result.matrix.entries.end()) throw Error(ErrorCode::kInternal, std::string(name));
   return *at;
-}
-
-TEST(Chunks, AreWholeAndBeginWithBos) {
-  const std::vector<std::int32_t> ids{1, 2, 3, 4, 5, 6, 7};
-  EXPECT_EQ(cut_chunks(ids, 3, std::nullopt), (std::vector<Chunk>{{1, 2, 3}, {4, 5, 6}}));
-  EXPECT_EQ(cut_chunks(ids, 3, 9), (std::vector<Chunk>{{9, 2, 3}, {9, 5, 6}}));
-  EXPECT_TRUE(cut_chunks(ids, 8, 9).empty());
-}
-
-TEST(Chunks, FillBatchesInOrder) {
-  const std::vector<Chunk> chunks{{1, 2, 3}, {4, 5, 6}};
-  const auto batches = batches_of(chunks, 4);
-  ASSERT_EQ(batches.size(), 2u);
-  ASSERT_EQ(batches[0].size(), 4u);
-  EXPECT_EQ(batches[0][3].session, 1u);
-  EXPECT_EQ(batches[0][3].position, 0u);
-  EXPECT_EQ(batches[0][3].token, 4);
-  EXPECT_EQ(batches[1][1].position, 2u);
-  EXPECT_EQ(batches[1][1].token, 6);
 }
 
 // Against the inputs that a tap sees of the same chunks one by one.
@@ -200,7 +181,7 @@ TEST(OwnText, HasWholeChunksThatDiffer) {
   OwnText one(engine, model.text, 24, 2, 5);
   const auto chunks = one.write(3, progress, StopFlag{});
   ASSERT_EQ(chunks.size(), 3u);
-  for (const Chunk& chunk : chunks) EXPECT_EQ(chunk.size(), 24u);
+  for (const runtime::Chunk& chunk : chunks) EXPECT_EQ(chunk.size(), 24u);
   EXPECT_NE(chunks[0], chunks[1]);
   EXPECT_NE(chunks[0], chunks[2]);
   OwnText other(engine, model.text, 24, 2, 6);

@@ -1,8 +1,8 @@
-#include "calibrate/chunks.h"
+#include "runtime/text_chunks.h"
 
 #include "base/error.h"
 
-namespace pajamas::calibrate {
+namespace pajamas::runtime {
 
 std::vector<Chunk> cut_chunks(std::span<const std::int32_t> tokens, std::uint32_t context,
                               std::optional<std::int32_t> bos) {
@@ -15,17 +15,16 @@ std::vector<Chunk> cut_chunks(std::span<const std::int32_t> tokens, std::uint32_
   return chunks;
 }
 
-std::vector<std::vector<runtime::BatchRow>> batches_of(std::span<const Chunk> chunks,
-                                                       std::size_t most) {
-  std::vector<std::vector<runtime::BatchRow>> batches;
+std::vector<std::vector<BatchRow>> batches_of(std::span<const Chunk> chunks, std::size_t most) {
+  std::vector<std::vector<BatchRow>> batches;
   for (std::size_t i = 0; i < chunks.size(); ++i) {
     for (std::size_t p = 0; p < chunks[i].size(); ++p) {
       if (batches.empty() || batches.back().size() == most) batches.emplace_back();
       batches.back().push_back(
-          {static_cast<runtime::SessionId>(i), static_cast<std::uint32_t>(p), chunks[i][p], false});
+          {static_cast<SessionId>(i), static_cast<std::uint32_t>(p), chunks[i][p], false});
     }
   }
   return batches;
 }
 
-}  // namespace pajamas::calibrate
+}  // namespace pajamas::runtime

@@ -1,4 +1,4 @@
-// Texts as calibration runs them: chunks of equal length, each from an empty cache.
+// Texts as run_layer_major takes them: chunks of equal length, each from an empty cache.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 #include "runtime/engine.h"
 
-namespace pajamas::calibrate {
+namespace pajamas::runtime {
 
 using Chunk = std::vector<std::int32_t>;
 
@@ -19,7 +19,6 @@ std::vector<Chunk> cut_chunks(std::span<const std::int32_t> tokens, std::uint32_
 
 // The chunks as batches of at most `most` rows, for run_layer_major: session i is chunk i, and a
 // batch may hold the end of one and the beginning of the next.
-std::vector<std::vector<runtime::BatchRow>> batches_of(std::span<const Chunk> chunks,
-                                                       std::size_t most);
+std::vector<std::vector<BatchRow>> batches_of(std::span<const Chunk> chunks, std::size_t most);
 
-}  // namespace pajamas::calibrate
+}  // namespace pajamas::runtime

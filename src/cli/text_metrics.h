@@ -1,0 +1,44 @@
+// Perplexity and KL as `validate` measures them: the options, and the run from a path to figures.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "cli/command.h"
+#include "cli/command_line.h"
+#include "cli/judge_options.h"
+#include "cli/question_options.h"
+#include "runtime/engine_options.h"
+
+namespace pajamas::cli {
+
+struct TextFlags {
+  std::string text;
+  std::string dump_logits;
+  std::string memory_budget;
+  std::int64_t context = 512;
+  bool context_given = false, text_given = false;
+  std::int64_t chunks = 0;
+};
+
+// --text, --chunks, --memory-budget, --dump-logits; --ctx is the command's.
+void add_text_options(const Command& command, TextFlags& flags);
+// Throws Error{kUsage} for what is out of range; `asked`: a text is scored.
+void check_text_flags(const TextFlags& flags, bool asked);
+
+struct TextRun {
+  const TextFlags& flags;
+  const JudgeOptions& judge;
+  const AskedModels& models;  // the reference may be a kept one
+  runtime::EngineOptions engine;
+  bool force = false;
+  bool json = false;
+};
+
+// Scores the text: prints the table, or gives what JSON has of it. Throws as eval::score_text, and
+// Error{kOutOfMemory} where --memory-budget is too small.
+nlohmann::ordered_json score_given_text(const TextRun& run, eval::GateFigures& figures,
+                                        Context& context);
+
+}  // namespace pajamas::cli
