@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The table of docs/methods.md: every method with its bits, its error and its speed.
 
-    bench/methods.py [METHOD...] [--binary FILE] [--chunks N]
+    bench/methods.py [METHOD...] [--binary FILE] [--chunks N] [--imatrix DIR]
 
 Bits per weight and size are of the published Qwen2.5-7B-Instruct, as `plan` computes them. Mean KL
 (nats) is that of `validate --metrics kl --ctx 256` on the built-in text beside the original, of the
 three small checkpoints, without an importance matrix; a method that needs one takes it from
---imatrix DIR (MODEL.gguf in it), and says so. Speed is `bench/encoders`: million weights a second
+--imatrix DIR (MODEL.gguf in it), which a star says. Speed is `bench/encoders`: million weights a second
 of one core, of the type that most weights of the method have, and so is its error: root mean
 square, relative, of normally distributed weights.
 """
@@ -43,6 +43,13 @@ USE = {
     "Q3_K_M": "8 GB for 13B; loss is felt",
     "Q3_K_S": "the least that stays useful without a matrix",
     "Q2_K": "only where nothing else fits", "Q2_K_S": "the same, with a matrix",
+    "IQ4_XS": "Q4_K_S in 5 % less, slower to write",
+    "IQ3_M": "Q3_K_M in 6 % less", "IQ3_S": "Q3_K_S with less loss",
+    "IQ3_XS": "a little smaller", "IQ3_XXS": "3 bits, no more",
+    "IQ2_M": "Q2_K in less", "IQ2_S": "a little smaller", "IQ2_XS": "a little smaller",
+    "IQ2_XXS": "the least of large models", "IQ1_M": "to see that it fits",
+    "IQ1_S": "to see that it fits",
+    "TQ2_0": "models trained to three values", "TQ1_0": "models trained to three values",
     "MXFP4_MOE": "experts of gpt-oss, bit for bit",
     "8bit": "next to no loss", "6bit": "the best that still saves", "5bit": "when 4 bits are felt",
     "4bit": "the usual choice", "3bit": "loss is felt", "2bit": "only where nothing else fits",

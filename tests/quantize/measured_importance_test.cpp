@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <random>
 
+#include "codec/codec.h"
 #include "quantize/gguf_metadata.h"
 #include "quantize/plan_helpers.h"
 
@@ -173,6 +176,110 @@ TEST(MeasuredEncoders, WeighTheColumnsOfEachExpert) {
     EXPECT_TRUE(std::ranges::equal(a->importance(), b->importance()));
     EXPECT_FALSE(b->importance().empty());
   }
+}
+
+constexpr std::size_t kRows = 64, kCols = 256;
+
+std::vector<float> normal_weights() {
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal(0, 0.02f);
+  std::vector<float> weights(kRows * kCols);
+  for (float& w : weights) w = normal(random);
+  return weights;
+}
+
+// What is read again of weights that were stored under a matrix in which all columns are alike.
+std::vector<float> stored_with_matrix(DType dtype, std::span<const float> weights) {
+  const model::Checkpoint checkpoint = model::Checkpoint::open(kSource / "models/tiny-qwen3-moe");
+  io::Imatrix matrix;
+  matrix.entries = {{"blk.0.attn_q.weight", kCols, {1000}, std::vector<double>(kCols, 5)}};
+  const MeasuredImportance importance(matrix, checkpoint.config());
+  MeasuredEncoders encoders(importance, checkpoint, kernels::best_kernels());
+  PlannedTensor tensor;
+  tensor.spec.key = {Role::kAttnQ, 0};
+  tensor.encoding = {.dtype = dtype};
+  std::vector<std::byte> bytes(kRows * tensor.encoding.row_bytes(kCols));
+  Planes planes;
+  planes.plane[0] = bytes;
+  encoders.encoder(tensor, -1)->encode(0, weights, planes);
+  ConstPlanes stored;
+  stored.plane[0] = bytes;
+  std::vector<float> out(weights.size());
+  codec::decode_rows(tensor.encoding, stored, kCols, out);
+  return out;
+}
+
+std::vector<float> stored_by_least_squares(DType dtype, std::span<const float> weights) {
+  const Encoding encoding{.dtype = dtype};
+  std::vector<std::byte> bytes(kRows * encoding.row_bytes(kCols));
+  Planes planes;
+  planes.plane[0] = bytes;
+  codec::encode_rows(encoding, weights, {}, kCols, planes);
+  ConstPlanes stored;
+  stored.plane[0] = bytes;
+  std::vector<float> out(weights.size());
+  codec::decode_rows(encoding, stored, kCols, out);
+  return out;
+}
+
+TEST(MeasuredEncoders, LargeWeightsLoseLess) {
+  const std::vector<float> weights = normal_weights();
+  for (const DType dtype : {DType::kQ3_K, DType::kQ4_K, DType::kQ6_K, DType::kIQ4_XS}) {
+    const auto ours = stored_with_matrix(dtype, weights);
+    const auto plain = stored_by_least_squares(dtype, weights);
+    double large[2] = {}, all[2] = {};
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const double errors[2] = {ours[i] - weights[i], plain[i] - weights[i]};
+      for (int k = 0; k < 2; ++k) {
+        if (std::abs(weights[i]) > 0.04f) large[k] += errors[k] * errors[k];
+        all[k] += errors[k] * errors[k];
+      }
+    }
+    EXPECT_LT(large[0], 0.97 * large[1]) << info(dtype).name;
+    EXPECT_GT(all[0], all[1]) << info(dtype).name;
+  }
+}
+
+// 1 for a product with the weights themselves; least squares gives 1 - D.
+double slope(std::span<const float> weights, std::span<const float> stored) {
+  double with_stored = 0, own = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    with_stored += double{weights[i]} * stored[i];
+    own += double{weights[i]} * weights[i];
+  }
+  return with_stored / own;
+}
+
+TEST(MeasuredEncoders, ProductsOfCoarseTypesAreNotShrunk) {
+  const std::vector<float> weights = normal_weights();
+  // D, of normally distributed weights.
+  for (const auto& [dtype, lost] : std::vector<std::pair<DType, double>>{{DType::kQ3_K, 0.020},
+                                                                         {DType::kQ2_K, 0.065},
+                                                                         {DType::kIQ3_XXS, 0.031},
+                                                                         {DType::kIQ2_XXS, 0.106},
+                                                                         {DType::kIQ1_M, 0.166},
+                                                                         {DType::kIQ1_S, 0.193}}) {
+    EXPECT_NEAR(slope(weights, stored_by_least_squares(dtype, weights)), 1 - lost, 0.1 * lost)
+        << info(dtype).name;
+    // A quarter of what was lost stays so.
+    EXPECT_NEAR(slope(weights, stored_with_matrix(dtype, weights)), 1 - lost / 4, 0.2 * lost)
+        << info(dtype).name;
+  }
+  EXPECT_NEAR(slope(weights, stored_with_matrix(DType::kQ4_K, weights)), 1, 0.01);
+}
+
+// Of a model that was trained to three values nothing is lost, and nothing is made up for.
+TEST(MeasuredEncoders, WhatIsExactStaysSo) {
+  std::vector<float> weights = normal_weights();
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const float d = 0.0078125f * static_cast<float>(1 + i / kCols);
+    weights[i] = weights[i] > 0.01f ? d : weights[i] < -0.01f ? -d : 0;
+  }
+  for (const DType dtype : {DType::kTQ1_0, DType::kTQ2_0}) {
+    EXPECT_EQ(stored_with_matrix(dtype, weights), weights) << info(dtype).name;
+  }
+  const std::vector<float> nothing(kRows * kCols);
+  EXPECT_EQ(stored_with_matrix(DType::kQ2_K, nothing), nothing);
 }
 
 // llama-quantize's rules with a matrix, on the published shape: 48 layers, eighths of six.
