@@ -125,6 +125,14 @@ std::vector<Gpu> gpus() {
   return found;
 }
 
+std::uint64_t uncached_buffer_bytes(const Processor& cpu, std::uint64_t available) noexcept {
+  constexpr std::uint64_t kSmallest = 256u << 20;
+  constexpr std::uint64_t kLargest = std::uint64_t{1} << 30;
+  constexpr std::uint64_t kCachesOver = 4;
+  const std::uint64_t wanted = std::clamp(kCachesOver * cpu.last_level_cache, kSmallest, kLargest);
+  return available == 0 || wanted <= available / 2 ? wanted : 0;
+}
+
 double memory_bandwidth(const TaskPool& pool, std::uint64_t bytes, double seconds,
                         const StopFlag& stop) {
   const std::uint64_t blocks = std::max<std::uint64_t>(1, bytes / kBlock);

@@ -26,6 +26,9 @@ struct Gpu {
 // Those whose drivers tell of them in /proc and /sys (NVIDIA, AMD).
 std::vector<Gpu> gpus();
 
+// A buffer that the caches of `cpu` do not hold, of memory that is there to be had (`available`
+// bytes; 0: not known); 0 where there is not so much.
+std::uint64_t uncached_buffer_bytes(const Processor& cpu, std::uint64_t available) noexcept;
 // Bytes a second that all threads of the pool together read from memory: the best of several passes
 // over a buffer of `bytes`, for about `seconds`. Give more than the caches hold.
 double memory_bandwidth(const TaskPool& pool, std::uint64_t bytes, double seconds,

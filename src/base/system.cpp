@@ -143,6 +143,8 @@ std::uint64_t peak_resident_bytes() noexcept {
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
+std::uint64_t resident_bytes() noexcept { return status_bytes("VmRSS:"); }
+
 std::uint64_t anonymous_bytes() noexcept { return status_bytes("RssAnon:"); }
 
 std::uint64_t memory_limit_bytes() noexcept {

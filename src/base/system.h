@@ -8,6 +8,8 @@ namespace pajamas {
 
 // Largest resident set of this process so far, in bytes (mapped file pages count).
 std::uint64_t peak_resident_bytes() noexcept;
+// Resident set of this process now, in bytes (likewise).
+std::uint64_t resident_bytes() noexcept;
 // Anonymous memory resident now, in bytes: what no file backs.
 std::uint64_t anonymous_bytes() noexcept;
 // Physical memory of the machine, or the cgroup's limit where that is lower.

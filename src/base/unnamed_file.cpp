@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -72,6 +73,16 @@ void UnnamedFile::read_at(std::uint64_t offset, std::span<std::byte> out) const 
     offset += static_cast<std::uint64_t>(done);
     out = out.subspan(static_cast<std::size_t>(done));
   }
+}
+
+std::span<std::byte> UnnamedFile::map(std::uint64_t bytes) {
+  // Without its space a full disk would be a signal, when a page is written.
+  if (const int failed = ::posix_fallocate(fd_, 0, static_cast<off_t>(bytes)); failed != 0) {
+    throw_disk_error(folder_, "write", failed);
+  }
+  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+  if (at == MAP_FAILED) throw_disk_error(folder_, "map a file", errno);
+  return {static_cast<std::byte*>(at), bytes};
 }
 
 void UnnamedFile::sync() {

@@ -30,6 +30,9 @@ class UnnamedFile {
   void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
   // Throws Error{kIo} where the file ends before.
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
+  // The first `bytes` of the file, their space reserved, as memory that is written back to it; the
+  // caller unmaps it, and it outlives the file. Throws Error{kNoSpace}, Error{kIo}.
+  std::span<std::byte> map(std::uint64_t bytes);
   // Until it is on the disk, and no longer in the page cache.
   void sync();
 

@@ -75,7 +75,8 @@ Values values_of(const Command& app, const Option& option) {
   const std::string positional = option.has_place() ? option.place_name() : "";
   if (positional == "SHELL") return words({"bash", "zsh", "fish"});
   if (positional == "COMMAND") return words(command_names(app));
-  static constexpr std::string_view kFiles[] = {"FILE", "FILE.json", "PATH", "DIR", "MODEL"};
+  static constexpr std::string_view kFiles[] = {"FILE", "FILE.json", "PATH",
+                                                "DIR",  "MODEL",     "CONFIG"};
   const bool files = std::ranges::count(kFiles, option.type()) > 0 || positional == "MODEL" ||
                      positional == "FOLDER";
   return {files ? Kind::kFiles : Kind::kNone, {}, false};

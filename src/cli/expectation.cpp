@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "bench/bytes_read.h"
 #include "cli/terminal.h"
 #include "quantize/output_format.h"
 #include "quantize/plan_input.h"
@@ -29,19 +30,12 @@ MethodNeeds needs_of(const quantize::PlanInput& input, std::string_view method,
   needs.memory_bytes = output.file_bytes + run_bytes;
   for (const quantize::PlannedTensor& tensor : output.tensors) {
     needs.bytes_per_token +=
-        bytes_per_token(input.config, tensor.spec.key.role, tensor.spec.shape, tensor.bytes);
+        bench::bytes_per_token(input.config, tensor.spec.key.role, tensor.spec.shape, tensor.bytes);
   }
   return needs;
 }
 
 }  // namespace
-
-std::uint64_t bytes_per_token(const model::ModelConfig& config, model::Role role,
-                              const Shape& shape, std::uint64_t bytes) {
-  if (role == model::Role::kTokenEmbedding && !config.tied_output) return bytes / shape.rows();
-  if (shape.rank() == 3) return bytes / config.experts * config.experts_used;
-  return bytes;
-}
 
 std::vector<MethodNeeds> needs_by_method(const quantize::PlanInput& input,
                                          const runtime::EngineOptions& options) {

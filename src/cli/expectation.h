@@ -21,11 +21,6 @@ struct KnownModel {
 };
 std::span<const KnownModel> known_models() noexcept;
 
-// Bytes that the weights of one tensor make the processor read for a token: a row of an embedding
-// that is not the output too, the experts that are used, otherwise all.
-std::uint64_t bytes_per_token(const model::ModelConfig& config, model::Role role,
-                              const Shape& shape, std::uint64_t bytes);
-
 // A model in one method.
 struct MethodNeeds {
   std::string method;

@@ -26,9 +26,8 @@ constexpr std::array kCommands{
          "`llama-pajamas models --remove MODEL`"},
     Word{"serve server api llama-server", "there is no server yet",
          "a program gets an answer by `llama-pajamas run MODEL --prompt TEXT --json`"},
-    Word{"bench benchmark llama-bench", "there is no benchmark yet",
-         "`llama-pajamas run MODEL --prompt TEXT` ends with its rates, `llama-pajamas doctor` "
-         "measures the machine"},
+    Word{"bench llama-bench mlx_lm.benchmark", "speed is measured by the command benchmark",
+         "`llama-pajamas benchmark MODEL`; `llama-pajamas doctor` measures the machine"},
     Word{"show info", "what a model holds is shown by the command inspect",
          "`llama-pajamas inspect MODEL`"},
     Word{"convert export convert_hf_to_gguf.py convert-hf-to-gguf mlx_lm.convert llama-quantize",

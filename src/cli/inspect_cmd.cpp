@@ -13,9 +13,9 @@
 #include "base/error.h"
 #include "base/output.h"
 #include "base/suggest.h"
+#include "bench/bytes_read.h"
 #include "cli/command.h"
 #include "cli/engine_options.h"
-#include "cli/expectation.h"
 #include "cli/gguf_print.h"
 #include "cli/load_model.h"
 #include "cli/model_argument.h"
@@ -83,16 +83,6 @@ std::string attention_summary(const ordered_json& kinds) {
   for (const auto& [kind, count] : counts) parts.push_back(fmt::format("{} in {}", kind, count));
   return fmt::format("{} of {} layers; the first is {}", fmt::join(parts, ", "), kinds.size(),
                      kinds.empty() ? "" : kinds[0].get<std::string>());
-}
-
-// What a token makes the processor read of the weights, keys and values aside.
-std::uint64_t read_for_token(const model::Checkpoint& checkpoint) {
-  const model::ModelConfig& config = checkpoint.config();
-  std::uint64_t bytes = 0;
-  for (const model::StoredTensor& tensor : checkpoint.tensors()) {
-    bytes += bytes_per_token(config, tensor.key.role, tensor.shape, tensor.bytes());
-  }
-  return bytes;
 }
 
 // What an output without tokenizer has to say about it: why there is none.
@@ -172,7 +162,7 @@ ordered_json describe(const model::Checkpoint& checkpoint, const InspectFlags& o
           {"architecture", checkpoint.config().architecture->name()},
           {"parameters", parameters},
           {"active_parameters", model::active_parameter_count(checkpoint.config())},
-          {"bytes_per_token", read_for_token(checkpoint)},
+          {"bytes_per_token", bench::bytes_per_token(checkpoint)},
           {"file_bytes", file_bytes(checkpoint)},
           {"tensor_bytes", bytes},
           {"bits_per_weight", static_cast<double>(bytes) * 8 / static_cast<double>(parameters)},

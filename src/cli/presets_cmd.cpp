@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "bench/bytes_read.h"
 #include "cli/byte_size.h"
 #include "cli/engine_options.h"
 #include "cli/expectation.h"
@@ -81,7 +82,7 @@ std::uint64_t streamed_weights(const model::ModelConfig& config,
   for (const quantize::PlannedTensor& tensor : output.tensors) {
     if (tensor.spec.is_stack()) {
       layers[static_cast<std::size_t>(tensor.spec.key.layer)] +=
-          bytes_per_token(config, tensor.spec.key.role, tensor.spec.shape, tensor.bytes);
+          bench::bytes_per_token(config, tensor.spec.key.role, tensor.spec.shape, tensor.bytes);
     } else {
       resident += tensor.bytes;
     }

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/machine.h"
 #include "base/readable.h"
 #include "base/system.h"
 #include "runtime/native/cpu/backend.h"
@@ -24,6 +25,19 @@ std::uint64_t default_context(const model::ModelConfig& config) noexcept {
 }
 
 std::uint64_t MemoryNeeds::total() const { return checked_add(keys_values, work); }
+
+std::unique_ptr<Engine> Backend::open_store(std::shared_ptr<const weights::WeightStore>,
+                                            const EngineOptions&) const {
+  throw Error(ErrorCode::kUnsupported,
+              fmt::format("the backend \"{}\" runs models of files alone", name()));
+}
+
+double Backend::memory_bandwidth(const EngineOptions& options, double seconds,
+                                 const StopFlag& stop) const {
+  const std::uint64_t buffer = uncached_buffer_bytes(processor(), available_memory_bytes());
+  if (buffer == 0) return 0;
+  return pajamas::memory_bandwidth(*options.pool, buffer, seconds, stop);
+}
 
 std::span<const Backend* const> backends() noexcept {
   static const Backend* const all[] = {&cpu_backend()};

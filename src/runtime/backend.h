@@ -11,6 +11,7 @@
 #include "model/checkpoint.h"
 #include "runtime/engine.h"
 #include "runtime/engine_options.h"
+#include "weights/store.h"
 
 namespace pajamas::runtime {
 
@@ -37,6 +38,14 @@ class Backend {
   // options that this backend has nothing for, kIo, kCorruptFile where the files changed.
   virtual std::unique_ptr<Engine> open(model::Checkpoint checkpoint,
                                        const EngineOptions& options) const = 0;
+  // The same of weights that no file holds, such as a benchmark makes. Throws Error{kUnsupported}
+  // where this backend runs files alone.
+  virtual std::unique_ptr<Engine> open_store(std::shared_ptr<const weights::WeightStore> store,
+                                             const EngineOptions& options) const;
+  // Bytes a second that it reads from the memory in which weights lie, measured for about
+  // `seconds`; 0: nothing tells. Throws Error{kInterrupted}.
+  virtual double memory_bandwidth(const EngineOptions& options, double seconds,
+                                  const StopFlag& stop) const;
 };
 
 // All of this program, the preferred one first.

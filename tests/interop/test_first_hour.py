@@ -220,7 +220,7 @@ def test_the_usual_one_of_several_files_is_taken_and_told(hub, tmp_path):
     (["list"], "`llama-pajamas models`"),
     (["rm", "a/b"], "`llama-pajamas models --remove a/b`"),
     (["serve"], "no server yet"),
-    (["bench"], "no benchmark yet"),
+    (["bench"], "`llama-pajamas benchmark MODEL`"),
     (["--quiet", "serve"], "no server yet"),
     (["model.gguf"], "run model.gguf"),
     (["a/b"], "run a/b"),

@@ -29,6 +29,8 @@ PRINTING = {
     "tokenize": ["tokenize", TINY, "--text", "My fellow citizens"],
     "validate": ["validate", TINY, "--ctx", "32", "--chunks", "2"],
     "doctor": ["doctor", "--no-measure"],
+    "benchmark": ["benchmark", TINY, "--context-lengths", "16", "--prompt-tokens", "8",
+                  "--generation-tokens", "2", "--repeats", "1"],
     "run": HELLO,
     "run-json": [*HELLO, "--json"],
     "front-page": [],
@@ -213,6 +215,7 @@ OUTPUTS = {
     "raw-f32": ["inspect", TINY, "--tensor", "model.norm.weight", "--raw-f32"],
     "dump-logits": ["validate", TINY, "--ctx", "32", "--chunks", "1", "--dump-logits"],
     "quantize": ["quantize", TINY, "--method", "Q4_0", "--output"],
+    "benchmark": [*PRINTING["benchmark"], "--json", "--output"],
 }
 
 

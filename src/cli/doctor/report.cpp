@@ -25,9 +25,6 @@ namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
 constexpr std::uint64_t kDiskBytes = 256u << 20;
-constexpr std::uint64_t kSmallestBuffer = 256u << 20;
-constexpr std::uint64_t kLargestBuffer = std::uint64_t{1} << 30;
-constexpr std::uint64_t kCachesOver = 4;  // the buffer is as many times what the caches hold
 constexpr double kMemorySeconds = 1;
 
 template <class Number>
@@ -76,17 +73,10 @@ ordered_json processor_json(const Processor& cpu, const runtime::EngineOptions& 
           {"load_average", load_average() < 0 ? ordered_json() : ordered_json(load_average())}};
 }
 
-// A buffer that caches cannot hold, of memory that is there; 0 where it is not.
-std::uint64_t buffer_bytes(const Processor& cpu, std::uint64_t available) {
-  const std::uint64_t wanted =
-      std::clamp(kCachesOver * cpu.last_level_cache, kSmallestBuffer, kLargestBuffer);
-  return available == 0 || wanted <= available / 2 ? wanted : 0;
-}
-
 ordered_json memory_json(const DoctorQuestion& question, const Processor& cpu,
                          const StopFlag& stop) {
   const std::uint64_t available = available_memory_bytes();
-  const std::uint64_t buffer = buffer_bytes(cpu, available);
+  const std::uint64_t buffer = uncached_buffer_bytes(cpu, available);
   const bool measure = question.measure && buffer > 0;
   const double rate =
       measure ? memory_bandwidth(*question.engine.pool, buffer, kMemorySeconds, stop) : 0;

@@ -21,10 +21,14 @@ class CpuBackend final : public Backend {
 
   std::unique_ptr<Engine> open(model::Checkpoint checkpoint,
                                const EngineOptions& options) const override {
+    return open_store(std::make_shared<weights::MappedWeights>(std::move(checkpoint)), options);
+  }
+
+  std::unique_ptr<Engine> open_store(std::shared_ptr<const weights::WeightStore> store,
+                                     const EngineOptions& options) const override {
     PJ_CHECK(options.pool != nullptr);
-    auto device =
-        std::make_unique<CpuDevice>(std::make_unique<weights::MappedWeights>(std::move(checkpoint)),
-                                    *options.pool, *options.kernels, options.activations);
+    auto device = std::make_unique<CpuDevice>(std::move(store), *options.pool, *options.kernels,
+                                              options.activations);
     return std::make_unique<NativeEngine>(std::move(device), options.kv_type);
   }
 };
