@@ -13,22 +13,17 @@
 #include "base/json.h"
 #include "base/output.h"
 #include "base/system.h"
-#include "bench/bytes_read.h"
 #include "bench/report.h"
 #include "bench/shape.h"
 #include "bench/speed.h"
 #include "cli/command.h"
 #include "cli/engine_options.h"
 #include "cli/expectation.h"
-#include "cli/load_model.h"
 #include "cli/log.h"
+#include "cli/measured_model.h"
 #include "cli/model_argument.h"
-#include "cli/model_summary.h"
 #include "cli/terminal.h"
-#include "cli/text_option.h"
-#include "cli/whole_number.h"
 #include "quantize/plan_input.h"
-#include "runtime/loaded_model.h"
 
 namespace pajamas::cli {
 namespace {
@@ -41,46 +36,13 @@ struct BenchmarkFlags {
   std::string shape;
   std::string method = "Q4_K_M";
   std::string scratch = ".";
-  std::vector<std::string> contexts;
-  std::int64_t prompt_tokens = 512;
-  std::int64_t generation_tokens = 128;
-  std::int64_t repeats = 3;
+  SpeedFlags speed;
   EngineFlags engine;
   std::string output;
   bool force = false;
   bool json = false;
   bool csv = false;
 };
-
-std::uint64_t count_of(std::int64_t number, std::string_view option) {
-  constexpr std::int64_t kMost = 1 << 20;
-  if (number >= 1 && number <= kMost) return static_cast<std::uint64_t>(number);
-  throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", number),
-              fmt::format("give a number from 1 to {}", kMost))
-      .at(option);
-}
-
-// Without contexts where none are given.
-bench::SpeedQuestion question_of(const BenchmarkFlags& options) {
-  bench::SpeedQuestion question;
-  for (const std::string& text : options.contexts) {
-    const std::string number = whole_number(text, "--context-lengths", true);
-    const std::uint64_t context = std::stoull(number);
-    if (context > runtime::kMaxContext) {
-      throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", number),
-                  "give numbers of tokens, with commas between them")
-          .at("--context-lengths");
-    }
-    question.contexts.push_back(context);
-  }
-  std::ranges::sort(question.contexts);
-  question.contexts.erase(std::unique(question.contexts.begin(), question.contexts.end()),
-                          question.contexts.end());
-  question.prompt_tokens = count_of(options.prompt_tokens, "--prompt-tokens");
-  question.generation_tokens = count_of(options.generation_tokens, "--generation-tokens");
-  question.repeats = count_of(options.repeats, "--repeats");
-  return question;
-}
 
 void check_benchmark(const BenchmarkFlags& options) {
   if (options.model.empty() == options.shape.empty()) {
@@ -115,28 +77,6 @@ quantize::PlanInput shape_input(const std::string& shape) {
   }
 }
 
-// What is measured: a model of files, or one of a shape.
-struct MeasuredModel {
-  std::optional<runtime::LoadedModel> loaded;
-  std::unique_ptr<runtime::Engine> shaped;
-  std::string name;   // in the report
-  std::string about;  // for people
-  std::uint64_t weight_bytes_per_token = 0;
-  double load_seconds = 0;
-
-  runtime::Engine& engine() const noexcept { return shaped ? *shaped : loaded->engine(); }
-};
-
-// Settles contexts and how the engine is to be opened, before anything is loaded.
-void fit_question(const model::ModelConfig& config, runtime::EngineOptions& engine,
-                  bench::SpeedQuestion& question) {
-  if (question.contexts.empty()) {
-    question.contexts = bench::default_contexts(config, engine, question);
-  }
-  with_context("--context-lengths", [&] { bench::require_room(config, engine, question); });
-  engine.context = question.positions();
-}
-
 std::unique_ptr<MeasuredModel> open_shaped(const BenchmarkFlags& options,
                                            runtime::EngineOptions& engine,
                                            bench::SpeedQuestion& question, Context& context) {
@@ -151,29 +91,6 @@ std::unique_ptr<MeasuredModel> open_shaped(const BenchmarkFlags& options,
   subject->about = fmt::format("{}, {}", subject->name, readable_bytes(shape.bytes));
   subject->weight_bytes_per_token = shape.bytes_per_token;
   subject->load_seconds = opened.open_seconds;
-  return subject;
-}
-
-std::unique_ptr<MeasuredModel> open_stored(const BenchmarkFlags& options,
-                                           runtime::EngineOptions& engine,
-                                           bench::SpeedQuestion& question, Context& context) {
-  const std::string path =
-      local_model(options.model, hub::Need::kAll, options.no_download, context);
-  auto subject = std::make_unique<MeasuredModel>();
-  const double began = seconds_now();
-  model::Checkpoint checkpoint = model::Checkpoint::open(path);
-  const double opened = seconds_now();
-  fit_question(checkpoint.config(), engine, question);
-  tell_of_running(checkpoint, engine);
-  subject->name = printable(options.model, 1000);
-  subject->about =
-      fmt::format("{}: {}, {}", short_name(options.model), quantization_name(checkpoint),
-                  readable_bytes(file_bytes(checkpoint)));
-  subject->weight_bytes_per_token = bench::bytes_per_token(checkpoint);
-  const double loading = seconds_now();
-  model::TextAssets text = load_text(checkpoint, {}, *context.progress);
-  subject->loaded.emplace(std::move(checkpoint), engine, std::move(text));
-  subject->load_seconds = (opened - began) + (seconds_now() - loading);
   return subject;
 }
 
@@ -209,14 +126,8 @@ std::uint64_t most_resident(const std::vector<bench::DepthResult>& results) {
   return most;
 }
 
-std::string spread_text(const std::optional<bench::Spread>& spread) {
-  if (!spread) return "-";
-  return fmt::format("{} ({}..{})", readable_rate(spread->median), readable_rate(spread->low),
-                     readable_rate(spread->high));
-}
-
-std::string table_of(const bench::SpeedReport& report, const std::string& about,
-                     const runtime::EngineOptions& engine) {
+std::string benchmark_table(const bench::SpeedReport& report, const std::string& about,
+                            const runtime::EngineOptions& engine) {
   std::string text = paint(about, Colour::kBold, stdout) + "\n";
   text +=
       fmt::format("{:>9}  {:>24}  {:>24}  {:>12}  {:>12}  {:>10}\n", "context", "prompt tokens/s",
@@ -247,14 +158,16 @@ std::string table_of(const bench::SpeedReport& report, const std::string& about,
 
 void run_benchmark(const BenchmarkFlags& options, Context& context) {
   check_benchmark(options);
-  bench::SpeedQuestion question = question_of(options);
+  bench::SpeedQuestion question = speed_question(options.speed);
   std::optional<OutputFile> output;  // made now, so that a place that is none is told before work
   if (!options.output.empty()) output.emplace(options.output, 0, OutputOptions{options.force});
   const double load_before = load_average();
   runtime::EngineOptions engine = engine_options(options.engine);
   const std::unique_ptr<MeasuredModel> subject =
-      options.shape.empty() ? open_stored(options, engine, question, context)
-                            : open_shaped(options, engine, question, context);
+      options.shape.empty()
+          ? open_measured(local_model(options.model, hub::Need::kAll, options.no_download, context),
+                          options.model, engine, question, context)
+          : open_shaped(options, engine, question, context);
   bench::SpeedMeter meter(subject->engine(), question, *context.progress);
   measure(meter, context);
   bench::SpeedReport report;
@@ -278,7 +191,7 @@ void run_benchmark(const BenchmarkFlags& options, Context& context) {
   } else if (options.csv) {
     text = bench::to_csv(report, engine);
   } else {
-    text = table_of(report, subject->about, engine);
+    text = benchmark_table(report, subject->about, engine);
   }
   if (output) {
     output->write_at(0, std::as_bytes(std::span(text)));
@@ -311,25 +224,7 @@ void add_benchmark(const Command& app, Context& context) {
                   "Of --shape: folder for weights that memory has no room for")
       .capture_default_str()
       .type_name("DIR");
-  command
-      .add_option("--context-lengths", options->contexts,
-                  "Tokens in the KV cache before what is timed (default: 512,2048,8192, or those "
-                  "that fit)")
-      .delimiter(',')
-      .type_name("LIST");
-  command
-      .add_option("--prompt-tokens", options->prompt_tokens,
-                  "Prompt tokens that are timed at each context")
-      .capture_default_str()
-      .type_name("N");
-  command
-      .add_option("--generation-tokens", options->generation_tokens,
-                  "Generated tokens that are timed at each context")
-      .capture_default_str()
-      .type_name("N");
-  command.add_option("--repeats", options->repeats, "Measure everything so often")
-      .capture_default_str()
-      .type_name("N");
+  add_speed_options(command, options->speed);
   add_engine_options(command, options->engine,
                      {.kv_cache = runtime::kUsualKvType, .activations = "int8", .settings = false});
   add_no_download_option(command, options->no_download);

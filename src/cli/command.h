@@ -31,6 +31,7 @@ void add_imatrix(const Command& app, Context& context);
 void add_run(const Command& app, Context& context);
 void add_validate(const Command& app, Context& context);
 void add_benchmark(const Command& app, Context& context);
+void add_compare(const Command& app, Context& context);
 void add_inspect(const Command& app, Context& context);
 void add_tokenize(const Command& app, Context& context);
 void add_completion(const Command& app, Context& context);

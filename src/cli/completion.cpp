@@ -68,7 +68,10 @@ Values values_of(const Command& app, const Option& option) {
     return words({model::kReasoningLevels.begin(), model::kReasoningLevels.end()});
   }
   if (is("activations")) return words({"int8", "float"});
-  if (is("backend")) return words(backends());
+  if (option.name().starts_with("--backend")) return words(backends());
+  if (is("metrics") && option.type() == "ASPECTS") {  // of `compare`
+    return words({"speed", "memory", "quality", "size"}, true);
+  }
   if (is("metrics")) return words({"perplexity", "kl", "mmlu", "humaneval"}, true);
   if (is("group-size")) return words({"32", "64", "128"});
   if (is("embedding-bits") || is("output-bits")) return words({"2", "3", "4", "5", "6", "8"});

@@ -86,6 +86,7 @@ int run(int argc, char** argv) {
   cli::add_imatrix(app, context);
   cli::add_validate(app, context);
   cli::add_benchmark(app, context);
+  cli::add_compare(app, context);
   cli::add_inspect(app, context);
   cli::add_tokenize(app, context);
   cli::add_models(app, context);

@@ -42,6 +42,8 @@ BASH = [
     (["help", "quan"], ["quantize"]),
     (["-v", "man", "quan"], ["quantize"]),
     (["models", "--rem"], ["--remove"]),
+    (["compare", "--metrics", "speed,me"], ["speed,memory"]),
+    (["compare", "--backend2", "c"], ["cpu"]),
     (["chat", "M", "--kv-cache", "bf"], ["bf16"]),
 ]
 
