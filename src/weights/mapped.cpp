@@ -64,7 +64,8 @@ void MappedWeights::prefetch(std::span<const model::TensorKey> keys) const noexc
     const Rows rows = rows_of_key(*tensor, key);
     for (std::size_t p = 0; p < tensor->encoding.planes(); ++p) {
       const model::StoredRows at = model::locate_rows(*tensor, p, rows.first, rows.count);
-      files_[at.file].prefetch(at.offset, at.length);
+      if (files_[at.file].is_cached(at.offset, at.length)) continue;
+      read_ahead_.add(files_[at.file], at.offset, at.length);
     }
   }
 }

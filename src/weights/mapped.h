@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/read_ahead.h"
 #include "model/checkpoint.h"
 #include "weights/store.h"
 
@@ -39,6 +40,7 @@ class MappedWeights final : public WeightStore {
 
   model::Checkpoint checkpoint_;
   std::vector<MappedFile> files_;
+  mutable ReadAhead read_ahead_;  // of the files
 };
 
 }  // namespace pajamas::weights
