@@ -16,6 +16,7 @@ using nlohmann::ordered_json;
 
 constexpr std::string_view kCompactName = "compact";
 constexpr std::string_view kCodedName = "llama.cpp";
+constexpr std::size_t kExpertsALine = 16;
 
 bool needs_reference(eval::GateFigure figure) {
   using enum eval::GateFigure;
@@ -173,6 +174,40 @@ void print_bands(const eval::Score& score) {
                  band.top1 * 100);
     }
     fmt::print("\n");
+  }
+}
+
+ordered_json layers_json(std::span<const eval::LayerError> layers) {
+  ordered_json out = ordered_json::array();
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const eval::LayerError& layer = layers[i];
+    ordered_json& row = out.emplace_back(ordered_json{{"layer", i}, {"error", layer.error}});
+    if (layer.load.empty()) continue;
+    row["same_experts"] = layer.same_experts;
+    row["expert_load"] = layer.load;
+    row["reference_expert_load"] = layer.reference_load;
+  }
+  return out;
+}
+
+void print_layers(std::span<const eval::LayerError> layers) {
+  const bool sparse = std::ranges::any_of(layers, [](const auto& l) { return !l.load.empty(); });
+  fmt::print("layer   error of output{}\n", sparse ? "   same experts" : "");
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    fmt::print("{:>5}   {:>13.4f} %", i, layers[i].error * 100);
+    if (!layers[i].load.empty()) fmt::print("   {:>10.2f} %", layers[i].same_experts * 100);
+    fmt::print("\n");
+  }
+  if (!sparse) return;
+  fmt::print("layer   load of each expert, % of all choices\n");
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    for (std::size_t e = 0; e < layers[i].load.size(); ++e) {
+      if (e % kExpertsALine == 0) {
+        fmt::print("{}{:>5}  ", e == 0 ? "" : "\n", e == 0 ? fmt::to_string(i) : "");
+      }
+      fmt::print(" {:>4.1f}", layers[i].load[e] * 100);
+    }
+    if (!layers[i].load.empty()) fmt::print("\n");
   }
 }
 

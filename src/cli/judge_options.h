@@ -4,11 +4,13 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "cli/command_line.h"
 #include "eval/gate.h"
+#include "eval/layer_errors.h"
 #include "eval/reference_file.h"
 #include "eval/summary.h"
 #include "runtime/loaded_model.h"
@@ -39,6 +41,10 @@ void require_same_tokenizer(const eval::ReferenceFile& kept, const std::string& 
 void add_figures(nlohmann::ordered_json& out, const eval::Score& score);
 void print_comparison(const eval::Comparison& comparison);
 void print_bands(const eval::Score& score);
+
+// Of --per-layer.
+nlohmann::ordered_json layers_json(std::span<const eval::LayerError> layers);
+void print_layers(std::span<const eval::LayerError> layers);
 
 eval::GateFigures gate_figures(const eval::Score& score);
 // Throws GateBroken where a rule of --gate does not hold.

@@ -153,15 +153,16 @@ std::optional<eval::LayerByLayer> layer_by_layer(const TextRun& run, const Plann
       runtime::kProgramBytes + other + eval::layer_by_layer_bytes(model.checkpoint, model.engine);
   const std::uint64_t available = available_memory_bytes();
   const std::string& budget = run.flags.memory_budget;
-  if (budget.empty() && (available == 0 || weights < available)) return std::nullopt;
+  const bool fits = available == 0 || weights < available;
+  if (budget.empty() && fits && !run.flags.per_layer) return std::nullopt;
   eval::LayerByLayer how;
   how.scratch = scratch_folder();
   if (budget.empty()) {
     how.activation_bytes = available > least ? (available - least) / 2 : 0;
+    if (fits) return how;
     progress.note(
         fmt::format("the weights take {} and {} of memory are free: the whole text goes through "
-                    "one layer after "
-                    "the other (--memory-budget says in how much memory)",
+                    "one layer after the other (--memory-budget says in how much memory)",
                     readable_bytes(weights), readable_bytes(available)));
     return how;
   }
@@ -221,7 +222,7 @@ CacheReport cache_report(const model::ModelConfig& config, const runtime::Engine
 }
 
 ordered_json text_json(const TextRun& run, const TextFlags& options, const eval::Score& score,
-                       const CacheReport& cache) {
+                       const CacheReport& cache, const eval::LayerErrors& layers) {
   ordered_json out = {
       {"model", run.models.given_model}, {"text", options.text.empty() ? "embedded" : options.text},
       {"context", options.context},      {"chunks", score.chunks},
@@ -238,6 +239,7 @@ ordered_json text_json(const TextRun& run, const TextFlags& options, const eval:
     out["top1"] = c.top1;
   }
   add_figures(out, score);
+  if (options.per_layer) out["layers"] = layers_json(layers.layers());
   out["kv_cache"] = runtime::info(cache.type).name;
   out["kv_cache_bytes"] = cache.bytes;
   out["kv_cache_bytes_per_token"] = cache.bytes_per_position;
@@ -281,25 +283,37 @@ void add_text_options(const Command& command, TextFlags& flags) {
                   "Score the text in this much memory, as 4GB: layer by layer, each read once "
                   "(default: where the weights do not fit)")
       .type_name("SIZE");
+  command.add_flag("--per-layer", flags.per_layer,
+                   "Show where the error enters: each layer's output against the reference's, and "
+                   "what routers choose");
   command
       .add_option("--dump-logits", flags.dump_logits, "Write the float32 logits of every position")
       .type_name("FILE")
       .group("");
 }
 
-void check_text_flags(const TextFlags& flags, bool asked) {
+void check_text_flags(const TextFlags& flags, bool asked, const std::string& reference) {
   require_between("--ctx", flags.context, kMinContext, kMaxContext);
   if (flags.chunks < 0) {
     throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", flags.chunks),
                 "give 1 or more, or 0 for the whole text")
         .at("--chunks");
   }
-  if (flags.memory_budget.empty()) return;
-  parse_byte_size(flags.memory_budget, "--memory-budget");
-  if (asked) return;
-  throw Error(ErrorCode::kUsage, "it is for perplexity and kl, which are not measured",
-              "leave it out: whoever answers takes all weights for every token")
-      .at("--memory-budget");
+  if (!flags.memory_budget.empty()) parse_byte_size(flags.memory_budget, "--memory-budget");
+  if (!flags.memory_budget.empty() && !asked) {
+    throw Error(ErrorCode::kUsage, "it is for perplexity and kl, which are not measured",
+                "leave it out: whoever answers takes all weights for every token")
+        .at("--memory-budget");
+  }
+  if (!flags.per_layer) return;
+  require_metric(true, asked, "--per-layer", "perplexity or kl");
+  if (reference.empty() || eval::is_reference_file(reference)) {
+    throw Error(
+        ErrorCode::kUsage,
+        reference.empty() ? "it compares with another model" : "a kept reference has no layers",
+        "name the model that this one was made from with --reference")
+        .at("--per-layer");
+  }
 }
 
 ordered_json score_given_text(const TextRun& run, eval::GateFigures& figures, Context& context) {
@@ -352,6 +366,8 @@ ordered_json score_given_text(const TextRun& run, eval::GateFigures& figures, Co
   against.reference = reference ? &reference->engine() : nullptr;
   against.kept = kept ? &*kept : nullptr;
   against.keep = writer ? &*writer : nullptr;
+  eval::LayerErrors layers;
+  if (options.per_layer) against.layers = &layers;
   eval::LogitsSink sink;
   if (dump) sink = [&](std::span<const float> logits) { dump->append(logits); };
   std::vector<std::string> models{run.models.model};
@@ -384,8 +400,9 @@ ordered_json score_given_text(const TextRun& run, eval::GateFigures& figures, Co
   if (dump) dump->commit();
   if (writer) writer->commit();
   figures = gate_figures(score);
-  if (run.json) return text_json(run, options, score, cache);
+  if (run.json) return text_json(run, options, score, cache, layers);
   print_table(score, cache, options.context);
+  if (options.per_layer) print_layers(layers.layers());
   return {};
 }
 

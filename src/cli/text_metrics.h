@@ -20,12 +20,14 @@ struct TextFlags {
   std::int64_t context = 512;
   bool context_given = false, text_given = false;
   std::int64_t chunks = 0;
+  bool per_layer = false;
 };
 
-// --text, --chunks, --memory-budget, --dump-logits; --ctx is the command's.
+// --text, --chunks, --memory-budget, --per-layer, --dump-logits; --ctx is the command's.
 void add_text_options(const Command& command, TextFlags& flags);
-// Throws Error{kUsage} for what is out of range; `asked`: a text is scored.
-void check_text_flags(const TextFlags& flags, bool asked);
+// Throws Error{kUsage} for what is out of range or needs what is not there; `asked`: a text is
+// scored; `reference`: as it was given, empty without one.
+void check_text_flags(const TextFlags& flags, bool asked, const std::string& reference);
 
 struct TextRun {
   const TextFlags& flags;

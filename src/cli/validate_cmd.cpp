@@ -66,7 +66,7 @@ void check_options(const ValidateFlags& options) {
     throw Error(ErrorCode::kUsage, "kl compares with another model", "name it with --reference")
         .at("--metrics");
   }
-  check_text_flags(options.text, options.scores_text());
+  check_text_flags(options.text, options.scores_text(), options.reference);
   check_engine_flags(options.engine);
   check_judge_options(options.judge, options.metrics, options.reference);
   check_question_flags(options.questions,

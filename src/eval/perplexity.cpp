@@ -160,21 +160,30 @@ void run_chunks(runtime::Engine& engine, const ScoreAgainst& against,
   }
 }
 
-// Reads what follows the last layer while that one computes.
-class OutputAhead final : public runtime::LayerVisitor {
+// Reads what follows the last layer while that one computes, and has the layers compared.
+class AroundLayers final : public runtime::LayerVisitor {
  public:
-  explicit OutputAhead(std::span<const runtime::Stream> streams) : streams_(streams) {}
+  AroundLayers(std::span<const runtime::Stream> streams, LayerErrors* errors)
+      : streams_(streams), errors_(errors) {
+    PJ_CHECK(errors == nullptr || streams.size() == 2);
+  }
 
   runtime::LinearTap* begin(std::size_t stream, std::uint64_t layer) override {
     runtime::Engine& engine = streams_[stream].engine;
     if (layer + 1 == engine.config().layers) engine.expect(runtime::Engine::kOutput);
-    return nullptr;
+    return errors_ == nullptr ? nullptr : errors_->begin(stream, engine.config(), layer);
   }
-  void after_batch(std::size_t, std::uint64_t, std::size_t, runtime::Batch) override {}
-  void end(std::size_t, std::uint64_t) override {}
+  void after_batch(std::size_t stream, std::uint64_t, std::size_t batch, runtime::Batch) override {
+    if (errors_ == nullptr) return;
+    errors_->after_batch(stream, batch, streams_[0].between, streams_[1].between);
+  }
+  void end(std::size_t stream, std::uint64_t) override {
+    if (errors_ != nullptr) errors_->end(stream);
+  }
 
  private:
   std::span<const runtime::Stream> streams_;
+  LayerErrors* errors_;
 };
 
 // All chunks through one layer after the other, then what follows the last one.
@@ -187,7 +196,7 @@ void run_layers_of_chunks(runtime::Engine& engine, const ScoreAgainst& against,
   std::vector<runtime::Stream> streams{{engine, between}};
   if (compares) streams.push_back({*against.reference, reference_between});
   const auto batches = runtime::batches_of(chunks, batch_rows(engine, against));
-  OutputAhead visitor(streams);
+  AroundLayers visitor(streams, against.layers);
   runtime::run_layer_major(streams, batches, visitor, progress, stop);
   std::size_t done = 0;
   for (std::size_t b = 0; b < batches.size(); ++b) {
@@ -233,6 +242,7 @@ Score score_text(runtime::Engine& model, const ScoreAgainst& against,
   PJ_CHECK(against.reference == nullptr || against.reference->config().vocab == vocab);
   PJ_CHECK(against.kept == nullptr || (against.kept->header().vocab == vocab &&
                                        against.kept->header().context == options.context));
+  PJ_CHECK(against.layers == nullptr || options.layer_by_layer);
   check_tokens(tokens, vocab);
   const auto used = tokens.first(chunks_of(tokens.size(), options) * options.context);
   const auto chunks = runtime::cut_chunks(used, options.context, options.bos);

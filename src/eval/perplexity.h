@@ -9,6 +9,7 @@
 
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "eval/layer_errors.h"
 #include "eval/reference_file.h"
 #include "eval/summary.h"
 #include "model/checkpoint.h"
@@ -42,6 +43,7 @@ struct ScoreAgainst {
   const ReferenceFile* kept = nullptr;  // instead of an engine; its context is that of the options
   ReferenceWriter* keep = nullptr;      // takes the reference's distributions, else the model's
   LogitsSink sink = {};
+  LayerErrors* layers = nullptr;  // compares with a reference engine; layer by layer alone
 };
 
 // Chunks that `tokens` tokens give.
