@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -43,6 +44,13 @@ bool tokens_are_its_own(const eval::ReferenceHeader& header, const model::TextMo
   std::size_t same = 0;
   while (same < std::min(again.size(), tokens.size()) && again[same] == tokens[same]) ++same;
   return same * 2 >= tokens.size();
+}
+
+// "97th" of "every 97th"; "single" of 1.
+std::string ordinal(long number) {
+  const long last = number % 100 / 10 == 1 ? 0 : number % 10;
+  const char* const ending = last == 1 ? "st" : last == 2 ? "nd" : last == 3 ? "rd" : "th";
+  return number <= 1 ? "single" : fmt::format("{}{}", number, ending);
 }
 
 std::string share_name(double share) { return fmt::format("{:g}", share * 100); }
@@ -175,6 +183,15 @@ void print_bands(const eval::Score& score) {
     }
     fmt::print("\n");
   }
+}
+
+std::string verdict_of(const eval::Comparison& c) {
+  std::string lost = fmt::format("{} {:.1f} % against the original",
+                                 c.loss_percent < 0 ? "gains" : "loses", std::abs(c.loss_percent));
+  if (!c.loss_counts) lost += ", which may be chance";
+  const double other = 1 - c.top1;
+  if (other <= 0) return lost + "; no next word of this text would differ";
+  return fmt::format("{}; every {} next word would differ", lost, ordinal(std::lround(1 / other)));
 }
 
 ordered_json layers_json(std::span<const eval::LayerError> layers) {

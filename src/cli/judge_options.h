@@ -42,6 +42,9 @@ void add_figures(nlohmann::ordered_json& out, const eval::Score& score);
 void print_comparison(const eval::Comparison& comparison);
 void print_bands(const eval::Score& score);
 
+// One sentence for people: what was lost, and how often the next word would be another one.
+std::string verdict_of(const eval::Comparison& comparison);
+
 // Of --per-layer.
 nlohmann::ordered_json layers_json(std::span<const eval::LayerError> layers);
 void print_layers(std::span<const eval::LayerError> layers);

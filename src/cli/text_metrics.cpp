@@ -239,6 +239,7 @@ ordered_json text_json(const TextRun& run, const TextFlags& options, const eval:
     out["top1"] = c.top1;
   }
   add_figures(out, score);
+  if (run.verdict && score.comparison) out["verdict"] = verdict_of(*score.comparison);
   if (options.per_layer) out["layers"] = layers_json(layers.layers());
   out["kv_cache"] = runtime::info(cache.type).name;
   out["kv_cache_bytes"] = cache.bytes;
@@ -403,6 +404,7 @@ ordered_json score_given_text(const TextRun& run, eval::GateFigures& figures, Co
   if (run.json) return text_json(run, options, score, cache, layers);
   print_table(score, cache, options.context);
   if (options.per_layer) print_layers(layers.layers());
+  if (run.verdict && score.comparison) fmt::print("{}\n", verdict_of(*score.comparison));
   return {};
 }
 

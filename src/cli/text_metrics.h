@@ -36,6 +36,7 @@ struct TextRun {
   runtime::EngineOptions engine;
   bool force = false;
   bool json = false;
+  bool verdict = false;  // ends with a sentence that says what was lost
 };
 
 // Scores the text: prints the table, or gives what JSON has of it. Throws as eval::score_text, and

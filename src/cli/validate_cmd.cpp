@@ -17,6 +17,7 @@
 #include "cli/engine_options.h"
 #include "cli/humaneval_options.h"
 #include "cli/judge_options.h"
+#include "cli/known_reference.h"
 #include "cli/mmlu_options.h"
 #include "cli/model_argument.h"
 #include "cli/question_options.h"
@@ -37,6 +38,7 @@ struct ValidateFlags {
   std::string reference;
   std::string given_model, given_reference;  // as the command line names them
   std::vector<std::string> metrics{"perplexity"};
+  bool found_reference = false;  // nobody named it
   bool force = false;
   TextFlags text;
   JudgeOptions judge;
@@ -112,7 +114,7 @@ void validate(const ValidateFlags& options, const eval::PythonJudge* judge, Cont
                            options.given_reference, options.pre_tokenizer};
   if (options.scores_text()) {
     out = score_given_text({options.text, options.judge, models, engine_options(options.engine),
-                            options.force, options.json},
+                            options.force, options.json, options.found_reference},
                            figures, context);
   }
   eval::RunRecord record = open_record(options);
@@ -138,6 +140,21 @@ void validate(const ValidateFlags& options, const eval::PythonJudge* judge, Cont
   apply_gate(options.judge, figures);
 }
 
+// For whoever asks for nothing: the original, where it is known and there.
+void find_reference(ValidateFlags& options, Context& context) {
+  if (!options.reference.empty() || !options.judge.save_reference.empty()) return;
+  const auto known = known_reference(options.model, context.settings.cache());
+  if (!known) return;
+  options.found_reference = true;
+  options.reference = known->path.string();
+  options.given_reference = known->name;
+  options.metrics = {"perplexity", "kl"};
+  context.progress->note(
+      fmt::format("compared with {}, {}: perplexity says how well a model predicts the text, the "
+                  "loss how much worse than the original, KL how far each prediction lies from it",
+                  known->name, known->why));
+}
+
 }  // namespace
 
 void add_validate(const Command& app, Context& context) {
@@ -147,11 +164,14 @@ void add_validate(const Command& app, Context& context) {
   command
       .add_option("MODEL", options->model, "GGUF file, model's directory, or owner/name of the hub")
       .type_name("");
-  command
-      .add_option("--metrics", options->metrics,
-                  "perplexity, kl (needs --reference), mmlu, humaneval")
-      .delimiter(',')
-      .type_name("LIST");
+  const Option metrics =
+      command
+          .add_option(
+              "--metrics", options->metrics,
+              "perplexity, kl (needs --reference), mmlu, humaneval (default: perplexity, and "
+              "kl where the original is known and in the hub's cache)")
+          .delimiter(',')
+          .type_name("LIST");
   command
       .add_option("--reference", options->reference,
                   "The model to compare with, or what --save-reference or llama.cpp kept of it")
@@ -178,7 +198,7 @@ void add_validate(const Command& app, Context& context) {
       "--reference models/tiny-qwen2");
   add_pre_tokenizer_option(command, options->pre_tokenizer);
   add_no_download_option(command, options->no_download);
-  command.callback([options, ctx, &context] {
+  command.callback([options, ctx, metrics, &context] {
     options->text.context_given = ctx.given();
     // The settings may have given one too, which is for whoever has none.
     options->text.text_given = context.settings.get(SettingKey::kText).source == "--text";
@@ -192,6 +212,7 @@ void add_validate(const Command& app, Context& context) {
       if (model == &options->reference && eval::is_reference_file(*model)) continue;
       *model = local_model(*model, hub::Need::kAll, options->no_download, context);
     }
+    if (!metrics.given()) find_reference(*options, context);
     validate(*options, judge ? &*judge : nullptr, context);
   });
 }

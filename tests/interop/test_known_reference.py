@@ -1,0 +1,75 @@
+"""`validate MODEL` alone: the original is found where the file or its card names it and the cache has it."""
+
+import json
+import os
+
+import pajamas
+import pytest
+
+TEXT = ["--ctx", "64", "--chunks", "4"]
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def cached(cache, repository, source):
+    """The cache's layout, as links to a folder."""
+    folder = cache / ("models--" + repository.replace("/", "--"))
+    snapshot = folder / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs/main").write_text(COMMIT)
+    for file in source.iterdir():
+        os.symlink(file, snapshot / file.name)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    cached(tmp_path / "hub", "makers/tiny-qwen2", pajamas.TINY)
+    return {"HF_HUB_CACHE": str(tmp_path / "hub")}
+
+
+def validate(model, *flags, env, **options):
+    return pajamas.run("validate", model, *TEXT, *flags, env=env, **options)
+
+
+def test_by_the_name_in_a_gguf(models, cache):
+    """The same figures as with --reference, and a last sentence."""
+    quantized = models.gguf("Q4_K_M")
+    done = validate(quantized, env=cache)
+    assert "makers/tiny-qwen2" in done.stderr and "KL" in done.stderr
+    told = validate(quantized, "--metrics", "perplexity,kl", "--reference", pajamas.TINY, env=cache)
+    lines = done.stdout.splitlines()
+    assert lines[:-1] == told.stdout.splitlines()
+    figures = json.loads(validate(quantized, "--json", env=cache).stdout)
+    assert figures["reference"] == "makers/tiny-qwen2"
+    assert lines[-1] == figures["verdict"]
+    every = round(1 / (1 - figures["top1"]))
+    assert f"every {every}" in lines[-1] and "next word would differ" in lines[-1]
+    assert f"{abs(figures['loss_percent']):.1f} %" in lines[-1]
+
+
+def test_by_a_model_card(models, tmp_path, cache):
+    folder = tmp_path / "renamed"
+    folder.mkdir()
+    for file in models.mlx("4bit").iterdir():
+        if file.name != "README.md":
+            os.symlink(file, folder / file.name)
+    assert "makers" not in validate(folder, env=cache).stderr
+    (folder / "README.md").write_text("---\nbase_model: makers/tiny-qwen2\n---\n")
+    done = validate(folder, env=cache)
+    assert "makers/tiny-qwen2, which the model card names" in done.stderr
+    assert "next word would differ" in done.stdout.splitlines()[-1]
+
+
+def test_what_is_asked_for_is_done(models, tmp_path, cache):
+    """A metric, a reference to be kept, an original: nothing is looked for."""
+    quantized = models.gguf("Q4_K_M")
+    for model, *flags in ((quantized, "--metrics", "perplexity"),
+                          (quantized, "--save-reference", tmp_path / "kept"), (pajamas.TINY,)):
+        figures = json.loads(validate(model, *flags, "--json", env=cache).stdout)
+        assert "reference" not in figures and "verdict" not in figures
+
+
+def test_another_model_of_that_name_is_none(models, tmp_path):
+    cached(tmp_path / "hub", "makers/tiny-qwen2", pajamas.TINY_MOE)
+    done = validate(models.gguf("Q4_K_M"), "--json", env={"HF_HUB_CACHE": str(tmp_path / "hub")})
+    assert "reference" not in json.loads(done.stdout)
