@@ -92,12 +92,12 @@ void check_compare(const CompareFlags& options) {
 
 std::vector<Contender> contenders_of(const CompareFlags& options, Context& context) {
   std::vector<Contender> all;
-  const runtime::EngineOptions shared = engine_options(options.engine);
+  const runtime::EngineOptions common = engine_options(options.engine);
   for (std::size_t i = 0; i < kMostModels; ++i) {
     if (options.models[i].empty()) continue;
     Contender& contender = all.emplace_back();
     contender.given = options.models[i];
-    contender.engine = shared;
+    contender.engine = common;
     if (options.backends[i].empty()) continue;
     with_context(fmt::format("--backend{}", i + 1), [&] {
       contender.engine.backend = &runtime::backend_by_name(options.backends[i]);
