@@ -32,6 +32,7 @@ void add_run(const Command& app, Context& context);
 void add_validate(const Command& app, Context& context);
 void add_benchmark(const Command& app, Context& context);
 void add_compare(const Command& app, Context& context);
+void add_targets(const Command& app, Context& context);
 void add_inspect(const Command& app, Context& context);
 void add_tokenize(const Command& app, Context& context);
 void add_completion(const Command& app, Context& context);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cli/model_summary.h"
 #include "hub/inventory.h"
 #include "hub/model_id.h"
 #include "io/gguf.h"
@@ -14,14 +15,6 @@ namespace pajamas::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-// gpt-oss is published with MXFP4 experts.
-bool is_quantized(const model::Checkpoint& checkpoint) {
-  const bool published = checkpoint.container() == model::Container::kHuggingFace;
-  return std::ranges::any_of(checkpoint.tensors(), [&](const model::StoredTensor& tensor) {
-    return !tensor.encoding.is_plain() && !(published && tensor.encoding.is_mxfp4());
-  });
-}
 
 // Letters and digits, small ones: "Qwen2.5 7B Instruct" and "Qwen2.5-7B-Instruct" are one name.
 std::string bare(std::string_view name) {

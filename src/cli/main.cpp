@@ -87,6 +87,7 @@ int run(int argc, char** argv) {
   cli::add_validate(app, context);
   cli::add_benchmark(app, context);
   cli::add_compare(app, context);
+  cli::add_targets(app, context);
   cli::add_inspect(app, context);
   cli::add_tokenize(app, context);
   cli::add_models(app, context);

@@ -77,6 +77,13 @@ std::string quantization_name(const model::Checkpoint& checkpoint) {
   return most_common(checkpoint);
 }
 
+bool is_quantized(const model::Checkpoint& checkpoint) {
+  const bool published = checkpoint.container() == model::Container::kHuggingFace;
+  return std::ranges::any_of(checkpoint.tensors(), [&](const model::StoredTensor& tensor) {
+    return !tensor.encoding.is_plain() && !(published && tensor.encoding.is_mxfp4());
+  });
+}
+
 std::uint64_t file_bytes(const model::Checkpoint& checkpoint) {
   std::uint64_t bytes = 0;
   for (const File& file : checkpoint.files()) bytes += file.size();

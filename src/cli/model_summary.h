@@ -16,6 +16,10 @@ std::string quantization_name(const model::Checkpoint& checkpoint);
 // llama.cpp's name for a number of general.file_type; empty where it has none.
 std::string file_type_name(std::uint64_t file_type);
 
+// Whether it has weights that were stored with loss after it was published; gpt-oss is published
+// with MXFP4 experts.
+bool is_quantized(const model::Checkpoint& checkpoint);
+
 // Bytes of all files of the model.
 std::uint64_t file_bytes(const model::Checkpoint& checkpoint);
 

@@ -9,27 +9,18 @@
 #include <string>
 #include <vector>
 
-#include "base/error.h"
-#include "base/json.h"
-#include "bench/bytes_read.h"
 #include "cli/byte_size.h"
 #include "cli/engine_options.h"
-#include "cli/expectation.h"
 #include "cli/log.h"
 #include "cli/model_argument.h"
+#include "cli/preset_needs.h"
 #include "cli/terminal.h"
-#include "model/architecture.h"
 #include "quantize/output_format.h"
-#include "quantize/plan_input.h"
-#include "quantize/preset.h"
-#include "runtime/backend.h"
 
 namespace pajamas::cli {
 namespace {
 
 using nlohmann::ordered_json;
-using quantize::Format;
-
 struct PresetsFlags {
   std::string model;
   bool no_download = false;
@@ -38,108 +29,15 @@ struct PresetsFlags {
   bool json = false;
 };
 
-// One output of a preset, for a model.
-struct OutputNeeds {
-  const quantize::PresetOutput* output = nullptr;
-  std::uint64_t file_bytes = 0;
-  double bits_per_weight = 0;
-  std::uint64_t memory_bytes = 0;  // file, keys and values, work
-};
-struct PresetNeeds {
-  const quantize::Preset* preset = nullptr;
-  std::vector<OutputNeeds> outputs;
-};
-struct ModelPresets {
-  std::string name;
-  quantize::ModelKind kind;
-  std::uint64_t weights = 0;
-  std::uint64_t context = 0;
-  std::vector<PresetNeeds> presets;
-  std::uint64_t smallest_file = 0;  // GGUF of nothing but the smallest types
-  // With experts read when they are needed, of the first preset's GGUF; nothing without experts.
-  std::optional<std::uint64_t> streamed_memory;
-};
-
-quantize::PlannedOutput plan_of(const quantize::PlanInput& input, quantize::Recipe recipe) {
-  recipe.output = "model";
-  return quantize::make_plan(input, {std::move(recipe)}, 1).outputs.front();
-}
-
-runtime::EngineOptions preset_engine(const model::ModelConfig& config, std::uint64_t context,
-                                     std::string_view kv_cache) {
-  runtime::EngineOptions engine;
-  engine.kv_type = *runtime::kv_type_by_name(kv_cache);
-  engine.context = context == 0 ? runtime::default_context(config) : context;
-  return engine;
-}
-
-// What a store that keeps no more than the experts of two layers would need: those at work, and
-// those that are fetched meanwhile. Everything else stays.
-std::uint64_t streamed_weights(const model::ModelConfig& config,
-                               const quantize::PlannedOutput& output) {
-  std::uint64_t resident = 0;
-  std::vector<std::uint64_t> layers(config.layers);
-  for (const quantize::PlannedTensor& tensor : output.tensors) {
-    if (tensor.spec.is_stack()) {
-      layers[static_cast<std::size_t>(tensor.spec.key.layer)] +=
-          bench::bytes_per_token(config, tensor.spec.key.role, tensor.spec.shape, tensor.bytes);
-    } else {
-      resident += tensor.bytes;
+// With experts read when they are needed, of the first preset's GGUF; nothing without experts.
+std::optional<std::uint64_t> experts_streamed(const ModelPresets& model) {
+  if (!model.is_mixture()) return std::nullopt;
+  for (const PresetNeeds& preset : model.presets) {
+    for (const OutputNeeds& output : preset.outputs) {
+      if (output.output->format == quantize::Format::kGguf) return output.streamed_memory;
     }
   }
-  std::ranges::sort(layers, std::greater());
-  for (std::size_t i = 0; i < std::min<std::size_t>(2, layers.size()); ++i) resident += layers[i];
-  return resident;
-}
-
-// The size of a GGUF whose matrices all have the type with the fewest bits that fits their rows.
-std::uint64_t smallest_file(const quantize::PlanInput& input) {
-  const auto& format = quantize::output_format(Format::kGguf);
-  const std::vector<Encoding> encodings = format.encodings(input);
-  quantize::Recipe recipe;
-  recipe.method = std::string(format.ladder().back());
-  recipe.label = "smallest";
-  recipe.allow_requantize = true;
-  for (const model::TensorSpec& tensor : model::tensors_of(input.config)) {
-    if (!tensor.is_matrix) continue;
-    const std::uint64_t cols = tensor.shape.cols();
-    const Encoding* best = nullptr;
-    for (const Encoding& encoding : encodings) {
-      if (!encoding.fits(cols)) continue;
-      if (best == nullptr || encoding.row_bytes(cols) < best->row_bytes(cols)) best = &encoding;
-    }
-    if (best != nullptr) recipe.types.emplace(tensor.key, *best);
-  }
-  return plan_of(input, std::move(recipe)).file_bytes;
-}
-
-ModelPresets presets_needs(const quantize::PlanInput& input, std::uint64_t context) {
-  const model::ModelConfig& config = input.config;
-  ModelPresets found;
-  found.name = input.name;
-  found.kind = quantize::kind_of(input);
-  found.weights = model::parameter_count(config);
-  found.smallest_file = smallest_file(input);
-  for (const quantize::Preset& preset : quantize::presets()) {
-    if (preset.kind != found.kind) continue;
-    const runtime::EngineOptions engine = preset_engine(config, context, preset.kv_cache);
-    found.context = engine.context;
-    const std::uint64_t run_bytes = runtime::memory_needs(config, engine).total();
-    PresetNeeds needs{.preset = &preset, .outputs = {}};
-    for (const quantize::PresetOutput& output : preset.outputs) {
-      quantize::Recipe recipe;
-      recipe.allow_requantize = true;  // sizes can be told of any source
-      quantize::apply_preset(preset, output, input, recipe);
-      const quantize::PlannedOutput planned = plan_of(input, std::move(recipe));
-      needs.outputs.push_back(
-          {&output, planned.file_bytes, planned.bits_per_weight, planned.file_bytes + run_bytes});
-      if (config.experts > 0 && output.format == Format::kGguf && !found.streamed_memory) {
-        found.streamed_memory = streamed_weights(config, planned) + run_bytes;
-      }
-    }
-    found.presets.push_back(std::move(needs));
-  }
-  return found;
+  return std::nullopt;
 }
 
 // Whether this much memory holds a preset, and if none, what would help.
@@ -166,11 +64,11 @@ std::string verdict(const ModelPresets& model, std::uint64_t memory) {
   } else {
     text += fmt::format("; --target-size {} chooses types for it", readable_bytes(memory));
   }
-  if (model.streamed_memory) {
+  if (const auto streamed = experts_streamed(model)) {
     text += fmt::format(
         "; a memory budget that reads experts when they are needed could reach {} (this version "
         "has none)",
-        readable_bytes(*model.streamed_memory));
+        readable_bytes(*streamed));
   }
   return text;
 }
@@ -196,8 +94,8 @@ ordered_json presets_json(const ModelPresets& model) {
       {"model", model.name},           {"kind", quantize::kind_name(model.kind)},
       {"weights", model.weights},      {"context", model.context},
       {"presets", std::move(presets)}, {"smallest_file_bytes", model.smallest_file}};
-  report["streamed_memory_bytes"] =
-      model.streamed_memory ? ordered_json(*model.streamed_memory) : ordered_json();
+  const auto streamed = experts_streamed(model);
+  report["streamed_memory_bytes"] = streamed ? ordered_json(*streamed) : ordered_json();
   return report;
 }
 
@@ -231,11 +129,7 @@ void run_presets(const PresetsFlags& options, Context& context) {
       checked_context(options.context, 0, "give the number of tokens that a cache is to hold");
   std::vector<ModelPresets> models;
   if (options.model.empty()) {
-    for (const KnownModel& known : known_models()) {
-      models.push_back(presets_needs(
-          quantize::plan_input_of_config(parse_json(known.config), std::string(known.name)),
-          positions));
-    }
+    models = published_presets(positions);
   } else {
     const std::string path =
         local_model(options.model, hub::Need::kHeaders, options.no_download, context);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/json_numbers.h"
 #include "model/kv_cache_type.h"
+#include "model/own_keys.h"
 #include "model/tensor_names.h"
 #include "quantize/model_folder.h"
 #include "quantize/output_format.h"
@@ -124,6 +125,7 @@ std::string make_config(const PlanInput& input, const Recipe& recipe, const Plan
   json config = source_config(input);
   config.erase("quantization");  // MLX's
   model::write_kv_cache_type(suggested_kv_cache(input, recipe), config);
+  model::write_own_key(model::kTarget, recipe.label, config);
   config["quantization_config"] = {
       {"quant_method", "fp8"},
       {"fmt", "e4m3"},

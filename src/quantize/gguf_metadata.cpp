@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "model/architecture.h"
 #include "model/kv_cache_type.h"
+#include "model/own_keys.h"
 #include "model/sampling.h"
 #include "quantize/gguf_card.h"
 #include "text/tokenizer.h"
@@ -182,7 +183,7 @@ GgufMetadata without_importance(const model::ModelConfig& config, std::uint32_t 
       } else if (pair.key == kPreKey && !pre.empty()) {
         metadata.add(pair.key, pre);
       } else if (pair.key == "general.quantization_version" || pair.key.starts_with("split.") ||
-                 pair.key == model::kKvCacheKey ||
+                 pair.key == model::kKvCacheKey || pair.key == model::kTarget.gguf ||
                  (source.importance != nullptr && pair.key.starts_with(kImportanceKeys))) {
         continue;
       } else {
@@ -218,6 +219,7 @@ GgufMetadata make_gguf_metadata(const model::ModelConfig& config, std::uint32_t 
   if (!source.kv_cache_type.empty()) {
     metadata.add(model::kKvCacheKey, text::utf8_lossy(source.kv_cache_type));
   }
+  if (!source.target.empty()) metadata.add(model::kTarget.gguf, text::utf8_lossy(source.target));
   if (source.importance != nullptr) add_importance(metadata, *source.importance);
   return metadata;
 }

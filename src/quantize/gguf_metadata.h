@@ -21,6 +21,7 @@ struct GgufSource {
   const ImportanceOrigin* importance = nullptr;  // of the matrix that weighs the columns
   const model::ModelCard* card = nullptr;        // of a checkpoint that has one
   std::string kv_cache_type = {};                // to suggest; empty: none
+  std::string target = {};                       // that was aimed at; empty: a method
 };
 
 // Throws Error{kUnsupported} where the tokenizer's patterns have no name in GGUF, kCorruptFile

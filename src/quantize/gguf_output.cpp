@@ -154,7 +154,8 @@ class GgufOutput final : public OutputFormat {
         .text = input.text ? &*input.text : nullptr,
         .importance = recipe.importance ? &*recipe.importance : nullptr,
         .card = &input.card,
-        .kv_cache_type = suggested_kv_cache(input, recipe)};
+        .kv_cache_type = suggested_kv_cache(input, recipe),
+        .target = recipe.label};
     const auto metadata =
         make_gguf_metadata(input.config, info(*find_gguf_method(recipe.method)).file_type, source);
     std::vector<io::GgufSpec> stored;

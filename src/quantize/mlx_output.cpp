@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "codec/room.h"
 #include "model/kv_cache_type.h"
+#include "model/own_keys.h"
 #include "model/tensor_names.h"
 #include "quantize/mlx_files.h"
 #include "quantize/model_folder.h"
@@ -140,6 +141,7 @@ class MlxOutput final : public OutputFormat {
     if (unquantized_type(input, recipe) != input.plain) set_dtype("bfloat16", config);
     complete_mlx_config(input.config, config);
     model::write_kv_cache_type(suggested_kv_cache(input, recipe), config);
+    model::write_own_key(model::kTarget, recipe.label, config);
     output.small_files.push_back({"config.json", make_mlx_config(config, recipe, output.tensors)});
     output.small_files.push_back(make_index(output, shards, model::parameter_count(input.config)));
     add_companions(input, output);

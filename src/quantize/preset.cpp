@@ -125,22 +125,25 @@ constexpr const char* kQwen = "Qwen2.5-7B-Instruct";
 constexpr const char* kQwenExperts = "Qwen3-30B-A3B";
 constexpr const char* kGptOss = "gpt-oss-20b";
 
+constexpr std::uint64_t kMegabyte = 1'000'000;
 constexpr std::array kPresets{
-    Preset{ModelKind::kDense, "ultra", "as small as answers stay good", "q4_0", kQwen, kDenseUltra},
+    Preset{ModelKind::kDense, "ultra", "as small as answers stay good", "q4_0", kQwen,
+           800 * kMegabyte, kDenseUltra},
     Preset{ModelKind::kDense, "balanced", "what most people should take", "q8_0", kQwen,
-           kDenseBalanced},
-    Preset{ModelKind::kDense, "hq", "next to no loss", "f16", kQwen, kDenseHq},
+           1700 * kMegabyte, kDenseBalanced},
+    Preset{ModelKind::kDense, "hq", "next to no loss", "f16", kQwen, 3100 * kMegabyte, kDenseHq},
     Preset{ModelKind::kExperts, "ultra", "as small as answers stay good", "q4_0", kQwenExperts,
-           kExpertsUltra},
+           2100 * kMegabyte, kExpertsUltra},
     Preset{ModelKind::kExperts, "balanced", "what most people should take", "q8_0", kQwenExperts,
-           kExpertsBalanced},
+           2700 * kMegabyte, kExpertsBalanced},
     Preset{ModelKind::kExperts, "native", "for servers with FP8 units", "f16", kQwenExperts,
-           kExpertsNative},
+           7800 * kMegabyte, kExpertsNative},
     Preset{ModelKind::kMxfp4Experts, "ultra", "experts without loss, the rest small", "q3_0",
-           kGptOss, kMxfp4Ultra},
+           kGptOss, 1600 * kMegabyte, kMxfp4Ultra},
     Preset{ModelKind::kMxfp4Experts, "balanced", "what most people should take", "q4_0", kGptOss,
-           kMxfp4Balanced},
-    Preset{ModelKind::kMxfp4Experts, "native", "without any loss", "f16", kGptOss, kMxfp4Native},
+           2100 * kMegabyte, kMxfp4Balanced},
+    Preset{ModelKind::kMxfp4Experts, "native", "without any loss", "f16", kGptOss,
+           12200 * kMegabyte, kMxfp4Native},
 };
 
 std::vector<std::string_view> names_of(ModelKind kind) {

@@ -40,6 +40,7 @@ struct Preset {
   std::string_view purpose;    // a sentence
   std::string_view kv_cache;   // a name of runtime/kv_types.h
   std::string_view published;  // the model it was made for, as in models/configs
+  std::uint64_t goal_bytes;    // what the project hopes for there: a file, else resident memory
   std::span<const PresetOutput> outputs;
 };
 
