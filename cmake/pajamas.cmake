@@ -102,6 +102,31 @@ function(pajamas_library folder)
   endif()
 endfunction()
 
+# pajamas_embed(FOLDER HEADER NAME=FILE ...): files as tables of bytes, behind the functions
+# `std::string_view NAME() noexcept` that src/FOLDER/HEADER.h declares.
+function(pajamas_embed folder header)
+  set(functions "")
+  foreach(entry IN LISTS ARGN)
+    string(REGEX MATCH "^([^=]*)=(.*)$" entry "${entry}")
+    set(name ${CMAKE_MATCH_1})
+    cmake_path(ABSOLUTE_PATH CMAKE_MATCH_2 BASE_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE file)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    file(READ ${file} bytes HEX)
+    string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+    string(APPEND functions "std::string_view ${name}() noexcept {
+  static constexpr unsigned char kBytes[] = {${bytes}};
+  return {reinterpret_cast<const char*>(kBytes), sizeof(kBytes)};
+}
+")
+  endforeach()
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/${header}.cpp CONTENT
+"#include \"${folder}/${header}.h\"
+namespace pajamas::${folder} {
+@functions@}  // namespace pajamas::${folder}
+" @ONLY)
+  target_sources(pajamas_${folder} PRIVATE ${PROJECT_BINARY_DIR}/generated/${header}.cpp)
+endfunction()
+
 # pajamas_test(FOLDER [OF FOLDER] [SHARDS NUMBER] DEPENDS ...): one test program of every tests/FOLDER/*_test.cpp,
 # which links only the library it tests (of the same name, or OF another), so that a dependency
 # nobody declared does not link. For

@@ -19,7 +19,7 @@ COMMENT_OR_TEXT = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.S)
 HEADER_RULES = [
     ("operating-system header", re.compile(r"(unistd|fcntl|signal|sched|termios|dlfcn)\.h|(sys|linux|asm)/.*"),
      {"base", "cli"}),
-    ("JSON library", re.compile(r"nlohmann/.*"), {"base", "io", "text", "hub", "model", "quantize", "eval", "bench", "cli"}),
+    ("JSON library", re.compile(r"nlohmann/.*"), {"base", "io", "text", "hub", "model", "quantize", "eval", "bench", "report", "cli"}),
     ("network and checksum library", re.compile(r"(curl|openssl)/.*"), {"hub"}),
     ("TOML library", re.compile(r"toml\+\+/.*"), {"cli"}),
     ("YAML library", re.compile(r"yaml\.h|yaml-cpp/.*"), {"io"}),

@@ -91,12 +91,18 @@ ordered_json to_json(const SpeedReport& report, const runtime::EngineOptions& op
   for (const DepthResult& result : report.results) {
     results.push_back(result_json(result, report, options));
   }
+  ordered_json memory = ordered_json::array();
+  for (const MemorySample& sample : report.memory) {
+    memory.push_back(
+        {{"seconds", sample.seconds}, {"resident_bytes", or_null(sample.resident_bytes)}});
+  }
   ordered_json out = {{"model", report.model},
                       {"backend", report.backend},
                       {"machine", std::move(machine)},
                       {"results", std::move(results)},
                       {"load_seconds", report.load_seconds},
-                      {"peak_memory_bytes", report.peak_memory_bytes}};
+                      {"peak_memory_bytes", report.peak_memory_bytes},
+                      {"memory_over_time", std::move(memory)}};
   if (report.partial) out["partial"] = true;
   return out;
 }

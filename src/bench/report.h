@@ -21,6 +21,7 @@ struct SpeedReport {
   std::string model;
   std::string backend;
   std::vector<DepthResult> results;
+  std::vector<MemorySample> memory;
   double load_seconds = 0;
   std::uint64_t peak_memory_bytes = 0;
   double bytes_per_second = 0;  // that memory gives; 0: not measured
@@ -28,8 +29,8 @@ struct SpeedReport {
   SpeedQuestion question;
 };
 
-// {model, backend, machine, results: [...], load_seconds, peak_memory_bytes}, and "partial": true
-// where it was stopped.
+// {model, backend, machine, results: [...], load_seconds, peak_memory_bytes, memory_over_time:
+// [{seconds, resident_bytes}]}, and "partial": true where it was stopped.
 nlohmann::ordered_json to_json(const SpeedReport& report, const runtime::EngineOptions& options,
                                nlohmann::ordered_json machine);
 

@@ -13,6 +13,7 @@ namespace pajamas::bench {
 namespace {
 
 constexpr std::uint64_t kWarmUpGenerated = 4;
+constexpr std::size_t kMostMemorySamples = 256;
 constexpr std::array<std::uint64_t, 3> kUsualContexts{512, 2048, 8192};
 
 // A token for a position, the same in every run: spread over the vocabulary, so that experts are
@@ -101,10 +102,17 @@ SpeedMeter::SpeedMeter(runtime::Engine& engine, SpeedQuestion question, Progress
   }
 }
 
-double SpeedMeter::seconds_of(const std::function<void()>& work) const {
+double SpeedMeter::seconds_of(const std::function<void()>& work) {
   const double began = clock_();
+  if (!began_) began_ = began;
   work();
-  return clock_() - began;
+  const double ended = clock_();
+  if (memory_.size() == kMostMemorySamples) {  // half of them tell the same
+    for (std::size_t i = 1; 2 * i < memory_.size(); ++i) memory_[i] = memory_[2 * i];
+    memory_.resize(kMostMemorySamples / 2);
+  }
+  memory_.push_back({ended - *began_, resident_bytes()});
+  return ended - began;
 }
 
 // `count` tokens, `step` at a time; logits of the last one of the prompt, or of each generated one.
@@ -130,8 +138,10 @@ void SpeedMeter::run(const Session& session, std::uint64_t count, std::uint64_t 
 
 void SpeedMeter::warm_up(const StopFlag& stop) {
   const Session session(engine_, engine_.create_session());
-  run(session, question_.prompt_tokens, engine_.max_batch(), stop);
-  run(session, kWarmUpGenerated, 1, stop);
+  seconds_of([&] {
+    run(session, question_.prompt_tokens, engine_.max_batch(), stop);
+    run(session, kWarmUpGenerated, 1, stop);
+  });
 }
 
 void SpeedMeter::round(const StopFlag& stop) {
@@ -151,12 +161,12 @@ void SpeedMeter::round(const StopFlag& stop) {
       at.prompt.push_back(
           seconds_of([&] { run(fork, question_.prompt_tokens, engine_.max_batch(), stop); }));
     }
-    at.resident_bytes = std::max(at.resident_bytes, resident_bytes());
+    at.resident_bytes = std::max(at.resident_bytes, memory_.back().resident_bytes);
     {
       const Session fork(engine_, engine_.fork(session.id()));
       at.generation.push_back(seconds_of([&] { run(fork, question_.generation_tokens, 1, stop); }));
     }
-    at.resident_bytes = std::max(at.resident_bytes, resident_bytes());
+    at.resident_bytes = std::max(at.resident_bytes, memory_.back().resident_bytes);
   }
 }
 

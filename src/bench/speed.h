@@ -51,6 +51,12 @@ struct DepthSamples {
   std::uint64_t resident_bytes = 0;  // of the process, the most seen after a sample
 };
 
+// The process between two pieces of work.
+struct MemorySample {
+  double seconds = 0;  // since the first piece began
+  std::uint64_t resident_bytes = 0;
+};
+
 // Measures round by round, so that several engines can take turns.
 class SpeedMeter {
  public:
@@ -68,12 +74,15 @@ class SpeedMeter {
 
   const SpeedQuestion& question() const noexcept { return question_; }
   const std::vector<DepthSamples>& samples() const noexcept { return samples_; }
+  // After the warm-up and after each piece that was timed; a few hundred of them at most, so that a
+  // report of many rounds stays small.
+  const std::vector<MemorySample>& memory() const noexcept { return memory_; }
   // Whether every round that was asked for has been measured.
   bool is_complete() const noexcept;
 
  private:
   class Session;
-  double seconds_of(const std::function<void()>& work) const;
+  double seconds_of(const std::function<void()>& work);
   void run(const Session& session, std::uint64_t count, std::uint64_t step, const StopFlag& stop);
 
   runtime::Engine& engine_;
@@ -81,6 +90,8 @@ class SpeedMeter {
   Progress& progress_;
   Clock clock_;
   std::vector<DepthSamples> samples_;
+  std::optional<double> began_;
+  std::vector<MemorySample> memory_;
   std::vector<runtime::BatchRow> batch_;
   std::vector<float> logits_;
 };

@@ -22,6 +22,7 @@
 #include "cli/log.h"
 #include "cli/measured_model.h"
 #include "cli/model_argument.h"
+#include "cli/report_file.h"
 #include "cli/terminal.h"
 #include "quantize/plan_input.h"
 
@@ -39,6 +40,7 @@ struct BenchmarkFlags {
   SpeedFlags speed;
   EngineFlags engine;
   std::string output;
+  std::string page;
   bool force = false;
   bool json = false;
   bool csv = false;
@@ -161,6 +163,7 @@ void run_benchmark(const BenchmarkFlags& options, Context& context) {
   bench::SpeedQuestion question = speed_question(options.speed);
   std::optional<OutputFile> output;  // made now, so that a place that is none is told before work
   if (!options.output.empty()) output.emplace(options.output, 0, OutputOptions{options.force});
+  ReportFile page(options.page, options.force, "benchmark", context, {options.output});
   const double load_before = load_average();
   runtime::EngineOptions engine = engine_options(options.engine);
   const std::unique_ptr<MeasuredModel> subject =
@@ -175,19 +178,19 @@ void run_benchmark(const BenchmarkFlags& options, Context& context) {
   report.backend = subject->engine().backend();
   report.results =
       bench::results_of(meter, subject->engine().config(), engine, subject->weight_bytes_per_token);
+  report.memory = meter.memory();
   report.load_seconds = subject->load_seconds;
   // Before the buffer of what follows. The system brings its own peak up to date late.
   report.peak_memory_bytes = std::max(peak_resident_bytes(), most_resident(report.results));
   report.bytes_per_second = measure_memory(engine, context);
   report.partial = !meter.is_complete();
   report.question = question;
+  const nlohmann::ordered_json machine =
+      bench::machine_json(engine, report.bytes_per_second, load_before, PAJAMAS_VERSION);
+  const nlohmann::ordered_json document = bench::to_json(report, engine, machine);
   std::string text;
   if (options.json) {
-    text = bench::to_json(
-               report, engine,
-               bench::machine_json(engine, report.bytes_per_second, load_before, PAJAMAS_VERSION))
-               .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
-           "\n";
+    text = document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   } else if (options.csv) {
     text = bench::to_csv(report, engine);
   } else {
@@ -199,6 +202,7 @@ void run_benchmark(const BenchmarkFlags& options, Context& context) {
   } else {
     fmt::print("{}", text);
   }
+  page.write(document, machine);
   if (report.partial) context.stop.check();
 }
 
@@ -230,7 +234,8 @@ void add_benchmark(const Command& app, Context& context) {
   add_no_download_option(command, options->no_download);
   command.add_option("-o,--output", options->output, "Write the report there (default: print it)")
       .type_name("FILE");
-  command.add_flag("--force", options->force, "Replace an existing file of --output");
+  add_report_option(command, options->page);
+  command.add_flag("--force", options->force, "Replace existing files of --output and --report");
   const Option json = command.add_flag("--json", options->json, "Report as JSON");
   command.add_flag("--csv", options->csv, "Report as CSV, a line for each context").excludes(json);
   command.footer(

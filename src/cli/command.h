@@ -20,6 +20,7 @@ struct Context {
   Settings settings{};                       // of config.toml and the environment
   std::vector<TemporaryFolder> temporary{};  // removed at the end
   std::string program = "llama-pajamas";     // how this was called, for commands to copy
+  std::vector<std::string> arguments{};      // the whole command line, `program` first
 };
 
 // Each registers one command: its options, its help with a worked example, and a callback that

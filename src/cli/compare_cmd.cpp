@@ -23,6 +23,7 @@
 #include "cli/measured_model.h"
 #include "cli/model_argument.h"
 #include "cli/model_summary.h"
+#include "cli/report_file.h"
 #include "cli/terminal.h"
 #include "cli/text_option.h"
 #include "eval/perplexity.h"
@@ -45,6 +46,7 @@ struct CompareFlags {
   SpeedFlags speed{.contexts = {}, .repeats = 5};
   EngineFlags engine;
   std::string output;
+  std::string page;
   bool force = false;
   bool json = false;
 
@@ -283,6 +285,7 @@ void run_compare(const CompareFlags& options, Context& context) {
   bench::SpeedQuestion question = speed_question(options.speed);
   std::optional<OutputFile> output;
   if (!options.output.empty()) output.emplace(options.output, 0, OutputOptions{options.force});
+  ReportFile page(options.page, options.force, "compare", context, {options.output});
   const double load_before = load_average();
   std::vector<Contender> contenders = contenders_of(options, context);
   ComparisonReport report;
@@ -298,11 +301,11 @@ void run_compare(const CompareFlags& options, Context& context) {
   }
   report.partial = context.stop.requested();
   report.verdicts = verdicts_of(report.models, options.metrics);
+  const nlohmann::ordered_json machine =
+      bench::machine_json(contenders.front().engine, 0, load_before, PAJAMAS_VERSION);
+  const nlohmann::ordered_json document = to_json(report, machine);
   const std::string text =
-      options.json ? to_json(report, bench::machine_json(contenders.front().engine, 0, load_before,
-                                                         PAJAMAS_VERSION))
-                             .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
-                         "\n"
+      options.json ? document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
                    : table_of(report);
   if (output) {
     output->write_at(0, std::as_bytes(std::span(text)));
@@ -310,6 +313,7 @@ void run_compare(const CompareFlags& options, Context& context) {
   } else {
     fmt::print("{}", text);
   }
+  page.write(document, machine);
   context.stop.check();
 }
 
@@ -352,7 +356,8 @@ void add_compare(const Command& app, Context& context) {
   add_no_download_option(command, options->no_download);
   command.add_option("-o,--output", options->output, "Write the report there (default: print it)")
       .type_name("FILE");
-  command.add_flag("--force", options->force, "Replace an existing file of --output");
+  add_report_option(command, options->page);
+  command.add_flag("--force", options->force, "Replace existing files of --output and --report");
   command.add_flag("--json", options->json, "Report as JSON");
   command.footer(
       "Speed is measured in turn, as the command benchmark does; quality as validate does. "

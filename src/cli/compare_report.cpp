@@ -107,6 +107,10 @@ ordered_json to_json(const ComparisonReport& report, const ordered_json& machine
     row["kl_from"] = !apart                     ? ordered_json()
                      : report.reference.empty() ? ordered_json(report.models.front().path)
                                                 : ordered_json(report.reference);
+    row["reference_perplexity"] =
+        apart ? ordered_json(apart->reference_perplexity) : ordered_json();
+    row["loss_percent"] = apart ? ordered_json(apart->loss_percent) : ordered_json();
+    row["loss_percent_stderr"] = apart ? ordered_json(apart->loss_stderr) : ordered_json();
     row["load_seconds"] = model.speed ? ordered_json(model.speed->load_seconds) : ordered_json();
     row["results"] = model.speed ? bench::to_json(*model.speed, model.engine, {})["results"]
                                  : ordered_json::array();

@@ -98,6 +98,8 @@ int run(int argc, char** argv) {
   cli::add_man(app, context);
   cli::add_common_options(app, options);
   if (argc > 0 && std::strchr(argv[0], '/') != nullptr) context.program = argv[0];
+  context.arguments = {context.program};
+  if (argc > 1) context.arguments.insert(context.arguments.end(), argv + 1, argv + argc);
   if (argc <= 1) {
     fmt::print("{}", cli::front_page(app, context.program));
     return 0;

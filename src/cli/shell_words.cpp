@@ -28,6 +28,12 @@ std::string shell_command(std::initializer_list<std::string_view> words) {
   return command;
 }
 
+std::string shell_command(std::span<const std::string> words) {
+  std::string command;
+  for (const std::string& word : words) command += (command.empty() ? "" : " ") + shell_word(word);
+  return command;
+}
+
 std::string path_argument(std::string_view path) {
   return path.starts_with('-') ? "./" + std::string(path) : std::string(path);
 }

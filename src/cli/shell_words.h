@@ -2,6 +2,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,7 @@ std::string shell_word(std::string_view word);
 
 // Words with blanks between them, each quoted where it has to be.
 std::string shell_command(std::initializer_list<std::string_view> words);
+std::string shell_command(std::span<const std::string> words);
 
 // A path that no option is mistaken for: "./-x.gguf".
 std::string path_argument(std::string_view path);

@@ -24,6 +24,7 @@ SpeedReport report_of() {
   report.peak_memory_bytes = 77;
   report.bytes_per_second = 1000;
   report.question.contexts = {8, 16};
+  report.memory = {{1, 0}, {2.5, 66}};
   DepthResult& first = report.results.emplace_back();
   first.context = 8;
   first.repeats = 3;
@@ -41,8 +42,11 @@ TEST(SpeedReportJson, HasTheKeysThatWerePromised) {
   const ordered_json json = to_json(report, options_of(), {{"processor", "x"}});
   std::vector<std::string> keys;
   for (const auto& [key, value] : json.items()) keys.push_back(key);
-  EXPECT_EQ(keys, (std::vector<std::string>{"model", "backend", "machine", "results",
-                                            "load_seconds", "peak_memory_bytes"}));
+  EXPECT_EQ(keys,
+            (std::vector<std::string>{"model", "backend", "machine", "results", "load_seconds",
+                                      "peak_memory_bytes", "memory_over_time"}));
+  EXPECT_EQ(json["memory_over_time"][1], (ordered_json{{"seconds", 2.5}, {"resident_bytes", 66}}));
+  EXPECT_TRUE(json["memory_over_time"][0]["resident_bytes"].is_null());
   const ordered_json& row = json["results"][0];
   EXPECT_EQ(row["context"], 8);
   EXPECT_EQ(row["prompt_tokens_per_second"], 2.0);

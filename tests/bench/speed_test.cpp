@@ -134,6 +134,25 @@ TEST(SpeedMeter, TimesWhatItSaysAndNothingElse) {
   EXPECT_EQ(results[2].cache_bytes, 10'000u);
   // 4 tokens of the warm-up; each round: 2 fills, 3 prompts and 9 tokens; one prompt before.
   EXPECT_EQ(engine.wanted, 5u + 3 * (2 + 3 + 9));
+  // After the warm-up, and each round after 2 fills and 3 of both rates; seconds since its begin.
+  ASSERT_EQ(meter.memory().size(), 1u + 3 * (2 + 6));
+  EXPECT_GT(meter.memory()[0].resident_bytes, 0u);
+  EXPECT_LT(meter.memory()[0].seconds, meter.memory()[1].seconds);
+  EXPECT_NEAR(meter.memory().back().seconds, engine.now - 5, 1e-9);
+}
+
+TEST(SpeedMeter, ThinsOutWhatItKnowsOfMemory) {
+  FakeEngine engine;
+  CountingProgress progress;
+  SpeedMeter meter(engine, question_at({0}), progress, [&] { return engine.now; });
+  const StopFlag stop;
+  for (int round = 0; round < 500; ++round) meter.round(stop);
+  const auto& memory = meter.memory();
+  EXPECT_LE(memory.size(), 256u);
+  EXPECT_GE(memory.size(), 128u);
+  EXPECT_TRUE(std::ranges::is_sorted(memory, {}, &MemorySample::seconds));
+  EXPECT_LT(memory.front().seconds, 3);  // the first one stays, and the last one
+  EXPECT_NEAR(memory.back().seconds, engine.now - 5 - 1000, 1e-9);  // a fork came first
 }
 
 TEST(SpeedMeter, KeepsWhatWasMeasuredBeforeItWasStopped) {

@@ -69,7 +69,7 @@ def test_report(model):
     report = pajamas.run_json("benchmark", model, "--context-lengths", "150,16,0,16", *FLAGS, "--json",
                               "--threads", 2, "--kv-cache", "f16")
     assert list(report) == ["model", "backend", "machine", "results", "load_seconds",
-                            "peak_memory_bytes"]
+                            "peak_memory_bytes", "memory_over_time"]
     assert report["model"] == str(model) and report["backend"] == "cpu"
     assert report["machine"]["threads"] == 2 and report["machine"]["processor"]
     assert report["load_seconds"] > 0
