@@ -49,8 +49,13 @@ endfunction()
 set(PAJAMAS_PIECE 8)
 function(pajamas_pieces folder out)
   set(pieces "")
-  # What is in a source is taken for a header's, which must not have members of unnamed types.
-  set(begin "#pragma GCC diagnostic ignored \"-Wsubobject-linkage\"\n")
+  # g++ takes what is in a source for a header's, which must not have members of unnamed types; clang
+  # finds names of other sources shadowed. Debug builds see each source by itself.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    set(begin "#pragma GCC diagnostic ignored \"-Wsubobject-linkage\"\n")
+  else()
+    set(begin "#pragma clang diagnostic ignored \"-Wshadow\"\n")
+  endif()
   set(text "${begin}")
   set(taken 0)
   foreach(source IN LISTS ARGN)

@@ -137,9 +137,9 @@ def _importance(path):
 
 
 def llama_quantize(source, target, method, types=(), allow_requantize=False, dry_run=False,
-                   imatrix=None):
+                   imatrix=None, flat=None):
     """llama-quantize, without a matrix wherever it runs without one, unless one is given (its GGUF
-    form). `types`: (pattern, type) pairs as --tensor-type takes them. Returns its log."""
+    form). `flat`: one of ones where it needs one, as when it is no dry run. `types`: (pattern, type) pairs as --tensor-type takes them. Returns its log."""
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = FTYPES[method]
     params.nthread = 2
@@ -149,7 +149,7 @@ def llama_quantize(source, target, method, types=(), allow_requantize=False, dry
     if imatrix is not None:
         entries, kept = _importance(imatrix)
         params.imatrix = ctypes.cast(entries, fields["imatrix"])
-    elif method in NEEDS_IMPORTANCE and not dry_run:
+    elif method in NEEDS_IMPORTANCE and (not dry_run if flat is None else flat):
         entries, kept = _flat_importance(source)
         params.imatrix = ctypes.cast(entries, fields["imatrix"])
     if types:

@@ -4,8 +4,10 @@ for llama-quantize's dry run, which says what type it gives each tensor of the p
 import math
 import re
 
+import effort
 import gguf
 import numpy as np
+import peers
 import reference_gguf
 from checkpoint.architectures import specs_of
 
@@ -67,6 +69,17 @@ def write(config, path, mxfp4=False):
 
 
 _TENSOR = re.compile(r"\] +(\S+) +- \[[ \d,]+\], type = +(\w+), size = [^\n]*?(?:\((\w+)\))?\n")
+
+
+def types_of_llama_quantize(source, scratch, method, **options):
+    """{name: type} that it gives the tensors of an F32 file: of a dry run by day, of the file that it
+    writes by night (it takes minutes over I-quants)."""
+    target = scratch / "theirs.gguf"
+    log = peers.llama_quantize(source, target, method, dry_run=not effort.THOROUGH, flat=True,
+                               **options)
+    if not effort.THOROUGH:
+        return types_in_log(log)
+    return {t.name: t.tensor_type.name for t in gguf.GGUFReader(target).tensors}
 
 
 def types_in_log(text):

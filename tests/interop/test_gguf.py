@@ -8,8 +8,8 @@ import pajamas
 import peers
 import pytest
 import reference_gguf
-from effort import every
 import reference_shapes
+from effort import every
 
 METHODS = pajamas.GGUF_METHODS
 QUANTIZED = [m for m in METHODS if m not in ("F32", "F16", "BF16")]
@@ -29,9 +29,8 @@ def planned_types(output):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_types_are_those_of_llama_quantize(models, scratch, method):
-    theirs = scratch / "theirs.gguf"
-    peers.llama_quantize(models.gguf("F32"), theirs, method)
-    assert file_types(models.gguf(method)) == file_types(theirs)
+    theirs = reference_shapes.types_of_llama_quantize(models.gguf("F32"), scratch, method)
+    assert file_types(models.gguf(method)) == theirs
 
 
 # Layer counts, head ratios, row lengths and ties that lead to other rules than tiny-qwen2 does.
@@ -55,13 +54,9 @@ def their_types(make_checkpoint, scratch):
         if name not in sources:
             sources[name] = scratch / f"{name}-f32.gguf"
             reference_gguf.write(make_checkpoint(name, **GEOMETRIES[name]), sources[name])
-        theirs = scratch / "theirs.gguf"
-        if method in pajamas.NEED_MATRIX:  # `plan` has none either; a dry run only warns
-            log = peers.llama_quantize(sources[name], theirs, method, dry_run=True)
-            found[name, method] = reference_shapes.types_in_log(log)
-        else:
-            peers.llama_quantize(sources[name], theirs, method)
-            found[name, method] = file_types(theirs)
+        # Without a matrix, as `plan` has none: the dry run only warns of what needs one.
+        log = peers.llama_quantize(sources[name], scratch / "theirs.gguf", method, dry_run=True)
+        found[name, method] = reference_shapes.types_in_log(log)
         return found[name, method]
 
     return get

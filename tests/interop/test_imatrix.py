@@ -12,6 +12,7 @@ import numpy as np
 import pajamas
 import peers
 import pytest
+import reference_shapes
 from effort import by_day, every
 
 DATA = pathlib.Path(__file__).parent / "data/imatrix"
@@ -226,13 +227,12 @@ def test_types_are_those_of_llama_quantize_with_a_matrix(make_checkpoint, method
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    peers.llama_quantize(tmp_path / "f32.gguf", tmp_path / "theirs.gguf", method,
-                         imatrix=tmp_path / "m.gguf")
+    theirs = reference_shapes.types_of_llama_quantize(tmp_path / "f32.gguf", tmp_path, method,
+                                                      imatrix=tmp_path / "m.gguf")
     pajamas.quantize(source, "gguf", method, tmp_path / "ours.gguf", "--imatrix",
                      tmp_path / "m.gguf")
-    ours, theirs = ({t.name: t.tensor_type.name for t in gguf.GGUFReader(tmp_path / f).tensors}
-                    for f in ("ours.gguf", "theirs.gguf"))
-    assert ours == theirs
+    assert {t.name: t.tensor_type.name
+            for t in gguf.GGUFReader(tmp_path / "ours.gguf").tensors} == theirs
 
 
 def test_the_file_says_where_the_matrix_is_from(tmp_path):
