@@ -57,10 +57,10 @@ struct Level {
 };
 
 struct Figure {
-  std::string title;
-  std::string about;  // one or two sentences: what is shown, and how it is read
+  std::string title = {};
+  std::string about = {};  // one or two sentences: what is shown, and how it is read
   Mark mark = Mark::kLine;
-  Axis x, y;
+  Axis x = {}, y = {};
   std::vector<Series> series = {};
   std::optional<Level> level = {};
   std::optional<Table> table = {};  // nothing: every point of it, by table_of
