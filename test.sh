@@ -120,6 +120,7 @@ done
 mkdir -p "$results"
 
 stage "packages" install_packages
+if wants release || wants interop; then stage "MLX" tools/setup_mlx.sh; fi
 if wants release; then stage "release: build and tests" test_preset release; fi
 if wants asan; then stage "ASan and UBSan: build and tests" test_instrumented; fi
 if wants interop; then

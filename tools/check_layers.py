@@ -24,6 +24,7 @@ HEADER_RULES = [
     ("TOML library", re.compile(r"toml\+\+/.*"), {"cli"}),
     ("YAML library", re.compile(r"yaml\.h|yaml-cpp/.*"), {"io"}),
     ("command line library", re.compile(r"CLI/.*"), {"cli/command_line", "cli/program"}),
+    ("MLX", re.compile(r"mlx/.*"), {"runtime/mlx/plugin"}),
     ("x86 intrinsics", re.compile(r"\w*intrin\.h"), {"kernels/x86"}),
     ("ARM intrinsics", re.compile(r"arm_\w+\.h"), {"kernels/arm"}),
 ]
@@ -32,6 +33,7 @@ HIDDEN = [
     ("cli/", None, "runtime/native/", "ask the registry of runtime/backend.h"),
     ("runtime/native/", "runtime/native/cpu/", "runtime/native/cpu/", "ask the Device of runtime/native/device.h"),
     ("runtime/native/", "runtime/native/cpu/", "kernels/", "add an operation to runtime/native/device.h"),
+    ("runtime/native/", None, "runtime/mlx/", "the registry opens backends"),
     ("runtime/native/", "runtime/native/cpu/", "weights/", "name tensors by key: a Device has the weights"),
 ]
 # Printing, exiting, the environment.

@@ -10,6 +10,7 @@
 #include "base/machine.h"
 #include "base/readable.h"
 #include "base/system.h"
+#include "runtime/mlx/backend.h"
 #include "runtime/native/cpu/backend.h"
 
 namespace pajamas::runtime {
@@ -40,7 +41,7 @@ double Backend::memory_bandwidth(const EngineOptions& options, double seconds,
 }
 
 std::span<const Backend* const> backends() noexcept {
-  static const Backend* const all[] = {&cpu_backend()};
+  static const Backend* const all[] = {&cpu_backend(), &mlx_backend()};
   return all;
 }
 
@@ -61,8 +62,8 @@ const Backend& backend_by_name(std::string_view name) {
     if (backend->name() != name) continue;
     if (backend->available()) return *backend;
     throw Error(ErrorCode::kUnsupported,
-                fmt::format("this machine has nothing that the backend \"{}\" runs on", name),
-                built_in);
+                fmt::format("the backend \"{}\" cannot run here: {}", name, backend->description()),
+                fmt::format("use one of: {}", backend_names()));
   }
   throw Error(ErrorCode::kUsage,
               fmt::format("there is no backend \"{}\" in this program", printable(name, 40)),

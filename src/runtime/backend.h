@@ -31,6 +31,8 @@ class Backend {
   virtual std::string_view name() const noexcept = 0;  // as users write it
   // Whether this machine has what it needs.
   virtual bool available() const noexcept = 0;
+  // What it runs on here, or why it cannot and how to get it: "mlx 0.32.4 on gpu".
+  virtual std::string description() const = 0;
   // Of options.context positions stored as options.kv_type.
   virtual MemoryNeeds needs(const model::ModelConfig& config,
                             const EngineOptions& options) const = 0;

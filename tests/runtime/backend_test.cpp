@@ -55,6 +55,7 @@ class FakeBackend final : public Backend {
  public:
   std::string_view name() const noexcept override { return "fake"; }
   bool available() const noexcept override { return true; }
+  std::string description() const override { return "nothing"; }
   MemoryNeeds needs(const model::ModelConfig&, const EngineOptions& options) const override {
     return {options.context * 10, 10, 100};
   }

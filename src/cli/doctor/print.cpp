@@ -81,10 +81,15 @@ void print_machine(const ordered_json& report) {
                             bytes_of(gpu["memory_bytes"])));
   }
   if (report["gpus"].empty()) line("GPU", "none found (looked for NVIDIA and AMD)");
-  line("MLX", report["mlx"]["hardware"].get<bool>()
-                  ? "yes: this is Apple silicon"
-                  : "no: it needs macOS on Apple silicon; models in MLX form are written and run "
-                    "here by the CPU engine");
+  line("MLX",
+       report["mlx"]["hardware"].get<bool>()
+           ? "this is Apple silicon, for which it is made"
+           : "this is not Apple silicon: models in MLX form run best on the CPU engine here");
+  for (const auto& backend : report["backends"]) {
+    line(fmt::format("backend {}", shown_value(backend["name"])),
+         fmt::format("{}{}", backend["usable"].get<bool>() ? "" : "not here: ",
+                     shown_value(backend["description"])));
+  }
 }
 
 void print_disks(const ordered_json& report) {

@@ -17,6 +17,7 @@
 #include "cli/expectation.h"
 #include "cli/log.h"
 #include "quantize/plan_input.h"
+#include "runtime/backend.h"
 
 namespace pajamas::cli {
 namespace {
@@ -192,6 +193,16 @@ ordered_json settings_json(const Settings& settings) {
           {"values", std::move(all)}};
 }
 
+ordered_json backends_json() {
+  ordered_json all = ordered_json::array();
+  for (const runtime::Backend* backend : runtime::backends()) {
+    all.push_back({{"name", backend->name()},
+                   {"usable", backend->available()},
+                   {"description", backend->description()}});
+  }
+  return all;
+}
+
 }  // namespace
 
 ordered_json expect_of_models(const runtime::EngineOptions& engine, std::uint64_t available,
@@ -237,6 +248,7 @@ ordered_json examine(const DoctorQuestion& question, const Settings& settings, P
 #else
   report["mlx"] = {{"hardware", false}};
 #endif
+  report["backends"] = backends_json();
   report["cache"] = step("counting the hub cache", [&] { return cache_json(settings, stop); });
   report["settings"] = settings_json(settings);
   report["context"] = question.engine.context;

@@ -13,6 +13,7 @@ class CpuBackend final : public Backend {
  public:
   std::string_view name() const noexcept override { return "cpu"; }
   bool available() const noexcept override { return true; }
+  std::string description() const override { return "this machine's processor"; }
 
   MemoryNeeds needs(const model::ModelConfig& config, const EngineOptions& options) const override {
     return {KvCache::bytes_for(config, options.context, options.kv_type),

@@ -1,0 +1,105 @@
+"""The backend "mlx" against the CPU engine on the same files, and against stock mlx-lm."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+
+import numpy as np
+import pajamas
+import peers
+import pytest
+from effort import every
+from mlx_lm import convert
+
+VOCAB, CTX = 2048, 128
+GRID = every(4, [(bits, group) for bits in pajamas.MLX_BITS for group in pajamas.MLX_GROUPS])
+ON_MLX = ("--backend", "mlx", "--activations", "float")
+ON_CPU = ("--backend", "cpu", "--activations", "float")
+
+
+@pytest.fixture(scope="module")
+def text(scratch):
+    """Two chunks of any of the models' tokens."""
+    path = scratch / "mlx-backend.txt"
+    path.write_text(pajamas.HELDOUT.read_text()[:1400])
+    return path
+
+
+def relative(ours, theirs):
+    return np.abs(ours - theirs).max() / np.abs(theirs).max()
+
+
+def both(model, text, scratch):
+    return (pajamas.logits(model, text, CTX, VOCAB, scratch, *flags) for flags in (ON_MLX, ON_CPU))
+
+
+@pytest.mark.parametrize("bits,group", GRID)
+def test_directories_of_every_width(models, text, scratch, bits, group):
+    folder = models.mlx(f"{bits}bit", "--group-size", str(group))
+    ours, cpu = both(folder, text, scratch)
+    assert relative(ours, cpu) < 1e-5
+
+
+@pytest.mark.parametrize("method", ["4bit", "mxfp4", "original"])
+def test_mixtures_of_experts(subject, text, scratch, method):
+    model = subject.original if method == "original" else subject.models_of(
+        subject.opened() if method == "4bit" else subject.source).mlx(method)
+    ours, cpu = both(model, text, scratch)
+    assert relative(ours, cpu) < 1e-5
+    assert (ours.argmax(1) == cpu.argmax(1)).mean() > .99
+
+
+def test_the_library_itself_made_the_directory(text, scratch, tmp_path):
+    """A directory of stock mlx-lm, and its own logits of the same weights in float32."""
+    folder = tmp_path / "theirs"
+    convert(str(pajamas.TINY), str(folder), quantize=True, q_group_size=64, q_bits=4)
+    ours = pajamas.logits(folder, text, CTX, VOCAB, scratch, *ON_MLX)
+    ids = pajamas.tokenize_many(pajamas.TINY, [text.read_text()], scratch)[0]
+    theirs = peers.mlx_logits(folder, peers.split(ids, CTX))
+    assert relative(ours, theirs) < 1e-4 and (ours.argmax(1) == theirs.argmax(1)).mean() > .99
+
+
+def test_answers_are_those_of_the_cpu(models):
+    folder = models.mlx("4bit")
+    answers = {pajamas.run("run", folder, "--raw", "--prompt", "The history of the", "--temperature",
+                           "0", "--max-tokens", "24", *flags).stdout for flags in (ON_MLX, ON_CPU)}
+    assert len(answers) == 1
+
+
+def test_compare_puts_the_two_side_by_side(models, text):
+    done = pajamas.run("compare", "--model1", models.gguf("Q4_0"), "--model2", models.mlx("4bit"),
+                       "--backend1", "cpu", "--backend2", "mlx", "--metrics",
+                       "speed,memory,quality,size", "--text", text, "--ctx", "128", "--json",
+                       "--context-lengths", "16", "--repeats", "2", timeout=300)
+    report = json.loads(done.stdout)
+    assert [m["format"].lower() for m in report["models"]] == ["gguf", "mlx"]
+    assert {v["metric"] for v in report["verdicts"]} >= {"speed", "memory", "quality", "size"}
+
+
+@pytest.mark.parametrize("flags,says", [
+    (("--kv-cache", "q8_0"), "does not store keys and values as q8_0"),
+])
+def test_what_it_has_nothing_for(models, flags, says):
+    done = pajamas.run("run", models.mlx("4bit"), "--prompt", "hi", "--backend", "mlx", *flags,
+                       check=False)
+    assert done.returncode == 3 or done.returncode == 5, done.returncode
+    assert done.stderr.count("error:") == 1 and '"mlx"' in done.stderr and says in done.stderr
+
+
+def test_gguf_blocks_are_refused(models):
+    done = pajamas.run("run", models.gguf("Q4_K_M"), "--prompt", "hi", "--backend", "mlx", check=False)
+    assert done.stderr.count("error:") == 1
+    assert 'the backend "mlx" does not run weights stored as' in done.stderr
+    assert "--backend cpu" in done.stderr
+
+
+def test_the_program_starts_without_the_plug_in(models, tmp_path):
+    """Copied away from it, the program says how to get it."""
+    alone = tmp_path / "llama-pajamas"
+    shutil.copy(pathlib.Path(pajamas.BINARY), alone)
+    done = subprocess.run([alone, "run", models.mlx("4bit"), "--prompt", "hi", "--backend", "mlx"],
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+    assert done.returncode != 0 and done.stderr.count("error:") == 1
+    assert "tools/setup_mlx.sh" in done.stderr and "cpu" in done.stderr
+    assert subprocess.run([alone, "--version"], timeout=60).returncode == 0
