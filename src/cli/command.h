@@ -34,6 +34,8 @@ void add_validate(const Command& app, Context& context);
 void add_benchmark(const Command& app, Context& context);
 void add_compare(const Command& app, Context& context);
 void add_targets(const Command& app, Context& context);
+void add_card(const Command& app, Context& context);
+void add_upload(const Command& app, Context& context);
 void add_inspect(const Command& app, Context& context);
 void add_tokenize(const Command& app, Context& context);
 void add_completion(const Command& app, Context& context);

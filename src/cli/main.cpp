@@ -90,6 +90,8 @@ int run(int argc, char** argv) {
   cli::add_targets(app, context);
   cli::add_inspect(app, context);
   cli::add_tokenize(app, context);
+  cli::add_card(app, context);
+  cli::add_upload(app, context);
   cli::add_models(app, context);
   cli::add_doctor(app, context);
   cli::add_help(app, context);

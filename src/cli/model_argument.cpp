@@ -83,7 +83,19 @@ double timeout_of(const std::string& text, double otherwise) {
   return whole && seconds > 0 ? seconds : otherwise;
 }
 
-hub::Settings settings_of(bool no_download, const Settings& ours) {
+// What lies behind the beginning of such a file is zeros, which are no GGUF header.
+bool header_is_complete(const fs::path& path) {
+  try {
+    (void)io::GgufFile::open(path);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+hub::Settings hub_settings(bool no_download, const Settings& ours) {
   hub::Settings settings;
   const fs::path user_cache =
       path_of({"XDG_CACHE_HOME"}, home_folder(process_environment()) / ".cache");
@@ -114,18 +126,6 @@ hub::Settings settings_of(bool no_download, const Settings& ours) {
   return settings;
 }
 
-// What lies behind the beginning of such a file is zeros, which are no GGUF header.
-bool header_is_complete(const fs::path& path) {
-  try {
-    (void)io::GgufFile::open(path);
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
-}
-
-}  // namespace
-
 void add_no_download_option(const Command& command, bool& no_download) {
   command.add_flag("--no-download", no_download,
                    "For a model of the hub (owner/name): use the cache alone");
@@ -151,7 +151,7 @@ std::string local_model(const std::string& model, hub::Need need, bool no_downlo
                     "give a GGUF file, a model's directory, or a model of the hub as owner/name")
         .at(printable(model, 300));
   }
-  const hub::Settings settings = settings_of(no_download, context.settings);
+  const hub::Settings settings = hub_settings(no_download, context.settings);
   try {
     hub::Fetched fetched =
         hub::fetch(settings, *id, need, header_is_complete, {context.stop, *context.progress});

@@ -47,34 +47,89 @@ std::string file_url(const Settings& settings, const ModelId& id, const std::str
 Client::Client(const Settings& settings, const ModelId& id, Watch watch, bool patient)
     : settings_(settings), id_(id), watch_(watch), patient_(patient), transfers_(settings) {}
 
-std::string Client::get(const std::string& url, std::string& next) {
+Ending Client::ask(const Request& request, std::string& body) {
   Backoff backoff;
   while (true) {
-    std::string body;
+    body.clear();
     std::optional<Ending> ending;
-    transfers_.start({.url = url,
-                      .range = {},
-                      .on_answer = {},
-                      .on_body = [&](auto bytes) { append(body, bytes, kMaxAnswerBytes); },
-                      .on_end = [&](const Ending& end) { ending = end; }});
+    Request asked = request;
+    asked.on_body = [&](auto bytes) { append(body, bytes, kMaxAnswerBytes); };
+    asked.on_end = [&](const Ending& end) { ending = end; };
+    transfers_.start(std::move(asked));
     while (!ending) {
       watch_.stop.check();
       transfers_.wait(kAnswerStep);
     }
-    if (ending->how == Break::kNone && ending->answer.ok()) {
-      next = next_link(ending->answer.header("link"));
-      return body;
+    const bool get = request.method == Method::kGet;
+    if (ending->how == Break::kNone && (get ? ending->answer.ok() : ending->answer.succeeded())) {
+      return *ending;
     }
     // Without any network, nothing is gained by asking again.
     const bool worth =
         patient_ && ending->how != Break::kNoHost && ending->how != Break::kNoConnect;
     const auto delay = worth ? backoff.next(*ending, std::time(nullptr)) : std::nullopt;
-    if (!delay) throw_failure(*ending, settings_, id_, {});
+    if (!delay) return *ending;
     if (*delay >= kAnswerToldSeconds) {
       watch_.progress.note(fmt::format("{}; trying again in {:.0f} s", reason_of(*ending), *delay));
     }
     pause(*delay, watch_.stop);
   }
+}
+
+std::string Client::get(const std::string& url, std::string& next) {
+  std::string body;
+  const Ending ending =
+      ask({.url = url, .range = {}, .on_answer = {}, .on_body = {}, .on_end = {}}, body);
+  if (ending.how != Break::kNone || !ending.answer.ok()) {
+    throw_failure(ending, settings_, id_, {});
+  }
+  next = next_link(ending.answer.header("link"));
+  return body;
+}
+
+std::optional<std::string> Client::get_if_there(const std::string& url) {
+  std::string body;
+  const Ending ending =
+      ask({.url = url, .range = {}, .on_answer = {}, .on_body = {}, .on_end = {}}, body);
+  if (ending.how == Break::kNone && ending.answer.ok()) return body;
+  const std::string code = ending.answer.header("x-error-code");
+  if (ending.how == Break::kNone && (code == "RepoNotFound" || ending.answer.status == 404)) {
+    return std::nullopt;
+  }
+  throw_write_failure(ending, settings_, id_);
+}
+
+std::optional<Ending> Client::try_post(Post post) {
+  std::string body;
+  const Ending ending = ask({.url = std::move(post.url),
+                             .range = {},
+                             .method = Method::kPost,
+                             .headers = std::move(post.headers),
+                             .body = std::move(post.body),
+                             .on_answer = {},
+                             .on_body = {},
+                             .on_end = {}},
+                            body);
+  if (ending.how != Break::kNone) throw_write_failure(ending, settings_, id_);
+  if (ending.answer.succeeded()) return std::nullopt;
+  return ending;
+}
+
+std::string Client::post(Post post) {
+  std::string body;
+  const Ending ending = ask({.url = std::move(post.url),
+                             .range = {},
+                             .method = Method::kPost,
+                             .headers = std::move(post.headers),
+                             .body = std::move(post.body),
+                             .on_answer = {},
+                             .on_body = {},
+                             .on_end = {}},
+                            body);
+  if (ending.how != Break::kNone || !ending.answer.succeeded()) {
+    throw_write_failure(ending, settings_, id_);
+  }
+  return body;
 }
 
 std::string Client::commit() {

@@ -1,6 +1,7 @@
 // Questions to a hub that small answers settle.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,9 +38,25 @@ class Client {
   std::string commit();
   Listing files(const std::string& commit);
 
+  // The body of an answer; nothing where there is no such repository that we may see.
+  std::optional<std::string> get_if_there(const std::string& url);
+  // Something that is told to the hub.
+  struct Post {
+    std::string url;
+    std::vector<std::string> headers;
+    std::string body;
+  };
+  // The body of the answer. Throws as throw_write_failure does.
+  std::string post(Post post);
+  // Nothing where it went well, else the refusal; throws where nobody answered.
+  std::optional<Ending> try_post(Post post);
+
  private:
   // The body; `next` becomes the URL of the page that follows, or empty.
   std::string get(const std::string& url, std::string& next);
+  // How it ended, after as many tries as are worth it; `body` is that of an answer which is none of
+  // an error.
+  Ending ask(const Request& request, std::string& body);
 
   const Settings& settings_;
   const ModelId& id_;

@@ -165,6 +165,32 @@ void throw_failure(const Ending& ending, const Settings& settings, const ModelId
                                   : "is HF_ENDPOINT a hub?");
 }
 
+void throw_write_failure(const Ending& ending, const Settings& settings, const ModelId& id) {
+  const Answer& answer = ending.answer;
+  const std::string message = printable(answer.header("x-error-message"), 160);
+  const std::string said = message.empty() ? "" : ": " + message;
+  if (ending.how == Break::kNone && answer.status == 403) {
+    throw Error(ErrorCode::kNetwork,
+                fmt::format("the token may not write to {}{}", id.repository(), said),
+                fmt::format("make one with the permission to write at {}/settings/tokens, and set "
+                            "HF_TOKEN to it",
+                            settings.endpoint));
+  }
+  if (ending.how == Break::kNone && answer.status == 404 &&
+      answer.header("x-error-code") != "RevisionNotFound") {
+    throw Error(ErrorCode::kNotFound,
+                fmt::format("{} has no repository {} that this token may write to",
+                            host_of(answer.url), id.repository()),
+                "check the spelling, and whose token HF_TOKEN is");
+  }
+  if (ending.how == Break::kNone && (answer.status == 400 || answer.status == 422)) {
+    throw Error(ErrorCode::kNetwork,
+                fmt::format("{} does not take it{}", host_of(answer.url), said),
+                "change what it names, then run the same command again");
+  }
+  throw_failure(ending, settings, id, {});
+}
+
 bool is_transient(const Ending& ending) noexcept {
   switch (ending.how) {
     case Break::kNone:

@@ -21,6 +21,10 @@ class MissingRevision : public Error {
 [[noreturn]] void throw_failure(const Ending& ending, const Settings& settings, const ModelId& id,
                                 const std::string& file);
 
+// The same for what was to be written.
+[[noreturn]] void throw_write_failure(const Ending& ending, const Settings& settings,
+                                      const ModelId& id);
+
 // Whether the same request may well succeed later: broken connections, 408, 429, 5xx.
 bool is_transient(const Ending& ending) noexcept;
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <exception>
 #include <utility>
 #include <vector>
@@ -18,6 +19,8 @@ namespace {
 constexpr long kMaxRedirects = 10;
 constexpr std::size_t kMaxHeaders = 200;
 constexpr std::size_t kMaxHttpHeaderBytes = 16384;
+constexpr long kSlowestAnswerSeconds = 60;
+constexpr long kSendBufferBytes = 1L << 20;
 
 Break break_of(CURLcode code, long connect_status) {
   if (connect_status != 0 && connect_status / 100 != 2) return Break::kProxy;
@@ -66,7 +69,8 @@ struct Transfer {
   CURL* easy = nullptr;
   curl_slist* headers = nullptr;
   std::array<char, CURL_ERROR_SIZE> message{};
-  bool answered = false;  // on_answer was called
+  bool answered = false;   // on_answer was called
+  std::uint64_t sent = 0;  // of the content
   bool cancelled = false;
   std::exception_ptr thrown;
 
@@ -87,10 +91,15 @@ struct Transfer {
     answer.url = url == nullptr ? request.url : url;
   }
 
+  // Whether the body of the answer is what was asked for.
+  bool has_result() const noexcept {
+    return request.method == Method::kGet ? answer.ok() : answer.succeeded();
+  }
+
   void tell_answer() {
     if (std::exchange(answered, true)) return;
     note_status();
-    if (answer.ok() && request.on_answer) request.on_answer(answer);
+    if (has_result() && request.on_answer) request.on_answer(answer);
   }
 
   void take_header(std::string_view line) {
@@ -133,9 +142,34 @@ std::size_t on_data(char* data, std::size_t size, std::size_t count, void* user)
   auto& transfer = *static_cast<Transfer*>(user);
   return guarded(transfer, size * count, [&] {
     transfer.tell_answer();
-    if (!transfer.answer.ok() || transfer.cancelled || !transfer.request.on_body) return;
+    if (!transfer.has_result() || transfer.cancelled || !transfer.request.on_body) return;
     transfer.request.on_body({reinterpret_cast<const std::byte*>(data), size * count});
   });
+}
+
+std::size_t on_read(char* data, std::size_t size, std::size_t count, void* user) noexcept {
+  auto& transfer = *static_cast<Transfer*>(user);
+  if (transfer.cancelled) return CURL_READFUNC_ABORT;
+  try {
+    const Request& request = transfer.request;
+    const auto bytes = static_cast<std::size_t>(
+        std::min<std::uint64_t>(size * count, request.content_bytes - transfer.sent));
+    request.content(transfer.sent, {reinterpret_cast<std::byte*>(data), bytes});
+    transfer.sent += bytes;
+    if (request.on_sent) request.on_sent(transfer.sent);
+    return bytes;
+  } catch (...) {
+    transfer.thrown = std::current_exception();
+    return CURL_READFUNC_ABORT;
+  }
+}
+
+// A connection that was kept open turned out to be closed, or it was a redirect.
+int on_seek(void* user, curl_off_t offset, int origin) noexcept {
+  auto& transfer = *static_cast<Transfer*>(user);
+  if (origin != SEEK_SET || offset < 0) return CURL_SEEKFUNC_FAIL;
+  transfer.sent = static_cast<std::uint64_t>(offset);
+  return CURL_SEEKFUNC_OK;
 }
 
 }  // namespace
@@ -163,6 +197,44 @@ struct Transfers::Impl {
     curl_slist* longer = ::curl_slist_append(transfer.headers, line.c_str());
     if (longer == nullptr) throw std::bad_alloc();
     transfer.headers = longer;
+  }
+
+  static bool is_authorization(std::string_view header) {
+    static constexpr std::string_view kName = "authorization:";
+    return header.size() >= kName.size() &&
+           std::ranges::equal(header.substr(0, kName.size()), kName, [](char a, char b) {
+             return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+           });
+  }
+
+  void configure_sending(Transfer& transfer) {
+    CURL* easy = transfer.easy;
+    const Request& request = transfer.request;
+    const auto set = [&](CURLoption option, auto value) {
+      const CURLcode code = ::curl_easy_setopt(easy, option, value);
+      if (code != CURLE_OK) {
+        throw Error(ErrorCode::kInternal, fmt::format("libcurl: {}", ::curl_easy_strerror(code)));
+      }
+    };
+    // Nobody waits for a server's leave to send, which not all of them give.
+    add_header(transfer, "Expect:");
+    // What was sent is worked on before the answer comes.
+    set(CURLOPT_LOW_SPEED_TIME,
+        std::max(kSlowestAnswerSeconds, static_cast<long>(settings.timeout_seconds)));
+    if (request.method == Method::kPost) {
+      set(CURLOPT_POST, 1L);
+      set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+      set(CURLOPT_POSTFIELDS, request.body.c_str());
+      set(CURLOPT_POSTREDIR, static_cast<long>(CURL_REDIR_POST_ALL));
+      return;
+    }
+    set(CURLOPT_UPLOAD, 1L);
+    set(CURLOPT_UPLOAD_BUFFERSIZE, kSendBufferBytes);
+    set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.content_bytes));
+    set(CURLOPT_READFUNCTION, &on_read);
+    set(CURLOPT_READDATA, &transfer);
+    set(CURLOPT_SEEKFUNCTION, &on_seek);
+    set(CURLOPT_SEEKDATA, &transfer);
   }
 
   void configure(Transfer& transfer) {
@@ -204,7 +276,13 @@ struct Transfers::Impl {
     }
     // As they are: sizes, ranges and checksums are those of the file.
     add_header(transfer, "Accept-Encoding: identity");
-    if (!settings.token.empty() && origin_of(request.url) == origin) {
+    bool authorized = false;
+    for (const std::string& header : request.headers) {
+      add_header(transfer, header);
+      authorized |= is_authorization(header);
+    }
+    if (request.method != Method::kGet) configure_sending(transfer);
+    if (!authorized && !settings.token.empty() && origin_of(request.url) == origin) {
       // libcurl drops this header on the way to another host, port or protocol.
       add_header(transfer, "Authorization: Bearer " + settings.token);
     }

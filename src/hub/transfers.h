@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "hub/settings.h"
 
@@ -27,6 +28,7 @@ struct Answer {
 
   std::string header(const std::string& name) const;
   bool ok() const noexcept { return status == 200 || status == 206; }
+  bool succeeded() const noexcept { return status / 100 == 2; }
 };
 
 // How a transfer ended other than by an answer that is complete.
@@ -47,11 +49,22 @@ struct Ending {
   std::string detail;  // libcurl's words
 };
 
+enum class Method { kGet, kPost, kPut };
+
 struct Request {
   std::string url;
   std::optional<ByteRange> range;
+  Method method = Method::kGet;
+  std::vector<std::string> headers = {};  // "NAME: VALUE" beside our own
+  std::string body = {};                  // of kPost
+  // Of kPut: so many bytes, which `content` reads from a position; `on_sent` is told how many have
+  // gone, and again from 0 where the connection was a bad one.
+  std::uint64_t content_bytes = 0;
+  std::function<void(std::uint64_t at, std::span<std::byte> out)> content = {};
+  std::function<void(std::uint64_t bytes)> on_sent = {};
   // The first answer that is no redirect is there; called before any of the body, for statuses 200
-  // and 206 only, as is `on_body`. What these throw ends the transfer and comes out of `wait`.
+  // and 206 only (for all of 2xx where something was sent), as is `on_body`. What these throw ends
+  // the transfer and comes out of `wait`.
   std::function<void(const Answer&)> on_answer;
   std::function<void(std::span<const std::byte>)> on_body;
   // The last call for this request, from `wait`; it may start others.

@@ -1,6 +1,8 @@
 """A hub on this machine that misbehaves on demand: the API and files of the Hugging Face hub as
-huggingface_hub uses them, and a second server ("CDN", another port) that large files redirect to."""
+huggingface_hub uses them, and a second server ("CDN", another port) that large files redirect to and
+that is the store of those that are uploaded."""
 
+import base64
 import contextlib
 import hashlib
 import http.server
@@ -57,6 +59,10 @@ class Hub:
         self.rate = None  # bytes a second and connection
         self.sent = 0
         self.ticket = 0  # places that redirects lead to are good until it changes
+        self.store, self.parts = {}, {}  # uploaded: {sha256: bytes}, {sha256: {number: bytes}}
+        self.part_bytes = 5 << 20  # of what is uploaded in parts
+        self.may_write = True
+        self.commits = []  # (repository, summary, paths)
 
     def __enter__(self):
         self.servers = []
@@ -130,6 +136,141 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.answer()
 
+    def do_POST(self):
+        with self.hub.lock:
+            self.hub.log.append((self.command, f"{self.role}:{self.path}", None,
+                                 self.headers["Authorization"]))
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.take()
+
+    do_PUT = do_POST
+
+    def take(self):
+        """An upload's requests, with their bodies."""
+        length = int(self.headers["Content-Length"])
+        fault = self.hub.take_fault(f"{self.role}:{self.path}")
+        action = fault.action if fault else None
+        if action == "cut":
+            self.rfile.read(length // 2)
+            self.close_connection = True
+            self.connection.shutdown(2)
+            return None
+        data, left = [], length
+        while left > 0:
+            piece = self.rfile.read(min(left, 65536))
+            if not piece:
+                return None
+            data.append(piece)
+            left -= len(piece)
+            if self.hub.rate and self.command == "PUT":
+                time.sleep(len(piece) / self.hub.rate)
+        data = b"".join(data)
+        if action == "status":
+            return self.reply(fault.how["status"], b"{}", **fault.how.get("headers", {}))
+        if action == "answer":
+            return self.reply(200, fault.how["body"], Content_Type="application/json")
+        path = urllib.parse.urlsplit(self.path).path
+        if self.role == "cdn":
+            return self.put(path, data, action)
+        if self.headers["Authorization"] != f"Bearer {self.hub.token}":
+            return self.refuse(401, "", "Invalid credentials in Authorization header")
+        if not self.hub.may_write:
+            return self.refuse(403, "", "you don't have the rights to write")
+        if path == "/api/repos/create":
+            return self.create(json.loads(data))
+        if match := re.fullmatch(r"/api/complete/(\w+)", path):
+            return self.complete(match[1], json.loads(data))
+        if path == "/api/verify":
+            asked = json.loads(data)
+            good = len(self.hub.store.get(asked["oid"], b"")) == asked["size"]
+            return self.reply(200 if good else 404)
+        if match := re.fullmatch(r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
+            return self.batch(json.loads(data))
+        match = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/(.+)", path)
+        repo = match and self.find(match[1], match[3], False)
+        if match and repo is None:
+            return None
+        if not match:
+            return self.refuse(404, "", "no such page")
+        return self.preupload(json.loads(data)) if match[2] == "preupload" else self.commit(match[1], repo, data)
+
+    def json(self, value):
+        return self.reply(200, json.dumps(value).encode(), Content_Type="application/json")
+
+    def create(self, asked):
+        name = f"{asked['organization']}/{asked['name']}"
+        assert asked["type"] == "model"
+        if name in self.hub.repos:
+            return self.refuse(409, "", "You already created this model repo")
+        self.hub.repos[name] = Repo({".gitattributes": b"*.gguf filter=lfs\n"}, asked["visibility"] == "private")
+        return self.json({"url": f"{self.hub.url}/{name}", "name": name})
+
+    def preupload(self, asked):
+        for file in asked["files"]:
+            assert len(base64.b64decode(file["sample"])) == min(file["size"], 512)
+        return self.json({"files": [{"path": f["path"], "shouldIgnore": f["path"].endswith(".tmp"),
+                                     "uploadMode": "lfs" if f["path"].endswith(LARGE) else "regular"}
+                                    for f in asked["files"]]})
+
+    def batch(self, asked):
+        assert asked["operation"] == "upload" and {"basic", "multipart"} <= set(asked["transfers"])
+        objects = []
+        for wanted in asked["objects"]:
+            oid, size = wanted["oid"], wanted["size"]
+            entry = {"oid": oid, "size": size}
+            if oid not in self.hub.store:
+                upload = {"href": f"{self.hub.cdn}/store/{oid}?ticket={self.hub.ticket}", "header": {"X-Signed": "yes"}}
+                if size > self.hub.part_bytes:
+                    count = -(-size // self.hub.part_bytes)
+                    upload = {"href": f"{self.hub.url}/api/complete/{oid}", "header": {
+                        "chunk_size": str(self.hub.part_bytes),
+                        **{f"{n:05}": f"{self.hub.cdn}/store/{oid}/{n}?ticket={self.hub.ticket}"
+                           for n in range(count, 0, -1)}}}
+                entry["actions"] = {"upload": upload, "verify": {"href": f"{self.hub.url}/api/verify"}}
+            objects.append(entry)
+        return self.json({"transfer": "basic", "objects": objects})
+
+    def put(self, path, data, action):
+        _, _, oid, *number = path.split("/")
+        with self.hub.lock:
+            self.hub.sent += len(data)
+        if number:
+            with self.hub.lock:
+                self.hub.parts.setdefault(oid, {})[int(number[0])] = data
+            tag = "wrong" if action == "etag" else hashlib.md5(data).hexdigest()
+            return self.reply(200, **({} if action == "no-etag" else {"ETag": f'"{tag}"'}))
+        if self.headers["X-Signed"] != "yes" or sha256(data) != oid:
+            return self.reply(400)
+        self.hub.store[oid] = data
+        return self.reply(200, ETag='"x"')
+
+    def complete(self, oid, asked):
+        parts = self.hub.parts.get(oid, {})
+        told = [(p["partNumber"], p["etag"]) for p in asked["parts"]]
+        there = [(n, f'"{hashlib.md5(d).hexdigest()}"') for n, d in sorted(parts.items())]
+        data = b"".join(parts[n] for n in sorted(parts))
+        if asked["oid"] != oid or told != there or sha256(data) != oid:
+            return self.refuse(400, "", "the parts do not make up the file")
+        self.hub.store[oid] = data
+        return self.json({})
+
+    def commit(self, name, repo, data):
+        lines = [json.loads(line) for line in data.splitlines()]
+        files, paths = dict(repo.files), []
+        assert lines[0]["key"] == "header"
+        for line in lines[1:]:
+            value = line["value"]
+            paths.append(value["path"])
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif self.hub.store.get(value["oid"]) is None or len(self.hub.store[value["oid"]]) != value["size"]:
+                return self.refuse(400, "", "the store has no such file")
+            else:
+                files[value["path"]] = self.hub.store[value["oid"]]
+        repo.set(files)
+        self.hub.commits.append((name, lines[0]["value"]["summary"], sorted(paths)))
+        return self.json({"success": True, "commitOid": repo.commit, "commitUrl": f"{self.hub.url}/{name}"})
+
     def answer(self):
         fault = self.hub.take_fault(f"{self.role}:{self.path}")
         if fault and fault.action == "status":
@@ -175,7 +316,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if repo is None:
             return None
         if what != "tree":
-            body = {"_id": "1", "id": name, "modelId": name, "sha": repo.commit, "private": False,
+            body = {"_id": "1", "id": name, "modelId": name, "sha": repo.commit, "private": repo.private,
                     "siblings": [{"rfilename": p} for p in sorted(repo.files)], "tags": [],
                     "downloads": 0, "likes": 0}
             return self.reply(200, json.dumps(body).encode(), Content_Type="application/json")
