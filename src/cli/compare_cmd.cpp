@@ -136,6 +136,8 @@ void settle_contexts(std::vector<Contender>& contenders, bench::SpeedQuestion& q
     model.path = printable(each.given, 1000);
     model.format = model::container_name(checkpoint.container());
     model.size_bytes = file_bytes(checkpoint);
+    model.bits_per_weight = 8 * static_cast<double>(weights_bytes(checkpoint)) /
+                            static_cast<double>(model::parameter_count(checkpoint.config()));
     model.memory_bytes =
         weights_bytes(checkpoint) + runtime::memory_needs(checkpoint.config(), each.engine).total();
     model.about = fmt::format("{}: {}, {}", short_name(each.given), quantization_name(checkpoint),

@@ -96,6 +96,7 @@ ordered_json to_json(const ComparisonReport& report, const ordered_json& machine
     ordered_json row = {{"path", model.path},
                         {"format", model.format},
                         {"size_bytes", model.size_bytes},
+                        {"bits_per_weight", model.bits_per_weight},
                         {"memory_bytes", model.memory_bytes},
                         {"backend", model.engine.backend->name()}};
     const auto& score = model.quality;

@@ -18,6 +18,7 @@ struct ComparedModel {
   std::string about;  // for people
   std::string format;
   std::uint64_t size_bytes = 0;
+  double bits_per_weight = 0;
   std::uint64_t memory_bytes = 0;  // weights, keys and values, work
   runtime::EngineOptions engine;
   std::optional<bench::SpeedReport> speed;

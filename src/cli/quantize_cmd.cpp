@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/output.h"
 #include "base/system.h"
+#include "bench/report.h"
 #include "cli/engine_options.h"
 #include "cli/expectation.h"
 #include "cli/load_model.h"
@@ -16,6 +17,7 @@
 #include "cli/model_argument.h"
 #include "cli/plan_print.h"
 #include "cli/quantize_options.h"
+#include "cli/report_file.h"
 #include "cli/shell_words.h"
 #include "cli/terminal.h"
 #include "cli/used_matrix.h"
@@ -30,6 +32,7 @@ struct QuantizeFlags : QuantizeOptions {
   bool dry_run = false;
   bool force = false;
   std::string kernels;
+  std::string page;
   bool json = false;
 };
 
@@ -70,11 +73,19 @@ void check_outputs(const quantize::Plan& plan, OutputOptions output,
   }
 }
 
-ordered_json outputs_json(const quantize::Plan& plan) {
-  ordered_json report = quantize::to_json(plan);
-  for (ordered_json& output : report["outputs"]) output.erase("tensors");
-  return report;
-}
+// What was written, or is going to be, and what of it `--json` prints.
+struct Outcome {
+  ordered_json document;
+  bool tensors_printed = false;
+
+  void print() const {
+    ordered_json printed = document;
+    if (!tensors_printed) {
+      for (ordered_json& output : printed["outputs"]) output.erase("tensors");
+    }
+    fmt::print("{}\n", printed.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+  }
+};
 
 // What to do with what was written, as lines to copy.
 std::string next_commands(const quantize::Plan& plan, const QuantizeFlags& options,
@@ -89,33 +100,35 @@ std::string next_commands(const quantize::Plan& plan, const QuantizeFlags& optio
                         "perplexity,kl", "--reference", path_argument(options.model)});
 }
 
-void print_dry_run(const quantize::Plan& plan, const std::optional<UsedMatrix>& matrix,
-                   const QuantizeFlags& options) {
+Outcome print_dry_run(const quantize::Plan& plan, const std::optional<UsedMatrix>& matrix,
+                      const QuantizeFlags& options) {
+  Outcome outcome{quantize::to_json(plan), true};
+  if (matrix) outcome.document["imatrix"] = to_json(*matrix);
+  outcome.document["dry_run"] = true;
   if (options.json) {
-    ordered_json report = quantize::to_json(plan);
-    if (matrix) report["imatrix"] = to_json(*matrix);
-    report["dry_run"] = true;
-    fmt::print("{}\n", report.dump(2, ' ', false, ordered_json::error_handler_t::replace));
-    return;
+    outcome.print();
+    return outcome;
   }
   print_types(plan);
   fmt::print("peak memory: at most {}; nothing was written\n",
              readable_bytes(plan.peak_memory_bytes));
   if (options.all) print_tensors(plan);
+  return outcome;
 }
 
-void print_done(const quantize::Plan& plan, const std::optional<UsedMatrix>& matrix,
-                const QuantizeFlags& options, const Context& context, std::uint64_t parameters,
-                double seconds) {
+Outcome print_done(const quantize::Plan& plan, const std::optional<UsedMatrix>& matrix,
+                   const QuantizeFlags& options, const Context& context, std::uint64_t parameters,
+                   double seconds) {
   const std::uint64_t peak = peak_resident_bytes();
+  Outcome outcome{quantize::to_json(plan)};
+  ordered_json& document = outcome.document;
+  document["model"] = options.model;
+  if (matrix) document["imatrix"] = to_json(*matrix);
+  document["weights"] = parameters;
+  document["seconds"] = seconds;
+  document["peak_memory_bytes"] = peak;
   if (options.json) {
-    ordered_json report = outputs_json(plan);
-    report["model"] = options.model;
-    if (matrix) report["imatrix"] = to_json(*matrix);
-    report["weights"] = parameters;
-    report["seconds"] = seconds;
-    report["peak_memory_bytes"] = peak;
-    fmt::print("{}\n", report.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+    outcome.print();
   } else {
     print_summary(plan);
     (void)std::fflush(stdout);  // before what goes to the other stream
@@ -126,13 +139,19 @@ void print_done(const quantize::Plan& plan, const std::optional<UsedMatrix>& mat
                        readable_bytes(peak)),
            {{"weights", parameters}, {"seconds", seconds}, {"peak_memory_bytes", peak}});
   log_info(next_commands(plan, options, context));
+  return outcome;
 }
 
 void run_quantize(const QuantizeFlags& options, Context& context) {
   Recipes recipes = recipes_of(options);
+  const double load_before = load_average();
+  ReportFile page(options.page, options.force, "quantize", context);
   // What is called by the model, or chosen by its kind, waits for it.
   const auto check = [&] {
-    for (const quantize::Recipe& recipe : recipes.recipes) check_output(options, recipe);
+    for (const quantize::Recipe& recipe : recipes.recipes) {
+      page.require_apart_from(recipe.output.native());
+      check_output(options, recipe);
+    }
   };
   if (options.output_name.empty()) check();
   if (!options.preset.empty()) {
@@ -142,7 +161,8 @@ void run_quantize(const QuantizeFlags& options, Context& context) {
     if (options.output_name.empty()) check();
   }
   const std::optional<io::Imatrix> given = given_matrix(options);
-  const TaskPool pool(options.threads);
+  const auto threads = std::make_shared<const TaskPool>(options.threads);
+  const TaskPool& pool = *threads;
   const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
   const auto target = size_target(options);
   // Types are chosen by what the weights are.
@@ -187,15 +207,22 @@ void run_quantize(const QuantizeFlags& options, Context& context) {
   for (const std::string& note : chosen) context.progress->note(note);
   if (matrix) tell_matrix(*matrix, *context.progress);
   input = {};  // the tokenizer is in the plan now
-  if (options.dry_run) return print_dry_run(plan, matrix, options);
+  const auto write_page = [&](const Outcome& outcome) {
+    if (!page.is_wanted()) return;
+    runtime::EngineOptions how;
+    how.pool = threads;
+    how.kernels = &kernels;
+    page.write(outcome.document, bench::machine_json(how, 0, load_before, PAJAMAS_VERSION));
+  };
+  if (options.dry_run) return write_page(print_dry_run(plan, matrix, options));
   const double started = seconds_now();
   std::optional<quantize::MeasuredEncoders> encoders;
   if (matrix) encoders.emplace(matrix->importance, *checkpoint, kernels);
   quantize::execute(
       plan, *checkpoint, pool, *context.progress, context.stop,
       {.output = output, .kernels = &kernels, .encoders = encoders ? &*encoders : nullptr});
-  print_done(plan, matrix, options, context, model::parameter_count(checkpoint->config()),
-             seconds_now() - started);
+  write_page(print_done(plan, matrix, options, context,
+                        model::parameter_count(checkpoint->config()), seconds_now() - started));
 }
 
 }  // namespace
@@ -218,7 +245,8 @@ void add_quantize(const Command& app, Context& context) {
   add_kernels_option(command, options->kernels);
   command.add_flag("--dry-run", options->dry_run,
                    "Print the plan and check the disk; write nothing");
-  command.add_flag("--force", options->force, "Replace an existing output");
+  add_report_option(command, options->page);
+  command.add_flag("--force", options->force, "Replace an existing output, and file of --report");
   command.add_flag("--json", options->json, "Print what was written as JSON");
   command.footer(
       "Example: both formats in one pass\n"

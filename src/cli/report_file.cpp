@@ -70,6 +70,10 @@ ReportFile::ReportFile(const std::string& path, bool force, std::string command,
                [&] { file_.emplace(path, 0, OutputOptions{.replace = force}); });
 }
 
+void ReportFile::require_apart_from(std::string_view other) const {
+  if (file_) require_place_of_its_own(file_->path().native(), other);
+}
+
 void ReportFile::write(const nlohmann::ordered_json& document, nlohmann::ordered_json about) {
   if (!file_) return;
   about["settings"] = settings_for_page(context_.settings);

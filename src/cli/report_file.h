@@ -24,6 +24,9 @@ class ReportFile {
   ReportFile(const std::string& path, bool force, std::string command, const Context& context,
              std::initializer_list<std::string_view> others = {});
 
+  // As for `others`, of what is known later; for a page that nobody wants it does nothing.
+  void require_apart_from(std::string_view other) const;
+
   bool is_wanted() const noexcept { return file_.has_value(); }
   // `document`: what the command prints as JSON; `about`: as bench::machine_json.
   void write(const nlohmann::ordered_json& document, nlohmann::ordered_json about);

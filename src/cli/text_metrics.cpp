@@ -401,11 +401,12 @@ ordered_json score_given_text(const TextRun& run, eval::GateFigures& figures, Co
   if (dump) dump->commit();
   if (writer) writer->commit();
   figures = gate_figures(score);
-  if (run.json) return text_json(run, options, score, cache, layers);
+  ordered_json out = text_json(run, options, score, cache, layers);
+  if (run.json) return out;
   print_table(score, cache, options.context);
   if (options.per_layer) print_layers(layers.layers());
   if (run.verdict && score.comparison) fmt::print("{}\n", verdict_of(*score.comparison));
-  return {};
+  return out;
 }
 
 }  // namespace pajamas::cli

@@ -39,8 +39,8 @@ struct TextRun {
   bool verdict = false;  // ends with a sentence that says what was lost
 };
 
-// Scores the text: prints the table, or gives what JSON has of it. Throws as eval::score_text, and
-// Error{kOutOfMemory} where --memory-budget is too small.
+// Scores the text and gives what JSON has of it; prints the table unless that is asked for. Throws
+// as eval::score_text, and Error{kOutOfMemory} where --memory-budget is too small.
 nlohmann::ordered_json score_given_text(const TextRun& run, eval::GateFigures& figures,
                                         Context& context);
 

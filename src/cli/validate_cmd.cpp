@@ -13,6 +13,8 @@
 #include "base/error.h"
 #include "base/output.h"
 #include "base/suggest.h"
+#include "base/system.h"
+#include "bench/report.h"
 #include "cli/command.h"
 #include "cli/engine_options.h"
 #include "cli/humaneval_options.h"
@@ -21,6 +23,7 @@
 #include "cli/mmlu_options.h"
 #include "cli/model_argument.h"
 #include "cli/question_options.h"
+#include "cli/report_file.h"
 #include "cli/text_metrics.h"
 #include "cli/text_option.h"
 
@@ -46,6 +49,7 @@ struct ValidateFlags {
   MmluFlags mmlu;
   HumanEvalFlags humaneval;
   EngineFlags engine;
+  std::string page;
   bool json = false;
 
   bool asks(std::string_view metric) const { return std::ranges::count(metrics, metric) != 0; }
@@ -105,10 +109,10 @@ eval::RunRecord open_record(const ValidateFlags& options) {
   return {options.questions.save, identity, options.force};
 }
 
-void validate(const ValidateFlags& options, const eval::PythonJudge* judge, Context& context) {
-  check_options(options);
-  eval::GateFigures figures;
-  ordered_json out = ordered_json::object();
+// Measures one thing after the other into `out`, so that what was measured is there when another is
+// stopped.
+void measure_metrics(const ValidateFlags& options, const eval::PythonJudge* judge,
+                     ordered_json& out, eval::GateFigures& figures, Context& context) {
   if (!options.given_model.empty()) out["model"] = options.given_model;
   const AskedModels models{options.model, options.reference, options.given_model,
                            options.given_reference, options.pre_tokenizer};
@@ -122,7 +126,7 @@ void validate(const ValidateFlags& options, const eval::PythonJudge* judge, Cont
     const eval::MmluReport report = run_mmlu(options.questions, options.mmlu, models,
                                              engine_options(options.engine), record, context);
     figures.mmlu = report.all.model.accuracy();
-    if (options.json) out["mmlu"] = eval::mmlu_json(report);
+    out["mmlu"] = eval::mmlu_json(report);
     if (!options.json) print_mmlu(report);
   }
   if (judge != nullptr) {
@@ -130,13 +134,36 @@ void validate(const ValidateFlags& options, const eval::PythonJudge* judge, Cont
         run_humaneval(options.questions, options.humaneval, models, engine_options(options.engine),
                       *judge, record, context);
     if (report.problems > 0) figures.humaneval = report.pass_at.at(1);
-    if (options.json) out["humaneval"] = eval::humaneval_json(report);
+    out["humaneval"] = eval::humaneval_json(report);
     if (!options.json) print_humaneval(report);
   }
   record.commit();
+}
+
+void validate(const ValidateFlags& options, const eval::PythonJudge* judge, ReportFile& page,
+              Context& context) {
+  check_options(options);
+  const double load_before = load_average();
+  eval::GateFigures figures;
+  ordered_json out = ordered_json::object();
+  const auto write_page = [&] {
+    if (!page.is_wanted()) return;
+    page.write(
+        out, bench::machine_json(engine_options(options.engine), 0, load_before, PAJAMAS_VERSION));
+  };
+  try {
+    measure_metrics(options, judge, out, figures, context);
+  } catch (const Error& error) {
+    const bool some = out.contains("perplexity") || out.contains("mmlu");
+    if (error.code() != ErrorCode::kInterrupted || !some) throw;
+    out["partial"] = true;
+    write_page();
+    throw;
+  }
   if (options.json) {
     fmt::print("{}\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
   }
+  write_page();
   apply_gate(options.judge, figures);
 }
 
@@ -184,8 +211,9 @@ void add_validate(const Command& app, Context& context) {
       command, options->engine,
       {.kv_cache = runtime::KvType::kF32, .activations = "float", .settings = false});
   command.add_flag("--json", options->json, "Print JSON");
+  add_report_option(command, options->page);
   command.add_flag("--force", options->force,
-                   "Replace existing files of --save-reference and others");
+                   "Replace existing files of --report, --save-reference and others");
   add_judge_options(command, options->judge);
   add_question_options(command, options->questions);
   add_mmlu_options(command, options->mmlu);
@@ -203,6 +231,9 @@ void add_validate(const Command& app, Context& context) {
     // The settings may have given one too, which is for whoever has none.
     options->text.text_given = context.settings.get(SettingKey::kText).source == "--text";
     check_options(*options);  // before a long download
+    ReportFile page(
+        options->page, options->force, "validate", context,
+        {options->text.dump_logits, options->judge.save_reference, options->questions.save});
     options->given_model = options->model;
     options->given_reference = options->reference;
     std::optional<eval::PythonJudge> judge;
@@ -213,7 +244,7 @@ void add_validate(const Command& app, Context& context) {
       *model = local_model(*model, hub::Need::kAll, options->no_download, context);
     }
     if (!metrics.given()) find_reference(*options, context);
-    validate(*options, judge ? &*judge : nullptr, context);
+    validate(*options, judge ? &*judge : nullptr, page, context);
   });
 }
 

@@ -74,7 +74,10 @@ nlohmann::ordered_json to_json(const Plan& plan) {
     ordered_json tensors = ordered_json::array();
     for (const PlannedTensor& tensor : output.tensors) {
       const auto dims = tensor.spec.shape.dims();
+      const model::TensorKey& key = tensor.spec.key;
       tensors.push_back({{"name", tensor.name},
+                         {"role", model::role_name(key.role)},
+                         {"layer", key.layer < 0 ? ordered_json() : ordered_json(key.layer)},
                          {"shape", std::vector<std::uint64_t>(dims.begin(), dims.end())},
                          {"type", tensor.encoding.name()},
                          {"bytes", tensor.bytes},

@@ -25,8 +25,9 @@ Cell with_error(const ordered_json& model, const char* key, const char* error) {
 
 Section models_section(const ordered_json& models, const std::vector<std::string>& names) {
   Section section{.title = "Models"};
-  section.table.columns = {"model",      "format",        "file",    "memory to run",
-                           "perplexity", "KL divergence", "loading", "backend"};
+  section.table.columns = {"model",         "format",        "file",
+                           "memory to run", "perplexity",    "KL divergence",
+                           "loading",       "bits a weight", "backend"};
   for (std::size_t i = 0; i < models.size(); ++i) {
     const ordered_json& model = models[i];
     section.table.rows.push_back({{names[i], {}, text_at(model, "path")},
@@ -36,6 +37,7 @@ Section models_section(const ordered_json& models, const std::vector<std::string
                                   with_error(model, "perplexity", "perplexity_stderr"),
                                   with_error(model, "kl_mean", "kl_stderr"),
                                   number_cell(number_at(model, "load_seconds"), Unit::kSeconds),
+                                  number_cell(number_at(model, "bits_per_weight")),
                                   {text_at(model, "backend")}});
   }
   return section;

@@ -154,9 +154,9 @@
     return text;
   };
   // What lies under a mark of the chart.
-  const pointOf = (figure, { datasetIndex, index }) => {
+  const pointOf = (figure, { datasetIndex, dataIndex }) => {
     const series = figure.series[datasetIndex];
-    const point = figure.mark === "bars" ? series.points.find(({ x }) => x === index) : series.points[index];
+    const point = figure.mark === "bars" ? series.points.find(({ x }) => x === dataIndex) : series.points[dataIndex];
     return [series, point];
   };
 

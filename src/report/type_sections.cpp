@@ -97,8 +97,8 @@ Figure map_figure(const TypeMap& map, const std::string& output) {
   Figure figure{.title = "Types of " + output,
                 .about =
                     "Every tensor of the model, a row for what it is for and a column for its "
-                    "layer; the first column has what belongs to none. Darker in the light, "
-                    "brighter in the dark: more bits a weight.",
+                    "layer; the first column has what belongs to none. The stronger a colour, "
+                    "the more bits a weight.",
                 .mark = Mark::kTiles,
                 .x = {"layer", Unit::kCount, false, {"–"}},
                 .y = {"tensor", Unit::kCount, false, map.roles}};
@@ -138,7 +138,7 @@ Figure bytes_figure(const TypeMap& map, const std::string& output) {
 Section sizes_section(const ordered_json& document, const std::vector<std::string>& names) {
   const ordered_json& outputs = array_at(document, "outputs");
   Section section{.title = "Outputs"};
-  section.table.columns = {"output", "size", "bits a weight", "path"};
+  section.table.columns = {"output", "size", "bits a weight"};
   Figure figure{.title = "Sizes",
                 .about = "All files of each output together.",
                 .mark = Mark::kBars,
@@ -148,10 +148,9 @@ Section sizes_section(const ordered_json& document, const std::vector<std::strin
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const auto bytes = number_at(outputs[i], "file_bytes");
     series.points.push_back({static_cast<double>(i), bytes});
-    section.table.rows.push_back({{names[i], {}},
+    section.table.rows.push_back({{names[i], {}, text_at(outputs[i], "path")},
                                   number_cell(bytes, Unit::kBytes),
-                                  number_cell(number_at(outputs[i], "bits_per_weight")),
-                                  {text_at(outputs[i], "path"), {}}});
+                                  number_cell(number_at(outputs[i], "bits_per_weight"))});
   }
   add_figure(section, std::move(figure));
   const auto seconds = number_at(document, "seconds"), weights = number_at(document, "weights");

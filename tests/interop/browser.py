@@ -116,3 +116,18 @@ class Browser:
         clip = {"clip": {"x": 0, "y": 0, "width": self.evaluate("innerWidth"), "height": height, "scale": 1}} if height else {}
         data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=bool(height), **clip)["data"]
         path.write_bytes(base64.b64decode(data))
+
+    def scripts(self, allowed):
+        """Whether pages that are opened from now on may run any."""
+        self.call("Emulation.setScriptExecutionDisabled", value=not allowed)
+
+    def download_to(self, folder):
+        self.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
+    def downloaded(self, path):
+        """Waits for a file that appears when it is complete."""
+        deadline = time.monotonic() + 30
+        while not path.exists():
+            assert time.monotonic() < deadline, f"{path} does not come"
+            time.sleep(0.05)
+        return path

@@ -37,6 +37,8 @@ def test_gguf_against_mlx_against_the_original(models):
     for number, (path, model) in enumerate(zip(paths, report["models"])):
         files = [path] if path.is_file() else list(path.glob("*.safetensors"))
         assert model["size_bytes"] == sum(file.stat().st_size for file in files)
+        assert model["bits_per_weight"] == \
+            pytest.approx(pajamas.run_json("inspect", path, "--json")["bits_per_weight"])
         assert model["memory_bytes"] > model["size_bytes"] * 0.9
         assert [row["context"] for row in model["results"]] == [16, 48]
         assert all(row["repeats"] == 3 for row in model["results"])
