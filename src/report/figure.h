@@ -13,7 +13,7 @@ namespace pajamas::report {
 enum class Unit : std::uint8_t { kNumber, kCount, kBytes, kSeconds, kShare };
 
 struct Cell {
-  std::string text;
+  std::string text = {};
   std::optional<double> value = {};  // that the text is of
   std::string note = {};             // smaller, below it
 };
@@ -33,7 +33,7 @@ enum class Mark : std::uint8_t {
 };
 
 struct Axis {
-  std::string label;
+  std::string label = {};
   Unit unit = Unit::kNumber;
   bool logarithmic = false;
   std::vector<std::string> names = {};  // of 0, 1, 2, ... on it; none: an axis of numbers
@@ -46,13 +46,13 @@ struct Point {
 };
 
 struct Series {
-  std::string name;
+  std::string name = {};
   std::vector<Point> points = {};
 };
 
 // A line through the whole figure that the rest is compared with.
 struct Level {
-  std::string name;
+  std::string name = {};
   double y = 0;
 };
 
@@ -74,7 +74,7 @@ Table table_of(const Figure& figure);
 nlohmann::ordered_json to_json(const Figure& figure);
 
 struct Section {
-  std::string title;
+  std::string title = {};
   std::string text = {};  // may be empty
   Table table = {};       // may have no columns
   std::vector<Figure> figures = {};

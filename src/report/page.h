@@ -2,7 +2,7 @@
 // forbids it itself, and holds the data that it was made of.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
