@@ -194,6 +194,13 @@ std::string verdict_of(const eval::Comparison& c) {
   return fmt::format("{}; every {} next word would differ", lost, ordinal(std::lround(1 / other)));
 }
 
+std::string verdict_of(double perplexity) {
+  return fmt::format(
+      "at each token as uncertain as between {:.3g} that are equally likely; what quantization "
+      "cost is told beside an original: --reference MODEL",
+      perplexity);
+}
+
 ordered_json layers_json(std::span<const eval::LayerError> layers) {
   ordered_json out = ordered_json::array();
   for (std::size_t i = 0; i < layers.size(); ++i) {

@@ -44,6 +44,8 @@ void print_bands(const eval::Score& score);
 
 // One sentence for people: what was lost, and how often the next word would be another one.
 std::string verdict_of(const eval::Comparison& comparison);
+// The same of a model that was compared with none.
+std::string verdict_of(double perplexity);
 
 // Of --per-layer.
 nlohmann::ordered_json layers_json(std::span<const eval::LayerError> layers);

@@ -42,6 +42,7 @@ struct ValidateFlags {
   std::string given_model, given_reference;  // as the command line names them
   std::vector<std::string> metrics{"perplexity"};
   bool found_reference = false;  // nobody named it
+  bool asked_nothing = false;    // and there is none
   bool force = false;
   TextFlags text;
   JudgeOptions judge;
@@ -164,6 +165,9 @@ void validate(const ValidateFlags& options, const eval::PythonJudge* judge, Repo
     fmt::print("{}\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
   }
   write_page();
+  if (options.asked_nothing && !options.json && figures.perplexity) {
+    fmt::print("{}\n", verdict_of(*figures.perplexity));
+  }
   apply_gate(options.judge, figures);
 }
 
@@ -171,6 +175,7 @@ void validate(const ValidateFlags& options, const eval::PythonJudge* judge, Repo
 void find_reference(ValidateFlags& options, Context& context) {
   if (!options.reference.empty() || !options.judge.save_reference.empty()) return;
   const auto known = known_reference(options.model, context.settings.cache());
+  options.asked_nothing = !known;
   if (!known) return;
   options.found_reference = true;
   options.reference = known->path.string();
