@@ -102,6 +102,7 @@ void compare_encoders(const Case& c, Source& source) {
 }
 
 void compare_feedback(const Case& c, Source& source) {
+  if (c.encoding.layout == Layout::kMxfp8) return;
   const auto size = static_cast<std::size_t>(codec::grid_of(c.encoding).block);
   std::vector<float> weights = source.numbers(c.rows * size), coefficients(size * size);
   for (float& weight : weights) weight = std::fmod(weight, 8.0f);
@@ -238,7 +239,7 @@ void compare_int8_products(const Case& c, const test::Stored& stored, Source& so
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const std::vector<Encoding> encodings = test::block_encodings();
+  static const std::vector<Encoding> encodings = test::packed_encodings();
   Source source(data, size);
   Case c;
   c.encoding = encodings[source.byte() % encodings.size()];

@@ -34,6 +34,10 @@ std::string method_name(const Encoding& encoding) {
                  : fmt::format("{}bit-g{}", encoding.bits, encoding.group_size);
     case Layout::kMxfp4:
       return "MXFP4";
+    case Layout::kMxfp8:
+      return "MXFP8";
+    case Layout::kNvfp4:
+      return "NVFP4";
     case Layout::kFp8:
       return "FP8";
     case Layout::kStream:

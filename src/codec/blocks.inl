@@ -1,19 +1,21 @@
-// GGUF blocks to numbers and back, for every format of codec/formats.h, as its layout says.
+// GGUF blocks to numbers and back, for every format of codec/formats.h, as its layout says, and
+// MLX's planes of E2M1.
 // Included by codec/rows.inl.
 #pragma once
 
 #include "codec/scalar_words.inl"
 
-// Half of E8M0's value, since the table of codes holds doubled ones; e < 2 is subnormal.
-inline float half_e8m0(std::uint8_t e) noexcept {
-  return std::bit_cast<float>(e < 2 ? 0x00200000u << e : static_cast<std::uint32_t>(e - 1) << 23);
-}
+inline float half_e8m0(std::uint8_t e) noexcept { return std::bit_cast<float>(half_e8m0_bits(e)); }
 
 // d is a power of two; a block of zeros may have 0, which is stored as the smallest.
 inline std::uint8_t e8m0_of_half(float d) noexcept {
   const auto bits = std::bit_cast<std::uint32_t>(d);
   if (bits < 0x00800000u) return bits < 0x00400000u ? 0 : 1;
   return static_cast<std::uint8_t>((bits >> 23) + 1);
+}
+
+inline float half_e4m3(std::uint8_t e) noexcept {
+  return f16_to_float(static_cast<std::uint16_t>(e4m3_half_bits(e))) * (kPerE4m3Half / 2);
 }
 
 inline float half_at(const std::uint8_t* from) noexcept {
@@ -241,26 +243,30 @@ struct BlockCodec {
   }
 };
 
-// MXFP4 in two planes.
-struct PlanarMxfp4Codec {
-  static constexpr std::size_t kBytes = Mxfp4::kPlanarCodeBytes;
+// MXFP4 and NVFP4 in two planes.
+template <class F>
+struct PlanarE2m1Codec {
+  static constexpr bool kPowersOfTwo = F::kFormat.grid.scale_type == DType::kF8E8M0;
+  static constexpr std::size_t kBytes = static_cast<std::size_t>(F::kFormat.grid.block) / 2;
 
   static void unpack_at(const ConstPlanes& planes, std::size_t index, FittedBlock& out) noexcept {
-    out.d = half_e8m0(static_cast<std::uint8_t>(planes.plane[1][index]));
+    const auto scale = static_cast<std::uint8_t>(planes.plane[1][index]);
+    out.d = kPowersOfTwo ? half_e8m0(scale) : half_e4m3(scale);
     const std::byte* from = planes.plane[0].data() + index * kBytes;
     for (std::size_t i = 0; i < kBytes; ++i) {
       const int pair = static_cast<int>(from[i]);
-      out.codes[2 * i] = code_of<Mxfp4>(pair & 15);
-      out.codes[2 * i + 1] = code_of<Mxfp4>(pair >> 4);
+      out.codes[2 * i] = code_of<F>(pair & 15);
+      out.codes[2 * i + 1] = code_of<F>(pair >> 4);
     }
   }
 
   static void pack_at(const FittedBlock& in, const Planes& planes, std::size_t index) noexcept {
-    planes.plane[1][index] = static_cast<std::byte>(e8m0_of_half(in.d));
+    planes.plane[1][index] =
+        static_cast<std::byte>(kPowersOfTwo ? e8m0_of_half(in.d) : float_to_e4m3(2 * in.d));
     std::byte* to = planes.plane[0].data() + index * kBytes;
     for (std::size_t i = 0; i < kBytes; ++i) {
-      to[i] = static_cast<std::byte>(bits_of_code<Mxfp4>(in.codes[2 * i]) |
-                                     bits_of_code<Mxfp4>(in.codes[2 * i + 1]) << 4);
+      to[i] = static_cast<std::byte>(bits_of_code<F>(in.codes[2 * i]) |
+                                     bits_of_code<F>(in.codes[2 * i + 1]) << 4);
     }
   }
 };

@@ -18,6 +18,7 @@ bool can_decode(const Encoding& encoding) noexcept {
 
 bool can_encode(const Encoding& encoding) noexcept {
   if (encoding.is_plain()) return is_plain_float(encoding.dtype);
+  if (encoding.layout == Layout::kMxfp8) return true;
   return find_format(encoding) != nullptr;
 }
 
@@ -118,7 +119,7 @@ void repack_rows(const Encoding& from, const ConstPlanes& stored, const Encoding
     return;
   }
   constexpr std::size_t kBlockBytes = sizeof(Mxfp4::Block);
-  constexpr std::size_t kCodeBytes = Mxfp4::kPlanarCodeBytes;
+  constexpr std::size_t kCodeBytes = PlanarE2m1Codec<Mxfp4>::kBytes;
   const bool to_block = to.layout == Layout::kStream;
   const std::size_t blocks = to_block ? out.plane[0].size() / kBlockBytes : out.plane[1].size();
   for (std::size_t b = 0; b < blocks; ++b) {

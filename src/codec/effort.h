@@ -52,14 +52,17 @@ struct PairSearch {
 };
 
 // Vectors: four steps (eight where vectors are of four columns) from `first` of a group's root mean
-// square on, each `ratio` times the one before it, the last one for weights that are all alike;
-// then as many around the best, `fine` apart; under each the nearest entries of the whole book.
-// Then `below` + 1 + `above` values of d, `spread` apart, around the one that gives the group with
-// the largest step the largest scale.
+// square on, each `ratio` times the one before it, the last one for weights that are all alike.
+// Where there is a `top`, and the step of which the largest weight is so many lies outside of
+// these, it takes the place of the last but one: a column that matters far more than others makes
+// the root mean square its own. Then as many around the best, `fine` apart; under each the nearest
+// entries of the whole book. Then `below` + 1 + `above` values of d, `spread` apart, around the one
+// that gives the group with the largest step the largest scale.
 struct VectorSearch {
   float first = 0, ratio = 1, fine = 0;
   int below = 0, above = 0;
   float spread = 0;
+  float top = 0;
 };
 
 struct Effort {

@@ -87,7 +87,8 @@ inline StoredFit fit_tile(Tile& t, const Format& format) {
   const Effort& effort = format.effort;
   normalise(t, grid);
   t.mean = splat(0);
-  if (grid.scale_type == DType::kF8E8M0) return store_e2m1<kWeighted>(t);
+  if (grid.scale_type == DType::kF8E8M0) return store_power_of_two<kWeighted>(t);
+  if (grid.scale_type == DType::kF8E4M3) return store_e4m3<kWeighted>(t, grid);
   if (grid.has_offset()) {
     centre<kWeighted>(t);
     if (grid.groups() == 1) {
@@ -107,7 +108,8 @@ inline StoredFit fit_tile(Tile& t, const Format& format) {
 inline void read_fit(const Tile& t, const StoredFit& fit, const Grid& grid, FittedBlock* blocks,
                      int count) {
   alignas(64) float d[kLanes], m[kLanes], scale[kLanes], mins[kLanes];
-  store(d, to_stored(grid.scale_type, fit.d * t.unit));
+  const Lanes in_units = fit.d * t.unit * splat(1 / grid.unit);
+  store(d, to_stored(grid.scale_type, in_units) * splat(grid.unit));
   store(m, to_stored(grid.scale_type, fit.m * t.unit));
   store(scale, fit.scale);
   store(mins, fit.min);
@@ -291,6 +293,7 @@ inline void encode_rows_isa(const Encoding& encoding, std::span<const float> wei
                             std::span<const float> importance, std::uint64_t cols,
                             const Planes& planes) {
   if (encoding.is_plain()) return from_floats(encoding.dtype, weights, planes.plane[0]);
+  if (encoding.layout == Layout::kMxfp8) return encode_mxfp8(weights, importance, cols, planes);
   const std::size_t count = weights.size() / encoding.block_cols();
   const float* columns = importance.empty() ? nullptr : importance.data();
   with_codec(encoding,

@@ -189,7 +189,7 @@ inline StoredFit store_pairs(const Tile& t, const Grid& grid, const PairSearch& 
   return best;
 }
 
-// ---- one power of two a block ----
+// ---- E2M1: one power of two a block, or one E4M3 ----
 
 // The code nearest to a ratio: between the powers of two the codes are 1, 2 or 4 apart.
 inline Lanes nearest_e2m1(const Lanes& magnitude) {
@@ -199,28 +199,51 @@ inline Lanes nearest_e2m1(const Lanes& magnitude) {
   return min((magnitude + coarse) - coarse, splat(12));
 }
 
+// Keeps a step where its error is the smaller one.
+template <bool kWeighted>
+inline void consider_e2m1(const Tile& t, const Lanes& step, StoredFit& best) {
+  StoredFit now = best;
+  now.d = step;
+  now.error = splat(0);
+  const Lanes inv = inverse(step);
+  for (int k = 0; k < t.n; ++k) {
+    const Lanes x = abs(load(t.x + k * kLanes));
+    const Lanes r = x - step * nearest_e2m1(x * inv);
+    now.error = now.error + weighted<kWeighted>(t, k, r * r);
+  }
+  keep_where(now.error < best.error, now, best);
+}
+
 // Powers of two from the one that puts the extreme weight among the two largest codes, which is
 // the stock choice: twice it, so that nothing is clipped, then smaller ones.
 constexpr int kPowersTried[] = {0, 1, -1, -2, -3};
 
 template <bool kWeighted>
-inline StoredFit store_e2m1(const Tile& t) {
+inline StoredFit store_power_of_two(const Tile& t) {
   // Below 2^-128 E8M0 ends; above 2^124 the largest code would be infinite.
   const Lanes least = splat(0x1p-128f) * t.inv_unit, most = splat(0x1p124f) * t.inv_unit;
   StoredFit best{splat(0), splat(0), splat(1), splat(1), splat(1e30f)};
   for (const int power : kPowersTried) {
     const float d = power < 0 ? 0.125f / static_cast<float>(1 << -power)
                               : 0.125f * static_cast<float>(1 << power);
-    StoredFit now = best;
-    now.d = min(max(splat(d), least), most);
-    now.error = splat(0);
-    const Lanes inv = inverse(now.d);
-    for (int k = 0; k < t.n; ++k) {
-      const Lanes x = abs(load(t.x + k * kLanes));
-      const Lanes r = x - now.d * nearest_e2m1(x * inv);
-      now.error = now.error + weighted<kWeighted>(t, k, r * r);
-    }
-    keep_where(now.error < best.error, now, best);
+    consider_e2m1<kWeighted>(t, min(max(splat(d), least), most), best);
+  }
+  return best;
+}
+
+// Numbers of E4M3 beside the one that puts the extreme weight on the largest code, which is the
+// stock choice. A factor of 2 above, which is eight numbers, the values are those of half the scale
+// again; but of the smallest scales not every half is a number.
+constexpr int kE4m3Below = 4, kE4m3Above = 12;
+
+template <bool kWeighted>
+inline StoredFit store_e4m3(const Tile& t, const Grid& grid) {
+  const Lanes largest = abs(signed_extreme(t)) * t.unit;
+  const Lanes first = to_e4m3(largest * splat(1 / (grid.unit * static_cast<float>(grid.max_code))));
+  StoredFit best{splat(0), splat(0), splat(1), splat(1), splat(1e30f)};
+  for (int away = -kE4m3Below; away <= kE4m3Above; ++away) {
+    const Lanes scale = away == 0 ? first : stored_neighbour(DType::kF8E4M3, first, away);
+    consider_e2m1<kWeighted>(t, scale * splat(grid.unit) * t.inv_unit, best);
   }
   return best;
 }

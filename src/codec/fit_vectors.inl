@@ -103,10 +103,11 @@ inline void find_candidates(VectorTile& t, const Grid& grid, const VectorSearch&
                             VectorCandidates& out) {
   const CodeBook& book = grid.book;
   const int vectors = grid.group / book.columns;
-  Lanes square = splat(0), sum_w = splat(0);
+  Lanes square = splat(0), sum_w = splat(0), largest = splat(0);
   for (int k = 0; k < book.columns; ++k) {
     square = square + t.w[k] * t.x[k] * t.x[k];
     sum_w = sum_w + t.w[k];
+    largest = max(largest, abs(t.x[k]));
   }
   square = block_sum(square, vectors);
   const Lanes root = sqrt(square * inverse(block_sum(sum_w, vectors)));
@@ -120,6 +121,13 @@ inline void find_candidates(VectorTile& t, const Grid& grid, const VectorSearch&
   // Where all are alike they are best stored with one level, which all books have an entry of.
   const int level = book.signs == Signs::kOfLevels ? grid.max_code : book.levels.front();
   steps[kSteps - 1] = root * splat(1 / static_cast<float>(level));
+  if (search.top != 0) {
+    const Lanes by_largest = block_max(largest, vectors) * splat(1 / search.top);
+    Lanes& last = steps[kSteps - 2];
+    const IntLanes below = by_largest < splat(0.9f) * steps[0];
+    const IntLanes above = splat(search.ratio) * last < by_largest;
+    last = select(below, by_largest, select(above, by_largest, last));
+  }
   out.count = 0;
   out.step = splat(0);
   out.is_odd = t.is_odd;

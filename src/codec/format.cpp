@@ -49,6 +49,7 @@ const Format* find_block(FormatList<F...>, DType type) noexcept {
 
 const Format* find_format(const Encoding& encoding) noexcept {
   if (encoding.is_affine()) return find_affine(encoding);
+  if (encoding.layout == Layout::kNvfp4) return &Nvfp4::kFormat;
   if (encoding.layout != Layout::kStream && encoding.layout != Layout::kMxfp4) return nullptr;
   return find_block(BlockFormats{}, encoding.dtype);
 }

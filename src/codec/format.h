@@ -22,7 +22,7 @@ struct Format {
 };
 
 // The format of any encoding of groups or blocks that can be decoded; nothing for plain numbers,
-// FP8 and what is not known here.
+// numbers in E4M3 (FP8, MXFP8) and what is not known here.
 const Format* find_format(const Encoding& encoding) noexcept;
 
 }  // namespace pajamas::codec

@@ -12,6 +12,7 @@
 #include "codec/formats/iq4_nl.h"
 #include "codec/formats/iq4_xs.h"
 #include "codec/formats/mxfp4.h"
+#include "codec/formats/nvfp4.h"
 #include "codec/formats/q2_k.h"
 #include "codec/formats/q3_k.h"
 #include "codec/formats/q4_0.h"

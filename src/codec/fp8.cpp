@@ -116,6 +116,45 @@ float scale_of(const Tile& tile) noexcept {
   return best;
 }
 
+constexpr std::size_t kGroup = Encoding::mxfp8().group_size;
+
+// 2^power, for powers from -127 on.
+float power_of_two(int power) noexcept {
+  const std::int32_t bits = power == -127 ? 0x00400000 : (power + 127) << 23;
+  return std::bit_cast<float>(bits);
+}
+
+// The exponent of the smallest power of two under which a group's largest weight is no more than
+// the largest number of E4M3, 1.75 * 2^8.
+int least_power(const float* group) noexcept {
+  std::int32_t most = 0;
+  for (std::size_t i = 0; i < kGroup; ++i) most = std::max(most, bits_of(group[i]));
+  constexpr std::int32_t kFraction = bits_of(kMostE4m3) & 0x007FFFFF;
+  const int power = (most >> 23) - 127 - 8 + ((most & 0x007FFFFF) > kFraction ? 1 : 0);
+  return std::clamp(power, -127, 127);
+}
+
+// Sum of squared differences in units of the scale, each column times its importance. In double,
+// which has room for any float's square.
+double group_error(const float* group, const float* importance, int power) noexcept {
+  const float inverse = power_of_two(-power);
+  std::array<float, kGroup> differences;
+  for (std::size_t i = 0; i < kGroup; ++i) {
+    const float wanted = std::abs(group[i] * inverse);
+    differences[i] = round_e4m3(std::min(wanted, kMostE4m3)) - wanted;
+  }
+  constexpr std::size_t kSums = 4;
+  std::array<double, kSums> sums{};
+  for (std::size_t i = 0; i < kGroup; i += kSums) {
+    for (std::size_t k = 0; k < kSums; ++k) {
+      const double difference = differences[i + k];
+      const double weight = importance == nullptr ? 1.0 : importance[i + k];
+      sums[k] += weight * difference * difference;
+    }
+  }
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
 }  // namespace
 
 std::uint8_t float_to_e4m3(float value) noexcept {
@@ -138,6 +177,31 @@ void encode_fp8(std::span<const float> weights, std::uint64_t cols, const Planes
       for (std::uint64_t i = 0; i < height; ++i) {
         std::memcpy(planes.plane[0].data() + (r + i) * cols + c, codes.data() + i * width, width);
       }
+    }
+  }
+}
+
+void encode_mxfp8(std::span<const float> weights, std::span<const float> importance,
+                  std::uint64_t cols, const Planes& planes) noexcept {
+  // As the fits of blocks cut weights, so that none rounds up to what is not finite.
+  constexpr float kMost = 0x1.8p126f;
+  std::array<float, kGroup> group;
+  for (std::size_t g = 0; g < weights.size() / kGroup; ++g) {
+    for (std::size_t i = 0; i < kGroup; ++i) {
+      group[i] = std::clamp(weights[g * kGroup + i], -kMost, kMost);
+    }
+    const float* columns = importance.empty() ? nullptr : importance.data() + g * kGroup % cols;
+    int power = least_power(group.data());
+    if (power > -127 && group_error(group.data(), columns, power - 1) <
+                            4 * group_error(group.data(), columns, power)) {
+      --power;
+    }
+    const float inverse = power_of_two(-power);
+    planes.plane[1][g] = static_cast<std::byte>(power + 127);
+    std::byte* codes = planes.plane[0].data() + g * kGroup;
+    for (std::size_t i = 0; i < kGroup; ++i) {
+      const float value = std::clamp(group[i] * inverse, -kMostE4m3, kMostE4m3);
+      codes[i] = static_cast<std::byte>(code_of(value));
     }
   }
 }

@@ -1,5 +1,6 @@
-// E4M3 with one scale for a tile of 128 by 128 weights (Layout::kFp8): the encoder. The decoder is
-// with those of the other formats (codec/rows.inl).
+// E4M3 with one scale for a tile of 128 by 128 weights (Layout::kFp8), or a power of two for every
+// 32 of a row (Layout::kMxfp8): the encoders. The decoders are with those of the other formats
+// (codec/rows.inl).
 #pragma once
 
 #include <cstdint>
@@ -21,5 +22,10 @@ std::uint8_t float_to_e4m3(float value) noexcept;
 // error among the smallest that cuts off nothing and seven larger ones within a factor of 2; a tile
 // of zeros has 1. The same bytes on every machine. Requires finite weights.
 void encode_fp8(std::span<const float> weights, std::uint64_t cols, const Planes& planes) noexcept;
+
+// Whole rows of `cols` columns as Encoding::mxfp8() stores them; contract of codec::encode_rows. Of
+// the smallest power of two that cuts off nothing and half of it the one of least squared error.
+void encode_mxfp8(std::span<const float> weights, std::span<const float> importance,
+                  std::uint64_t cols, const Planes& planes) noexcept;
 
 }  // namespace pajamas::codec

@@ -50,8 +50,9 @@ struct Grid {
   int max_scale = 1;        //
   bool odd_scales = false;  // scales are odd
   int max_min = 0;          // 0: the format has no offset; 1: m is the offset of the one group
-  DType scale_type = DType::kF16;  // of d and m; E8M0: half of it, a power of two from 2^-128
-  float unit = 1;                  // d is a stored number of that type times this
+  // Of d and m: F32, F16, BF16, E4M3; E8M0: half of it, a power of two from 2^-128.
+  DType scale_type = DType::kF16;
+  float unit = 1;  // d is a stored number of that type times this
   CodeBook book{};
 
   constexpr int groups() const noexcept { return block / group; }

@@ -11,6 +11,7 @@
 #include "codec/fitted.h"
 #include "codec/format.h"
 #include "codec/formats.h"
+#include "codec/fp8.h"
 #include "tensor/affine.h"
 #include "tensor/convert.h"
 #include "tensor/encoding.h"

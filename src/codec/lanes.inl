@@ -178,24 +178,48 @@ inline Lanes to_bf16(const Lanes& a) {
   return from_bits(bits);
 }
 
+// The nearest value that E4M3 can store, saturating likewise.
+inline Lanes to_e4m3(const Lanes& a) {
+  const Lanes limited = min(max(a, splat(-448.0f)), splat(448.0f));
+  IntLanes rounded = as_bits(limited);
+  PJ_EACH_PIECE rounded.p[i] = (rounded.p[i] + 0x7FFFF + ((rounded.p[i] >> 20) & 1)) & ~0xFFFFF;
+  // Below 2^-6 the values are the multiples of 2^-9.
+  const Lanes magic = splat(0x1.8p14f);
+  const Lanes small = (limited + magic) - magic;
+  return select(abs(limited) < splat(0x1p-6f), small, from_bits(rounded));
+}
+
 __attribute__((always_inline)) inline Lanes to_stored(DType type, const Lanes& a) {
   if (type == DType::kF16) return to_f16(a);
   if (type == DType::kBF16) return to_bf16(a);
+  if (type == DType::kF8E4M3) return to_e4m3(a);
   const Lanes limit = splat(0x1.FFFFFEp127f);
   return min(max(a, splat(0.0f) - limit), limit);
 }
 
 // The smallest positive value of a type.
 inline float smallest_stored(DType type) {
-  return type == DType::kF16 ? 0x1p-24f : type == DType::kBF16 ? 0x1p-133f : 0x1p-149f;
+  switch (type) {
+    case DType::kF16:
+      return 0x1p-24f;
+    case DType::kBF16:
+      return 0x1p-133f;
+    case DType::kF8E4M3:
+      return 0x1p-9f;
+    default:
+      return 0x1p-149f;
+  }
 }
 
 // The storable value `away` places further from zero than a storable one, or nearer to it.
 inline Lanes stored_neighbour(DType type, const Lanes& a, int away) {
-  const int ulp = type == DType::kBF16 ? 0x10000 : type == DType::kF16 ? 0x2000 : 1;
+  const int ulp = type == DType::kF8E4M3 ? 0x100000
+                  : type == DType::kBF16 ? 0x10000
+                  : type == DType::kF16  ? 0x2000
+                                         : 1;
   IntLanes bits = as_bits(abs(a));
   PJ_EACH_PIECE bits.p[i] += ulp * away;
-  // F16's subnormals are normal floats here, further apart than their bits say.
+  // Subnormals of F16 and E4M3 are normal floats here, further apart than their bits say.
   const float distance = smallest_stored(type) * static_cast<float>(away);
   const Lanes next = from_bits(bits), least = max(abs(a) + splat(distance), splat(0));
   const Lanes moved = to_stored(type, away > 0 ? max(next, least) : min(next, least));

@@ -12,6 +12,7 @@
 #include "codec/codec.h"
 #include "codec/fitted.h"
 #include "codec/format.h"
+#include "codec/fp8.h"
 
 namespace pajamas::codec {
 namespace {
@@ -35,6 +36,15 @@ float largest_stored(DType type) noexcept {
   return type == DType::kF16    ? 65504.0f
          : type == DType::kBF16 ? 0x1.FEp127f
                                 : std::numeric_limits<float>::max();
+}
+
+// The largest scale of E4M3 times the largest code, and half of the smallest times the smallest.
+constexpr float kMostNvfp4 = kMostE4m3 * 6;
+constexpr float kLeastNvfp4 = 0x1p-11f;
+
+// Scales of E8M0.
+bool has_powers_of_two(const Encoding& encoding) noexcept {
+  return encoding.is_mxfp4() || encoding.layout == Layout::kMxfp8;
 }
 
 float largest_of(std::span<const float> values) noexcept {
@@ -118,6 +128,19 @@ bool is_finite_at(DType type, const std::byte* plane, std::size_t index) noexcep
 
 constexpr std::byte kNoScale{0xFF};  // E8M0's NaN
 
+bool is_no_e4m3(std::byte number) noexcept { return (number | std::byte{0x80}) == kNoScale; }
+
+// Of MLX's small floats.
+std::size_t first_broken_small_float(const Encoding& encoding, const ConstPlanes& stored) noexcept {
+  const auto first = [](std::span<const std::byte> bytes, const auto& is_broken) {
+    return static_cast<std::size_t>(std::ranges::find_if(bytes, is_broken) - bytes.begin());
+  };
+  if (encoding.layout == Layout::kNvfp4) return first(stored.plane[1], is_no_e4m3);
+  const std::size_t scale = first(stored.plane[1], [](std::byte byte) { return byte == kNoScale; });
+  if (encoding.layout == Layout::kMxfp4) return scale;
+  return std::min(scale, first(stored.plane[0], is_no_e4m3) / encoding.block_cols());
+}
+
 // Of formats whose d is in no one place.
 std::size_t first_broken_unpacked(const Encoding& encoding, const ConstPlanes& stored,
                                   std::size_t count) noexcept {
@@ -134,12 +157,14 @@ std::size_t first_broken_unpacked(const Encoding& encoding, const ConstPlanes& s
 
 float always_room(const Encoding& encoding) noexcept {
   if (encoding.is_plain()) return largest_plain(encoding.dtype);
-  if (grid_of(encoding).scale_type == DType::kF8E8M0) return kMostFitted;
+  if (has_powers_of_two(encoding)) return kMostFitted;
+  if (encoding.layout == Layout::kNvfp4) return kMostNvfp4;
   // No step is larger than the largest weight of its block, and no offset than twice that.
   return std::min(largest_stored(grid_of(encoding).scale_type) / 2, kMostFitted);
 }
 
 float vanishing(const Encoding& encoding) noexcept {
+  if (encoding.layout == Layout::kNvfp4) return kLeastNvfp4;
   const DType type = encoding.is_plain() ? encoding.dtype : grid_of(encoding).scale_type;
   return type == DType::kF16 ? 0x1p-25f : 0.0f;
 }
@@ -168,7 +193,7 @@ std::size_t first_without_room(const Encoding& encoding, std::span<const float> 
                                const ConstPlanes& encoded) {
   if (encoding.is_plain()) return first_beyond(weights, largest_plain(encoding.dtype));
   const std::size_t cut = first_beyond(weights, kMostFitted);
-  if (cut < weights.size() || encoding.is_mxfp4()) return cut;
+  if (cut < weights.size() || has_powers_of_two(encoding)) return cut;
   const auto size = static_cast<std::size_t>(encoding.block_cols());
   const float limit = always_room(encoding);
   for (std::size_t b = 0; b < weights.size() / size; ++b) {
@@ -192,10 +217,7 @@ std::size_t first_broken_block(const Encoding& encoding, const ConstPlanes& stor
     }
     return b;
   }
-  if (encoding.layout == Layout::kMxfp4) {
-    const auto scales = stored.plane[1];
-    return static_cast<std::size_t>(std::ranges::find(scales, kNoScale) - scales.begin());
-  }
+  if (encoding.is_small_float()) return first_broken_small_float(encoding, stored);
   const std::size_t bytes = info(encoding.dtype).block_bytes;
   const std::size_t count = stored.plane[0].size() / bytes;
   const Format* format = find_format(encoding);

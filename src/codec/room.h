@@ -1,5 +1,6 @@
 // How large and how small weights may be for an encoding: F16 ends at 65504 and has nothing between
-// 0 and 2^-24, whether it stores a number or the scale of a block.
+// 0 and 2^-24, E4M3 ends at 448 and has nothing between 0 and 2^-9, whether it stores a number or
+// the scale of a block.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +30,9 @@ std::size_t first_without_room(const Encoding& encoding, std::span<const float> 
                                std::span<const float> importance, std::uint64_t cols,
                                const ConstPlanes& encoded);
 
-// Index of the first of the stored blocks whose scale or offset is infinite or NaN; their number
-// where there is none, and for plain numbers and FP8, which are decoded to be judged.
+// Index of the first of the stored blocks whose scale or offset is infinite or NaN, or of MXFP8 one
+// of whose numbers is; their number where there is none, and for plain numbers and FP8, which are
+// decoded to be judged.
 std::size_t first_broken_block(const Encoding& encoding, const ConstPlanes& stored) noexcept;
 
 }  // namespace pajamas::codec

@@ -117,11 +117,9 @@ struct BlockRun {
   }
 };
 
-// 2^(e - 128) for the exponent in every word.
-[[gnu::always_inline]] inline Real half_e8m0(Word e) noexcept {
-  const Word normal = left<23>(subtract_words(e, words(1)));
-  return as_real(
-      equal_or(e, words(0), words(0x00200000u), equal_or(e, words(1), words(0x00400000u), normal)));
+[[gnu::always_inline]] inline Real half_e8m0(Word e) noexcept { return as_real(half_e8m0_bits(e)); }
+[[gnu::always_inline]] inline Real half_e4m3(Word e) noexcept {
+  return multiply(low_half(e4m3_half_bits(e)), real(kPerE4m3Half / 2));
 }
 
 // What is multiplied is code + bias: a byte from 0. From 128 on, products of AVX2 and NEON need the
@@ -212,31 +210,38 @@ struct FormatOf32 : NaturalFormat {
   }
 };
 
-// MXFP4 in two planes, the nibbles in the order of columns.
-struct FormatMxfp4Planes : NaturalFormat {
-  using F = codec::Mxfp4;
+// MXFP4 and NVFP4 in two planes, the nibbles in the order of columns.
+template <class F>
+struct FormatE2m1Planes : NaturalFormat {
   static constexpr std::size_t kPlanes = 2;
-  static constexpr std::size_t kBlock = 256;
+  static constexpr std::size_t kBlock = 256, kGroup = F::kFormat.grid.group;
   static constexpr int kBias = kCodeBias<F>;
   static constexpr bool kOffset = false;
   static constexpr Int8Order kOrder = Int8Order::kByTwo;
   struct Raw {
     Word code[32];
-    Real step[8], offset[1];
+    Real step[kBlock / kGroup], offset[1];
   };
+  [[gnu::always_inline]] static Real step_of(Word scale) noexcept {
+    if constexpr (F::kFormat.grid.scale_type == DType::kF8E8M0) {
+      return half_e8m0(scale);
+    } else {
+      return half_e4m3(scale);
+    }
+  }
   [[gnu::always_inline]] static void load(const LaneRows& rows, const Encoding&, std::size_t col,
                                           std::size_t cols, Raw& raw) noexcept {
     Word part[4];
-    load_part(rows, 1, col / 32, part);
-    for (int i = 0; i < 2; ++i) {
+    load_part(rows, 1, col / kGroup, part);
+    for (std::size_t i = 0; i < kBlock / kGroup / 4; ++i) {
       const Word mask = words(255);
-      raw.step[4 * i] = half_e8m0(and_words(part[i], mask));
-      raw.step[4 * i + 1] = half_e8m0(and_words(right<8>(part[i]), mask));
-      raw.step[4 * i + 2] = half_e8m0(and_words(right<16>(part[i]), mask));
-      raw.step[4 * i + 3] = half_e8m0(right<24>(part[i]));
+      raw.step[4 * i] = step_of(and_words(part[i], mask));
+      raw.step[4 * i + 1] = step_of(and_words(right<8>(part[i]), mask));
+      raw.step[4 * i + 2] = step_of(and_words(right<16>(part[i]), mask));
+      raw.step[4 * i + 3] = step_of(right<24>(part[i]));
     }
     for (std::size_t g = 0; g < cols / 32; ++g) {
-      load_part(rows, 0, (col / 32 + g) * F::kPlanarCodeBytes, part);
+      load_part(rows, 0, (col / 32 + g) * 16, part);
       for (std::size_t i = 0; i < 4; ++i) raw.code[4 * g + i] = part[i];
     }
   }

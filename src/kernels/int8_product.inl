@@ -340,7 +340,8 @@ inline void with_affine_format(int bits, const Arguments&... arguments) noexcept
 template <template <class> class Action, class... Arguments>
 inline void with_format(const Encoding& e, const Arguments&... arguments) noexcept {
   if (e.is_affine()) return with_affine_format<Action>(e.bits, arguments...);
-  if (e.layout == Layout::kMxfp4) return Action<FormatMxfp4Planes>::run(arguments...);
+  if (e.layout == Layout::kMxfp4) return Action<FormatE2m1Planes<codec::Mxfp4>>::run(arguments...);
+  if (e.layout == Layout::kNvfp4) return Action<FormatE2m1Planes<codec::Nvfp4>>::run(arguments...);
   if (e.layout != Layout::kStream) return;
   if (unpack_of(e.dtype) == nullptr) {
     with_block_format<Action>(codec::WholeNumberFormats{}, e.dtype, arguments...);

@@ -16,6 +16,7 @@ namespace {
 using nlohmann::json;
 using Kind = HfForm::Kind;
 
+constexpr const char* kModesRead = "modes that are read: affine, mxfp4, mxfp8, nvfp4";
 constexpr const char* kNoMatch = "the weights and their configuration do not belong together";
 
 Shape with_dims(std::initializer_list<std::uint64_t> leading, std::span<const std::uint64_t> rest) {
@@ -298,13 +299,16 @@ StoredTensor Shards::mlx_tensor(const TensorSpec& spec, const std::string& name,
       groups > 0 && cols % groups == 0 && code_bits % cols == 0;
   const std::uint64_t bits = consistent ? code_bits / cols : 0;
   const std::uint64_t group = consistent ? cols / groups : 0;
+  const auto small_float = std::ranges::find_if(kSmallFloats, [&](const Encoding& encoding) {
+    return encoding.bits == bits && encoding.group_size == group;
+  });
   const bool known =
-      affine ? is_affine_bits(bits) && is_affine_group(group) : bits == 4 && group == 32;
+      affine ? is_affine_bits(bits) && is_affine_group(group) : small_float != kSmallFloats.end();
   if (consistent && !known && !affine) {
     throw Error(
         ErrorCode::kUnsupported,
         fmt::format("{} bits in groups of {} without biases are not supported", bits, group),
-        "modes that are read: affine, mxfp4")
+        kModesRead)
         .at(name);
   }
   if (!known) {
@@ -317,7 +321,7 @@ StoredTensor Shards::mlx_tensor(const TensorSpec& spec, const std::string& name,
   }
   const Encoding encoding =
       affine ? Encoding::affine(static_cast<int>(bits), static_cast<int>(group), scale_type)
-             : Encoding::mxfp4();
+             : *small_float;
   check_against_config(module, encoding);
   std::vector<PlaneLocation> planes{weight.plane(), scales.plane()};
   if (affine) planes.push_back(biases->plane());
@@ -331,16 +335,18 @@ void Shards::check_against_config(const std::string& module, const Encoding& enc
   with_context(own != quantization_.end() ? "quantization: " + module : "quantization", [&] {
     const JsonParams params(settings);
     const std::string mode = params.text_or("mode", "affine");
+    const auto small_float = std::ranges::find(kSmallFloats, mode, &Encoding::name);
     const bool affine = mode == "affine";
-    if (!affine && mode != "mxfp4") {
+    if (!affine && small_float == kSmallFloats.end()) {
       throw Error(ErrorCode::kUnsupported,
-                  fmt::format("mode \"{}\" is not supported", printable(mode, 40)),
-                  "modes that are read: affine, mxfp4")
+                  fmt::format("mode \"{}\" is not supported", printable(mode, 40)), kModesRead)
           .at(module);
     }
     // What is missing means the mode's usual values, as mlx-lm reads it.
-    if (affine != encoding.is_affine() || params.count_or("bits", 32, 4) != encoding.bits ||
-        params.count_or("group_size", 1024, affine ? 64 : 32) != encoding.group_size) {
+    const Encoding usual = affine ? Encoding::affine(4, 64, DType::kBF16) : *small_float;
+    if (usual.layout != encoding.layout ||
+        params.count_or("bits", 32, usual.bits) != encoding.bits ||
+        params.count_or("group_size", 1024, usual.group_size) != encoding.group_size) {
       throw Error(ErrorCode::kCorruptFile,
                   fmt::format("config.json does not describe the stored {}", encoding.name()),
                   kNoMatch)

@@ -51,7 +51,7 @@ constexpr std::array<GgufMethodInfo, static_cast<std::size_t>(GgufMethod::kCount
     {GgufMethod::kMXFP4_MOE, "MXFP4_MOE", 38, DType::kMXFP4, "mxfp4"},
 }};
 
-constexpr std::array<MlxMethodInfo, 13> kMlxMethods{{
+constexpr std::array<MlxMethodInfo, 15> kMlxMethods{{
     {2, "2bit", "Q2_K"},
     {3, "3bit", "Q3_K_M"},
     {4, "4bit", "Q4_K_M"},
@@ -59,7 +59,9 @@ constexpr std::array<MlxMethodInfo, 13> kMlxMethods{{
     {6, "6bit", "Q6_K"},
     {8, "8bit", "Q8_0"},
     {16, "bf16", "BF16"},
-    {8, kMxfp4Method, "MXFP4_MOE"},
+    {8, kMxfp4Method, "MXFP4_MOE", MlxMix::kNone, 0, Encoding::mxfp4()},
+    {8, "mxfp8", "Q8_0", MlxMix::kNone, 0, Encoding::mxfp8()},
+    {4, "nvfp4", "Q4_K_M", MlxMix::kNone, 0, Encoding::nvfp4()},
     {2, "mixed_2_6", "Q2_K", MlxMix::kStock, 6},
     {3, "mixed_3_4", "Q3_K_S", MlxMix::kStock, 4},
     {3, "mixed_3_6", "Q3_K_M", MlxMix::kStock, 6},

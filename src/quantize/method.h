@@ -70,14 +70,18 @@ std::span<const GgufMethodInfo> gguf_methods() noexcept;
 // Which tensors of a method of two widths have the larger one (quantize/mlx_mix.h).
 enum class MlxMix : std::uint8_t { kNone, kStock, kRoles };
 
-// An MLX method is a number of bits; 16 stands for unquantized bf16. "mxfp4" gives experts that
-// format and everything else 8 bits. A mix is what --recipe names too.
+// An MLX method is a number of bits; 16 stands for unquantized bf16. A mix is what --recipe names
+// too. A mode of small floats is for every matrix but the router, as in mlx-lm; mxfp4 for experts
+// alone, and everything else has the bits.
 struct MlxMethodInfo {
   int bits;
   std::string_view name;
   std::string_view gguf;  // what the method is called when it is translated for GGUF
   MlxMix mix = MlxMix::kNone;
   int more_bits = 0;  // of a mix
+  std::optional<Encoding> small_float = {};
+
+  bool is_for_experts() const noexcept { return small_float && small_float->is_mxfp4(); }
 };
 inline constexpr std::string_view kMxfp4Method = "mxfp4";
 std::span<const MlxMethodInfo> mlx_methods() noexcept;

@@ -18,7 +18,7 @@ constexpr int kIndent = 4;
 json settings(const Encoding& encoding) {
   return {{"group_size", encoding.group_size},
           {"bits", encoding.bits},
-          {"mode", encoding.is_affine() ? "affine" : "mxfp4"}};
+          {"mode", encoding.is_affine() ? "affine" : encoding.name()}};
 }
 
 }  // namespace
@@ -40,14 +40,13 @@ std::string make_mlx_config(const json& source, const Recipe& recipe,
   config.erase("_name_or_path");
   config.erase("quantization");
   config.erase("quantization_config");
-  const int bits = find_mlx_method(recipe.method)->bits;
-  const Encoding usual =
-      bits == 16 ? Encoding{} : Encoding::affine(bits, recipe.mlx.group_size, DType::kBF16);
-  json quantization = json::object();
+  const MlxMethodInfo& method = *find_mlx_method(recipe.method);
+  const int bits = method.bits == 16 ? 8 : method.bits;
+  Encoding usual = Encoding::affine(bits, recipe.mlx.group_size, DType::kBF16);
+  if (method.small_float && !method.is_for_experts()) usual = *method.small_float;
   // Even where nothing is quantized by default, readers take the top level's numbers.
-  quantization["group_size"] = recipe.mlx.group_size;
-  quantization["bits"] = bits == 16 ? 8 : bits;
-  quantization["mode"] = "affine";
+  json quantization = settings(usual);
+  if (method.bits == 16) usual = {};
   bool any = false;
   for (const PlannedTensor& tensor : tensors) {
     if (tensor.encoding.is_plain()) continue;

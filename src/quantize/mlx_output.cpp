@@ -77,7 +77,7 @@ class MlxOutput final : public OutputFormat {
   std::vector<std::string_view> ladder() const override {
     std::vector<std::string_view> names;
     for (const MlxMethodInfo& row : mlx_methods()) {
-      if (row.bits < 16 && row.name != kMxfp4Method && row.mix == MlxMix::kNone) {
+      if (row.bits < 16 && !row.small_float && row.mix == MlxMix::kNone) {
         names.insert(names.begin(), row.name);
       }
     }
@@ -108,7 +108,7 @@ class MlxOutput final : public OutputFormat {
         all.push_back(Encoding::affine(bits, group, input.plain));
       }
     }
-    all.push_back(Encoding::mxfp4());
+    all.insert(all.end(), kSmallFloats.begin(), kSmallFloats.end());
     return all;
   }
   // Never after what is not quantized: "bf16" has a type of its own for that.

@@ -38,11 +38,12 @@ Choice mlx_choice(int bits, int group_size, DType plain, std::uint64_t cols, std
 
 }  // namespace
 
-// "6bit", "6bit-g32", "mxfp4", "bf16".
 std::optional<MlxType> parse_mlx_type(std::string_view name) {
   MlxType type;
-  if (name == kMxfp4Method) {
-    type.mxfp4 = true;
+  for (const Encoding& encoding : kSmallFloats) {
+    if (name != encoding.name()) continue;
+    type.bits = encoding.bits;
+    type.small_float = encoding;
     return type;
   }
   const auto dash = name.find("-g");
@@ -89,7 +90,8 @@ std::vector<Choice> choose_mlx_types(const Recipe& recipe, DType plain,
         bits == base ? recipe.method
                      : fmt::format("{}: where errors cost more, {} bits", recipe.method, bits);
     bool overridden = false;
-    bool mxfp4 = recipe.method == kMxfp4Method && tensor.is_stack();
+    std::optional<Encoding> small_float;
+    if (!method.is_for_experts() || tensor.is_stack()) small_float = method.small_float;
     const bool tied = std::none_of(tensors.begin(), tensors.end(), [](const auto& other) {
       return other.key.role == model::Role::kOutput;
     });
@@ -100,12 +102,14 @@ std::vector<Choice> choose_mlx_types(const Recipe& recipe, DType plain,
                                                                     : std::nullopt;
     if (own_bits && base != 16) {
       bits = *own_bits;
+      small_float.reset();
       reason =
           tensor.key.role == model::Role::kOutput ? "bits of the output" : "bits of the embedding";
     }
     if (const auto chosen = recipe.types.find(tensor.key); chosen != recipe.types.end()) {
       const Encoding& encoding = chosen->second;
-      mxfp4 = encoding.is_mxfp4();
+      small_float.reset();
+      if (encoding.is_small_float()) small_float = encoding;
       bits = encoding.is_plain() ? 16 : encoding.bits;
       if (encoding.is_affine()) group_size = encoding.group_size;
       reason = fmt::format("chosen for {}", recipe.label);
@@ -115,19 +119,20 @@ std::vector<Choice> choose_mlx_types(const Recipe& recipe, DType plain,
       used[i] = true;
       const auto& type = std::get<MlxType>(recipe.overrides[i].type);
       bits = type.bits;
-      mxfp4 = type.mxfp4;
+      small_float = type.small_float;
       group_size = type.group_size.value_or(recipe.mlx.group_size);
       reason = fmt::format("--tensor-type {}", recipe.overrides[i].text);
       overridden = true;
       break;
     }
-    if (tensor.key.role == model::Role::kRouter && bits < kRouterBits) {
+    const bool coarse = bits < kRouterBits || (small_float && !overridden);
+    if (tensor.key.role == model::Role::kRouter && coarse) {
       bits = kRouterBits;
-      mxfp4 = false;
+      small_float.reset();
       reason += "; the router gets 8 bits, or experts change their order";
     }
-    if (mxfp4 && Encoding::mxfp4().fits(tensor.shape.cols())) {
-      choices.push_back({.encoding = Encoding::mxfp4(), .reason = std::move(reason)});
+    if (small_float && small_float->fits(tensor.shape.cols())) {
+      choices.push_back({.encoding = *small_float, .reason = std::move(reason)});
     } else {
       choices.push_back(
           mlx_choice(bits, group_size, plain, tensor.shape.cols(), std::move(reason)));

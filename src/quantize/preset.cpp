@@ -160,9 +160,8 @@ Encoding encoding_of(std::string_view type, const PresetOutput& output, const Pl
   const TensorType found = *output_format(output.format).find_type(type);
   if (const auto* dtype = std::get_if<DType>(&found)) return {.dtype = *dtype};
   const auto& mlx = std::get<MlxType>(found);
-  return mlx.mxfp4 ? Encoding::mxfp4()
-                   : Encoding::affine(mlx.bits, mlx.group_size.value_or(output.mlx.group_size),
-                                      input.plain);
+  return mlx.small_float.value_or(
+      Encoding::affine(mlx.bits, mlx.group_size.value_or(output.mlx.group_size), input.plain));
 }
 
 }  // namespace

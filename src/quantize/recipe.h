@@ -19,11 +19,11 @@ namespace pajamas::quantize {
 
 // A type of MLX as users name it.
 struct MlxType {
-  int bits = 0;                   // 16: unquantized
-  bool mxfp4 = false;             // then neither bits nor group size count
-  std::optional<int> group_size;  // the recipe's where absent
+  int bits = 0;                         // 16: unquantized
+  std::optional<Encoding> small_float;  // then the group size does not count
+  std::optional<int> group_size;        // the recipe's where absent
 };
-// "6bit", "6bit-g32", "mxfp4" or "bf16", spelled so; nothing for anything else.
+// "6bit", "6bit-g32", "mxfp4", "mxfp8", "nvfp4" or "bf16", spelled so; nothing for anything else.
 std::optional<MlxType> parse_mlx_type(std::string_view name);
 
 // A type of one output format.

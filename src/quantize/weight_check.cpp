@@ -14,8 +14,8 @@ namespace pajamas::quantize {
 namespace {
 
 constexpr const char* kDamaged = "the model is damaged: download or convert it again";
-// Below this F16 has only 0.
-constexpr float kVanishing = 0x1p-25f;
+// Below these F16 has only 0, and NVFP4 (codec::vanishing).
+constexpr float kVanishing = 0x1p-25f, kVanishingNvfp4 = 0x1p-11f;
 
 // Where a row is stored, as errors say it.
 Error at_row(Error error, const model::Checkpoint& checkpoint, const model::StoredTensor& tensor,
@@ -40,6 +40,7 @@ std::string limit_of(const Encoding& encoding) {
     return fmt::format("{} ends at {}", encoding.name(),
                        encoding.dtype == DType::kF16 ? "65504" : "3.39e38");
   }
+  if (encoding.layout == Layout::kNvfp4) return "the scales of nvfp4 are E4M3, which ends at 448";
   const float room = codec::always_room(encoding);
   return room < 65504.0f
              ? fmt::format("the scales of {} are F16, which ends at 65504", encoding.name())
@@ -77,12 +78,13 @@ void require_finite_scales(const model::Checkpoint& checkpoint, const model::Sto
   const std::size_t bad = codec::first_broken_block(encoding, stored);
   if (bad >= stored.plane[0].size() / row_bytes * blocks_per_row) return;
   const std::uint64_t row = first + bad / blocks_per_row;
-  throw at_row(Error(ErrorCode::kCorruptFile,
-                     fmt::format("the scale of the weights from {} of row {} on is infinite or NaN",
-                                 bad % blocks_per_row * encoding.block_cols(),
-                                 tensor.stored_row(row).second),
-                     kDamaged),
-               checkpoint, tensor, row);
+  throw at_row(
+      Error(
+          ErrorCode::kCorruptFile,
+          fmt::format("a scale or number of the weights from {} of row {} on is infinite or NaN",
+                      bad % blocks_per_row * encoding.block_cols(), tensor.stored_row(row).second),
+          kDamaged),
+      checkpoint, tensor, row);
 }
 
 WeightCheck::WeightCheck(const Plan& plan, const model::Checkpoint& checkpoint)
@@ -94,15 +96,21 @@ bool WeightCheck::look(const model::StoredTensor& tensor, std::uint64_t first,
   if (large) require_finite(checkpoint_, tensor, first, weights);
   std::atomic<std::uint8_t>& seen =
       seen_[static_cast<std::size_t>(&tensor - checkpoint_.tensors().data())];
-  if ((seen.load(std::memory_order_relaxed) & kLarge) != 0) return large;
-  std::uint8_t now = 0;
-  if (codec::first_beyond(weights, kVanishing) < weights.size()) {
-    now = kLarge;
-  } else if (codec::first_beyond(weights, 0) < weights.size()) {
-    now = kSmall;
+  std::uint8_t before = seen.load(std::memory_order_relaxed);
+  if (before == kLarge) return large;
+  const std::uint8_t now = size_of(weights);
+  while (before < now && !seen.compare_exchange_weak(before, now, std::memory_order_relaxed)) {
   }
-  seen.fetch_or(now, std::memory_order_relaxed);
   return large;
+}
+
+WeightCheck::Seen WeightCheck::size_of(std::span<const float> weights) noexcept {
+  const auto any_beyond = [&](float limit) {
+    return codec::first_beyond(weights, limit) < weights.size();
+  };
+  if (any_beyond(kVanishingNvfp4)) return kLarge;
+  if (any_beyond(kVanishing)) return kMiddling;
+  return any_beyond(0) ? kSmall : kNothing;
 }
 
 void WeightCheck::require_room(const model::StoredTensor& tensor, std::uint64_t first,
@@ -137,17 +145,21 @@ std::vector<std::string> WeightCheck::vanished() const {
         continue;
       }
       const auto at = static_cast<std::size_t>(tensor - checkpoint_.tensors().data());
-      if (codec::vanishing(target.encoding) > 0 && seen_[at].load() == kSmall) {
-        lost.push_back(&target);
-      }
+      const float vanishing = codec::vanishing(target.encoding);
+      const std::uint8_t least = vanishing < kVanishing        ? kSmall
+                                 : vanishing < kVanishingNvfp4 ? kMiddling
+                                                               : kLarge;
+      const std::uint8_t seen = seen_[at].load();
+      if (seen != kNothing && seen < least) lost.push_back(&target);
     }
     if (lost.empty()) continue;
     notes.push_back(fmt::format(
-        "{} {}: {} ({}) so small that F16 has only 0 for them: {}", format_name(output.format),
+        "{} {}: {} ({}) so small that {} has only 0 for them: {}", format_name(output.format),
         output.method,
         lost.size() == 1 ? "all weights of a tensor are"
                          : fmt::format("all weights of {} tensors are", lost.size()),
-        lost.front()->name, output_format(output.format).advice_on_vanishing(*lost.front())));
+        lost.front()->name, lost.front()->encoding.layout == Layout::kNvfp4 ? "nvfp4" : "F16",
+        output_format(output.format).advice_on_vanishing(*lost.front())));
   }
   return notes;
 }

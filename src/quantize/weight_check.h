@@ -54,7 +54,9 @@ class WeightCheck {
   std::vector<std::string> vanished() const;
 
  private:
-  enum Seen : std::uint8_t { kSmall = 1, kLarge = 2 };  // not zero; and more than what vanishes
+  // Not zero; and more than what vanishes in F16, and under a scale of E4M3.
+  enum Seen : std::uint8_t { kNothing, kSmall, kMiddling, kLarge };
+  static Seen size_of(std::span<const float> weights) noexcept;
 
   const Plan& plan_;
   const model::Checkpoint& checkpoint_;

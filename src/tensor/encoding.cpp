@@ -11,7 +11,9 @@ std::uint64_t Encoding::plane_row_bytes(std::size_t plane, std::uint64_t cols) c
       if (plane == 0) return cols * bits / 8;
       return cols / group_size * info(dtype).block_bytes;
     case Layout::kMxfp4:
-      return plane == 0 ? cols / 2 : cols / group_size;
+    case Layout::kMxfp8:
+    case Layout::kNvfp4:
+      return plane == 0 ? cols * bits / 8 : cols / group_size;
     case Layout::kFp8:
       if (plane == 0) return cols;
       return (cols + kFp8Tile - 1) / kFp8Tile * info(dtype).block_bytes;
@@ -33,6 +35,10 @@ std::string Encoding::name() const {
       return fmt::format("{}bit-g{}", bits, group_size);
     case Layout::kMxfp4:
       return "mxfp4";
+    case Layout::kMxfp8:
+      return "mxfp8";
+    case Layout::kNvfp4:
+      return "nvfp4";
     case Layout::kFp8:
       return "F8_E4M3";
     case Layout::kStream:

@@ -17,6 +17,8 @@ enum class Layout : std::uint8_t {
   kStream,  // plain numbers or a stream of GGUF blocks: one plane
   kAffine,  // MLX: packed codes (U32), scales and biases (`dtype` each)
   kMxfp4,   // MLX and gpt-oss checkpoints: nibbles in the order of columns, E8M0 scales
+  kMxfp8,   // MLX: E4M3 in the order of columns, E8M0 scales
+  kNvfp4,   // MLX: nibbles as of kMxfp4, E4M3 scales
   kFp8,     // E4M3, and a scale (`dtype`) for every tile of 128 rows by 128 columns
 };
 
@@ -36,6 +38,8 @@ struct Encoding {
             Layout::kAffine};
   }
   static constexpr Encoding mxfp4() noexcept { return {DType::kMXFP4, 4, 32, Layout::kMxfp4}; }
+  static constexpr Encoding mxfp8() noexcept { return {DType::kF8E4M3, 8, 32, Layout::kMxfp8}; }
+  static constexpr Encoding nvfp4() noexcept { return {DType::kNVFP4, 4, 16, Layout::kNvfp4}; }
   static constexpr Encoding fp8(DType scale_type) noexcept {
     return {scale_type, 8, kFp8Tile, Layout::kFp8};
   }
@@ -43,6 +47,10 @@ struct Encoding {
   constexpr bool is_affine() const noexcept { return layout == Layout::kAffine; }
   constexpr bool is_plain() const noexcept {
     return layout == Layout::kStream && !is_blocked(dtype);
+  }
+  // MLX's modes of small floats: codes and scales, a byte a scale.
+  constexpr bool is_small_float() const noexcept {
+    return layout == Layout::kMxfp4 || layout == Layout::kMxfp8 || layout == Layout::kNvfp4;
   }
   // MXFP4 in either arrangement: the same numbers, one repacked into the other without loss.
   constexpr bool is_mxfp4() const noexcept {
@@ -68,12 +76,15 @@ struct Encoding {
   // All planes together, as if no two rows shared anything.
   std::uint64_t row_bytes(std::uint64_t cols) const noexcept;
 
-  std::string name() const;  // "Q4_K", "BF16", "4bit-g64", "mxfp4", "F8_E4M3"
+  std::string name() const;  // "Q4_K", "BF16", "4bit-g64", "nvfp4", "F8_E4M3"
 
   friend constexpr bool operator==(const Encoding&, const Encoding&) = default;
 };
 
-// MLX's own names of the planes, as suffixes of the module's path; mxfp4 has the first two.
+// MLX's modes of small floats, each in the one width and group size that it has there.
+inline constexpr std::array kSmallFloats{Encoding::mxfp4(), Encoding::mxfp8(), Encoding::nvfp4()};
+
+// MLX's own names of the planes, as suffixes of the module's path; small floats have the first two.
 inline constexpr std::array<std::string_view, Encoding::kMaxPlanes> kMlxPlaneSuffixes{
     "weight", "scales", "biases"};
 

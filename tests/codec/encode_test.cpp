@@ -12,6 +12,7 @@
 #include "codec/formats.h"
 #include "codec/sample_weights.h"
 #include "paths.h"
+#include "tensor/convert.h"
 
 namespace pajamas::codec {
 namespace {
@@ -44,17 +45,18 @@ TEST(Encode, ErrorIsBelowTheStockQuantizers) {
   int bits = 0, group = 0, lines = 0;
   double stock = 0;
   while (in >> name >> bits >> group >> kind >> stock) {
-    const DType dtype = dtype_by_name(name).value();
-    const Encoding encoding = bits != 0 ? Encoding::affine(bits, group, dtype) : Encoding{dtype};
+    const Encoding encoding = test::peer_encoding(name, bits, group);
     const std::vector<float>& weights = samples.at(kind);
     const std::vector<float> out = through(encoding, weights, {}, test::kSampleCols);
     const std::vector<float> zeros(weights.size());
     const double ours =
         100 * std::sqrt(squared_error(weights, out, {}) / squared_error(weights, zeros, {}));
-    EXPECT_LT(ours, 0.99 * stock) << test::full_name(encoding) << " " << kind;
+    // Stock rounds the scales of MXFP8 up since mlx 0.32, which leaves next to nothing to gain.
+    const double bar = encoding.layout == Layout::kMxfp8 ? 1.000001 : 0.99;
+    EXPECT_LE(ours, bar * stock) << test::full_name(encoding) << " " << kind;
     ++lines;
   }
-  EXPECT_EQ(lines, 3 * (22 + 54));
+  EXPECT_EQ(lines, 3 * (22 + 54 + 3));
 }
 
 TEST(Encode, NeverStoresWhatIsNotFinite) {
@@ -64,7 +66,7 @@ TEST(Encode, NeverStoresWhatIsNotFinite) {
                                                     std::vector<float>(kCols, 0.0f),
                                                     std::vector<float>(kCols, 1e30f),
                                                     std::vector<float>(kCols, 1e-40f)};
-  for (const Encoding& encoding : test::block_encodings()) {
+  for (const Encoding& encoding : test::packed_encodings()) {
     for (const std::vector<float>& importance : importances) {
       const std::vector<float> out = through(encoding, weights, importance, kCols);
       const std::size_t bad = first_non_finite(out);
@@ -75,14 +77,16 @@ TEST(Encode, NeverStoresWhatIsNotFinite) {
 
 TEST(Encode, KeepsZerosAndConstants) {
   constexpr std::uint64_t kCols = 256;
-  for (const Encoding& encoding : test::block_encodings()) {
+  for (const Encoding& encoding : test::packed_encodings()) {
     const std::vector<float> zeros(kCols);
     EXPECT_EQ(through(encoding, zeros, {}, kCols), zeros) << test::full_name(encoding);
     for (const float value : {1.0f, -0.25f, 0.0123f}) {
       const std::vector<float> constant(kCols, value);
       for (const float out : through(encoding, constant, {}, kCols)) {
-        // MXFP4 has seven magnitudes and powers of two.
-        const float near = encoding.is_mxfp4() ? 1.0f / 6 : 0.005f;
+        // E2M1 has seven magnitudes, E4M3 eight between two powers of two.
+        const float near = grid_of(encoding).book.small_float  ? 1.0f / 6
+                           : encoding.layout == Layout::kMxfp8 ? 1.0f / 16
+                                                               : 0.005f;
         ASSERT_NEAR(out, value, std::abs(value) * near) << test::full_name(encoding);
       }
     }
@@ -96,7 +100,7 @@ TEST(Encode, RowsDoNotDependOnEachOther) {
   std::vector<float> importance(kCols);
   test::Uniform uniform(3);
   for (float& w : importance) w = static_cast<float>(uniform.next());
-  for (const Encoding& encoding : test::block_encodings()) {
+  for (const Encoding& encoding : test::packed_encodings()) {
     const std::vector<float> together = through(encoding, weights, importance, kCols);
     for (std::size_t row = 0; row < 7; ++row) {
       const std::span<const float> one = weights.subspan(row * kCols, kCols);
@@ -112,15 +116,18 @@ TEST(Encode, ImportanceMovesErrorAway) {
   std::vector<float> importance(test::kSampleCols);
   test::Uniform uniform(4);
   for (float& w : importance) w = static_cast<float>(std::exp(6 * uniform.next()));
-  for (const Encoding& encoding : test::block_encodings()) {
+  for (const Encoding& encoding : test::packed_encodings()) {
     if (encoding.is_affine() && encoding.group_size != 64) continue;
     const auto plain = through(encoding, weights, {}, test::kSampleCols);
     const auto guided = through(encoding, weights, importance, test::kSampleCols);
     // Where only a power of two is chosen, or one step for 256 columns, there is little to move.
     const double moved = encoding.is_mxfp4() ? 0.999 : grid_of(encoding).group == 256 ? 0.99 : 0.97;
-    EXPECT_LT(squared_error(weights, guided, importance),
-              moved * squared_error(weights, plain, importance))
-        << test::full_name(encoding);
+    // The steps of MXFP8 are as fine relatively under every scale: importance hardly decides.
+    if (encoding.layout != Layout::kMxfp8) {
+      EXPECT_LT(squared_error(weights, guided, importance),
+                moved * squared_error(weights, plain, importance))
+          << test::full_name(encoding);
+    }
     // Only ratios count.
     std::vector<float> doubled = importance;
     for (float& w : doubled) w *= 1024;
@@ -182,9 +189,9 @@ TEST(Encode, AChangedCodeIsWhatIsStored) {
   }
 }
 
-// The nearest of MXFP4's 15 numbers under the scale that was chosen, in both arrangements; zeros
-// are the canonical bytes, and minus zero is never written.
-TEST(Encode, Mxfp4RoundsToTheNearest) {
+// The nearest of E2M1's 15 numbers under the scale that was chosen, in every arrangement; zeros are
+// the canonical bytes, and minus zero is never written.
+TEST(Encode, E2m1RoundsToTheNearest) {
   constexpr std::uint64_t kCols = 64;
   std::vector<float> weights = test::hard_weights(kCols);
   for (const float unit : {1.0f, 0x1p-126f, 0x1p-130f, 0x1p122f}) {  // ties, and between them
@@ -193,19 +200,20 @@ TEST(Encode, Mxfp4RoundsToTheNearest) {
     }
   }
   const std::vector<float> zeros(kCols);
-  for (const Encoding& encoding : {Encoding{DType::kMXFP4}, Encoding::mxfp4()}) {
-    std::vector<FittedBlock> blocks(weights.size() / 32);
+  for (const Encoding& encoding : {Encoding{DType::kMXFP4}, Encoding::mxfp4(), Encoding::nvfp4()}) {
+    const std::size_t size = encoding.block_cols();
+    std::vector<FittedBlock> blocks(weights.size() / size);
     fit(encoding, weights, {}, blocks);
     round(encoding, weights, {}, blocks);
     for (std::size_t i = 0; i < weights.size(); ++i) {
-      const FittedBlock& block = blocks[i / 32];
-      const double d = block.d, stored = block.codes[i % 32];
+      const FittedBlock& block = blocks[i / size];
+      const double d = block.d, stored = block.codes[i % size];
       double least = std::numeric_limits<double>::infinity();
       for (const int code : Mxfp4::kLevels) {
         least = std::min(least, std::abs(weights[i] - d * code));
       }
       ASSERT_EQ(std::abs(weights[i] - d * stored), least) << weights[i] << " " << d;
-      ASSERT_EQ(round_one(grid_of(encoding), weights[i], block.d, 0), block.codes[i % 32]);
+      ASSERT_EQ(round_one(grid_of(encoding), weights[i], block.d, 0), block.codes[i % size]);
     }
     test::Stored stored(encoding, 1, weights.size());
     encode_rows(encoding, weights, {}, weights.size(), stored.planes());
@@ -231,6 +239,21 @@ TEST(Encode, Mxfp4KeepsWhatIsMxfp4) {
   }
   EXPECT_EQ(through({DType::kMXFP4}, weights, {}, weights.size()), weights);
   EXPECT_EQ(through(Encoding::mxfp4(), weights, {}, weights.size()), weights);
+}
+
+// Likewise of NVFP4, whatever the scale of a group: where its largest code is not the format's, as
+// one of another scale.
+TEST(Encode, Nvfp4KeepsWhatIsNvfp4) {
+  test::Uniform uniform(16);
+  std::vector<float> weights;
+  for (int scale = 0; scale < 127; ++scale) {
+    for (int i = 0; i < 16; ++i) {
+      const int code = i == 3 ? 12 : Mxfp4::kLevels[static_cast<int>(uniform.next() * 16)];
+      weights.push_back(e4m3_to_float(static_cast<std::uint8_t>(scale)) * 0.5f *
+                        static_cast<float>(code));
+    }
+  }
+  EXPECT_EQ(through(Encoding::nvfp4(), weights, {}, weights.size()), weights);
 }
 
 TEST(Encode, FindsTheFirstNumberThatIsNotFinite) {

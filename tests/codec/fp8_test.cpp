@@ -1,4 +1,4 @@
-// The encoder of FP8 tiles, against nearest numbers found by trying all of them.
+// The encoders of FP8 tiles and of MXFP8, against nearest numbers found by trying all of them.
 #include "codec/fp8.h"
 
 #include <gtest/gtest.h>
@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "codec/codec.h"
@@ -188,6 +189,51 @@ TEST(EncodeFp8, DoesNotDependOnHowManyTilesComeAtATime) {
   }
   EXPECT_EQ(codes, whole.codes);
   EXPECT_EQ(scales, whole.scales);
+}
+
+// Of every power of two, with the importance of the columns or without, the one of least error (the
+// larger one of two), under it the nearest codes; of zeros and of what is next to nothing too.
+TEST(EncodeMxfp8, TakesTheBestPowerOfTwoAndTheNearestCodes) {
+  constexpr std::uint64_t kRows = 6, kCols = 96, kGroup = 32;
+  std::vector<float> weights = weights_of(kRows, kCols);
+  std::fill_n(weights.begin(), kGroup, 0.0f);
+  for (std::size_t i = 32; i < 64; ++i) weights[i] *= 0x1p-128f;
+  for (std::size_t i = 64; i < 96; ++i) weights[i] *= 0x1p120f;
+  // Cut a little, where half the power suits all others better; not where the cut column counts.
+  for (std::size_t i = 0; i < 2 * kGroup; ++i) {
+    weights[96 + i] = i % kGroup == 5 ? 1.77f : std::ldexp(1.5f + weights[i % 7 + 300], -16);
+  }
+  std::vector<float> importance(kCols, 0.5f);
+  importance[5] = 1e-9f;
+  for (const std::span<const float> columns : {std::span<const float>{}, {importance}}) {
+    std::vector<std::uint8_t> codes(weights.size()), scales(weights.size() / kGroup);
+    encode_rows(Encoding::mxfp8(), weights, columns, kCols,
+                {{std::as_writable_bytes(std::span(codes)),
+                  std::as_writable_bytes(std::span(scales)),
+                  {}}});
+    const auto error_of = [&](std::size_t group, int scale) {
+      double sum = 0;
+      for (std::size_t i = group * kGroup; i < (group + 1) * kGroup; ++i) {
+        const double ratio = std::ldexp(double{weights[i]}, 127 - scale);
+        const double off = ratio - e4m3_to_float(nearest(std::clamp(ratio, -448.0, 448.0)));
+        sum += (columns.empty() ? 1.0 : double{columns[i % kCols]}) *
+               std::pow(std::ldexp(off, scale - 127), 2);
+      }
+      return sum;
+    };
+    for (std::size_t g = 0; g < scales.size(); ++g) {
+      double least = std::numeric_limits<double>::infinity();
+      for (int scale = 0; scale < 250; ++scale) least = std::min(least, error_of(g, scale));
+      EXPECT_LE(error_of(g, scales[g]), least * (1 + 1e-6)) << g;
+      for (std::size_t i = g * kGroup; i < (g + 1) * kGroup; ++i) {
+        const double ratio = std::ldexp(double{weights[i]}, 127 - scales[g]);
+        ASSERT_EQ(codes[i], nearest(std::clamp(ratio, -448.0, 448.0))) << i;
+      }
+    }
+    EXPECT_EQ(scales[0], 0);
+    EXPECT_EQ(std::count(codes.begin(), codes.begin() + kGroup, 0), std::ptrdiff_t{kGroup});
+    EXPECT_EQ(scales[3] + (columns.empty() ? 0 : 1), scales[4]);
+  }
 }
 
 }  // namespace

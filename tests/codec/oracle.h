@@ -25,6 +25,7 @@ class Oracle {
     if (grid_.book.is_vectors()) return VectorOracle(grid_, x_, w_).smallest_error();
     if (grid_.max_code == 1) return smallest_ternary_error(x_, w_);
     if (grid_.scale_type == DType::kF8E8M0) return power_of_two();
+    if (grid_.scale_type == DType::kF8E4M3) return e4m3();
     if (grid_.groups() == 1) return grid_.has_offset() ? affine() : symmetric();
     return super_block();
   }
@@ -76,6 +77,15 @@ class Oracle {
   double power_of_two() const {
     double best = INFINITY;
     for (int e = -128; e <= 124; ++e) best = std::min(best, error_at(0, std::ldexp(1.0, e), 0));
+    return best;
+  }
+
+  // Every number that is a scale.
+  double e4m3() const {
+    double best = INFINITY;
+    for (std::uint8_t scale = 0; scale < 127; ++scale) {
+      best = std::min(best, error_at(0, double{e4m3_to_float(scale)} * grid_.unit, 0));
+    }
     return best;
   }
 

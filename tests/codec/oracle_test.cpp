@@ -33,6 +33,7 @@ std::vector<Encoding> oracle_encodings() {
     all.push_back({dtype});
   }
   for (const int bits : {2, 3, 4, 5, 6, 8}) all.push_back(Encoding::affine(bits, 64, DType::kBF16));
+  all.push_back(Encoding::nvfp4());
   return all;
 }
 

@@ -121,6 +121,7 @@ inline std::vector<DType> later_types() {
           DType::kIQ2_XXS, DType::kIQ1_M, DType::kIQ1_S,   DType::kTQ1_0, DType::kTQ2_0};
 }
 
+// Those that codec/fitted.h takes apart.
 inline std::vector<Encoding> block_encodings() {
   std::vector<Encoding> all;
   for (const DType dtype :
@@ -130,6 +131,7 @@ inline std::vector<Encoding> block_encodings() {
   }
   for (const DType dtype : later_types()) all.push_back({dtype});
   all.push_back(Encoding::mxfp4());
+  all.push_back(Encoding::nvfp4());
   for (const int bits : {2, 3, 4, 5, 6, 8}) {
     for (const int group : {32, 64, 128}) {
       for (const DType scale : {DType::kBF16, DType::kF16, DType::kF32}) {
@@ -138,6 +140,22 @@ inline std::vector<Encoding> block_encodings() {
     }
   }
   return all;
+}
+
+// And MXFP8, whose numbers are no multiples of a step.
+inline std::vector<Encoding> packed_encodings() {
+  std::vector<Encoding> all = block_encodings();
+  all.push_back(Encoding::mxfp8());
+  return all;
+}
+
+// As data/make_peers.py names it: "Q4_K 0 0", "BF16 4 64" by the type of the scales, "nvfp4 4 16".
+inline Encoding peer_encoding(std::string_view name, int bits, int group) {
+  for (const Encoding& encoding : kSmallFloats) {
+    if (bits != 0 && encoding.name() == name) return encoding;
+  }
+  const DType dtype = dtype_by_name(name).value();
+  return bits != 0 ? Encoding::affine(bits, group, dtype) : Encoding{dtype};
 }
 
 // Encoding::name() leaves the type of the scales out.

@@ -27,7 +27,7 @@ std::vector<const KernelTable*> runnable() {
 void expect_same_bytes(std::span<const float> weights, std::span<const float> importance,
                        std::uint64_t cols) {
   const std::uint64_t rows = weights.size() / cols;
-  for (const Encoding& encoding : test::block_encodings()) {
+  for (const Encoding& encoding : test::packed_encodings()) {
     if (!encoding.fits(cols)) continue;
     test::Stored expected(encoding, rows, cols);
     codec::encode_rows(encoding, weights, importance, cols, expected.planes());
@@ -75,7 +75,7 @@ TEST(EncodeKernels, WriteTheSameBytesForRowsTogetherAndAlone) {
   test::Uniform uniform(6);
   for (float& w : importance) w = static_cast<float>(std::exp(3 * uniform.next()));
   const std::span<const float> all = std::span(weights).first(kRows * kCols);
-  for (const Encoding& encoding : test::block_encodings()) {
+  for (const Encoding& encoding : test::packed_encodings()) {
     test::Stored together(encoding, kRows, kCols);
     best_kernels().encode_rows(encoding, all, importance, kCols, together.planes());
     for (std::uint64_t row = 0; row < kRows; ++row) {
@@ -115,7 +115,7 @@ TEST(EncodeKernels, WriteTheBytesThatWereWrittenElsewhere) {
   weights.insert(weights.end(), hard.begin(), hard.end());
   const std::uint64_t rows = weights.size() / test::kSampleCols;
   std::ifstream in(source_dir() + "/tests/codec/data/encoded_hashes.txt");
-  for (const Encoding& encoding : test::block_encodings()) {
+  for (const Encoding& encoding : test::packed_encodings()) {
     std::string name;
     std::uint64_t expected = 0;
     in >> name >> std::hex >> expected;

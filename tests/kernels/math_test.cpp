@@ -171,12 +171,13 @@ TEST_P(EachTable, WidensEveryNumberAsConvertDoes) {
 }
 
 std::vector<Encoding> all_encodings() {
-  std::vector<Encoding> all = {{DType::kF32},   {DType::kF16},     {DType::kBF16},
-                               {DType::kQ4_0},  {DType::kQ4_1},    {DType::kQ5_0},
-                               {DType::kMXFP4}, Encoding::mxfp4(), Encoding::fp8(DType::kBF16),
-                               {DType::kQ5_1},  {DType::kQ8_0},    {DType::kQ2_K},
-                               {DType::kQ3_K},  {DType::kQ4_K},    {DType::kQ5_K},
-                               {DType::kQ6_K},  {DType::kIQ4_NL}};
+  std::vector<Encoding> all = {{DType::kF32},    {DType::kF16},     {DType::kBF16},
+                               {DType::kQ4_0},   {DType::kQ4_1},    {DType::kQ5_0},
+                               {DType::kMXFP4},  Encoding::mxfp4(), Encoding::fp8(DType::kBF16),
+                               {DType::kQ5_1},   {DType::kQ8_0},    {DType::kQ2_K},
+                               {DType::kQ3_K},   {DType::kQ4_K},    {DType::kQ5_K},
+                               {DType::kQ6_K},   {DType::kIQ4_NL},  Encoding::mxfp8(),
+                               Encoding::nvfp4()};
   for (const int bits : {2, 3, 4, 5, 6, 8}) {
     for (const DType scale : {DType::kF32, DType::kF16, DType::kBF16}) {
       all.push_back(Encoding::affine(bits, 32, scale));

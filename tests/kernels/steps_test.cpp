@@ -238,7 +238,7 @@ TEST_P(StepsOf, FeedbackMakesUpForErrors) {
         Encoding{DType::kQ3_K}, Encoding{DType::kQ4_K}, Encoding{DType::kIQ4_XS},
         Encoding{DType::kIQ3_S}, Encoding{DType::kIQ3_XXS}, Encoding{DType::kIQ2_XXS},
         Encoding{DType::kIQ1_M}, Encoding{DType::kIQ1_S}, Encoding{DType::kTQ2_0},
-        Encoding::affine(3, 64, DType::kBF16)}) {
+        Encoding::affine(3, 64, DType::kBF16), Encoding::nvfp4()}) {
     const Grid grid = codec::grid_of(encoding);
     const auto size = static_cast<std::size_t>(grid.block);
     const std::vector<double> h = hessian(size);

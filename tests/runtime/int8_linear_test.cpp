@@ -108,7 +108,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Encoding{DType::kIQ4_XS}, Encoding{DType::kIQ3_S}, Encoding{DType::kIQ3_XXS},
                     Encoding{DType::kIQ2_S}, Encoding{DType::kIQ2_XS}, Encoding{DType::kIQ2_XXS},
                     Encoding{DType::kIQ1_M}, Encoding{DType::kIQ1_S}, Encoding{DType::kTQ2_0},
-                    Encoding{DType::kTQ1_0}, Encoding::mxfp4(),
+                    Encoding{DType::kTQ1_0}, Encoding::mxfp4(), Encoding::nvfp4(),
                     Encoding::affine(2, 32, DType::kBF16), Encoding::affine(2, 128, DType::kF16),
                     Encoding::affine(3, 64, DType::kF16), Encoding::affine(3, 32, DType::kF32),
                     Encoding::affine(4, 128, DType::kF32), Encoding::affine(4, 32, DType::kBF16),
@@ -216,11 +216,13 @@ TEST(Int8Linear, CarriesWhatIsNotFinite) {
   }
 }
 
-// Columns that do not divide by 32, and plain numbers, are left to the floats.
+// Columns that do not divide by 32, and numbers that are no multiples of a step, are left to the
+// floats.
 TEST(Int8Linear, LeavesOtherMatricesToFloats) {
   const TaskPool pool(1);
   for (const auto& [encoding, cols] :
-       {std::pair{Encoding{DType::kBF16}, 64u}, std::pair{Encoding{DType::kF32}, 50u}}) {
+       {std::pair{Encoding{DType::kBF16}, 64u}, std::pair{Encoding{DType::kF32}, 50u},
+        std::pair{Encoding::mxfp8(), 96u}, std::pair{Encoding::nvfp4(), 48u}}) {
     const Matrix matrix(encoding, 7, cols);
     const auto x = activations(2, cols);
     std::vector<float> plain(14), int8(14);

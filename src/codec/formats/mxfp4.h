@@ -1,4 +1,5 @@
-// MXFP4: x = 2^(e - 128) * kLevels[q], blocks of 32; in GGUF blocks and in two planes.
+// MXFP4: x = 2^(e - 128) * kLevels[q], blocks of 32; in GGUF blocks and in two planes: nibbles in
+// the order of columns, the first in the low one, and scales.
 #pragma once
 
 #include <cstddef>
@@ -26,10 +27,6 @@ struct Mxfp4 {
                .book = {.levels = kLevels, .small_float = true}},
       .layout = {.d = offsetof(Block, e), .low = nibble_halves(offsetof(Block, qs))},
       .better = DType::kQ5_0};
-
-  // The other arrangement: a plane of nibbles in the order of columns, the first in the low one,
-  // and a plane of scales.
-  static constexpr std::size_t kPlanarCodeBytes = 16;
 };
 
 }  // namespace pajamas::codec

@@ -6,6 +6,7 @@
 
 #include "codec/codec.h"
 #include "codec/fitted.h"
+#include "codec/format.h"
 #include "kernels/int8_tables.h"
 
 namespace pajamas::kernels {
@@ -16,8 +17,7 @@ namespace {
 Int8Form form_of(const Encoding& encoding, std::size_t cols) noexcept {
   Int8Form form;
   form.group = 0;
-  if (encoding.is_plain() || encoding.layout == Layout::kFp8) return form;
-  if (!codec::can_decode(encoding) || cols % kInt8Group != 0) return form;
+  if (codec::find_format(encoding) == nullptr || cols % kInt8Group != 0) return form;
   const codec::Grid grid = codec::grid_of(encoding);
   form.group = static_cast<std::uint8_t>(grid.group < 32 ? grid.group : 32);
   form.has_offset = grid.has_offset();

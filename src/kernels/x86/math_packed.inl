@@ -148,6 +148,17 @@ inline Vector add_ordered(const std::byte* from, Vector values, const float* x,
                  sum);
 }
 
+// Eight bytes of them.
+inline Vector add_ordered_half(const std::byte* from, Vector values, const float* x,
+                               Vector sum) noexcept {
+  const __m512i words =
+      _mm512_castsi128_si512(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)));
+  const __m512i shifts =
+      _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+  const __m512i both = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+  return look_up(_mm512_srlv_epi32(_mm512_permutexvar_epi32(both, words), shifts), values, x, sum);
+}
+
 template <class Format>
 inline constexpr bool kIsNibbles = false;
 template <class F>
@@ -237,13 +248,37 @@ inline Vector add_block<PackedAffine<4>>(const PackedRows& p, std::size_t row, s
 }
 
 template <>
-inline Vector add_block<PackedMxfp4Planes>(const PackedRows& p, std::size_t row, std::size_t col,
-                                           Vector sum) noexcept {
-  const std::byte scale = p.plane[1][row * p.plane_row_bytes[1] + col / 32];
-  return add_ordered(p.plane[0] + row * p.plane_row_bytes[0] + col / 2,
-                     values_of<codec::Mxfp4>(half_e8m0(scale), 0), p.x + col, sum);
+inline Vector add_block<PackedE2m1Planes<codec::Mxfp4>>(const PackedRows& p, std::size_t row,
+                                                        std::size_t col, Vector sum) noexcept {
+  using Format = PackedE2m1Planes<codec::Mxfp4>;
+  return add_ordered(Format::nibbles(p, row, col),
+                     values_of<codec::Mxfp4>(Format::step(p, row, col), 0), p.x + col, sum);
+}
+template <>
+inline Vector add_block<PackedE2m1Planes<codec::Nvfp4>>(const PackedRows& p, std::size_t row,
+                                                        std::size_t col, Vector sum) noexcept {
+  using Format = PackedE2m1Planes<codec::Nvfp4>;
+  return add_ordered_half(Format::nibbles(p, row, col),
+                          values_of<codec::Nvfp4>(Format::step(p, row, col), 0), p.x + col, sum);
 }
 #endif
+
+template <>
+inline Vector add_block<PackedMxfp8>(const PackedRows& p, std::size_t row, std::size_t col,
+                                     Vector sum) noexcept {
+  const std::byte scale = p.plane[1][row * p.plane_row_bytes[1] + col / 32];
+  const Vector step = splat(float_of(e8m0_bits(static_cast<Word>(scale))));
+  const std::byte* codes = p.plane[0] + row * p.plane_row_bytes[0] + col;
+  alignas(32) std::byte halves[64];
+  store_bytes(halves, e4m3_halves(codes));
+  store_bytes(halves + 32, e4m3_halves(codes + 16));
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < 32; i += kLanes) {
+    const Vector weights = multiply(load_halves(halves + 2 * i), splat(kPerE4m3Half));
+    sum = multiply_add(multiply(weights, step), load(p.x + col + i), sum);
+  }
+  return sum;
+}
 
 // Rows of plain numbers; a "block" is one register.
 template <DType kType>
@@ -317,7 +352,9 @@ inline PackedDot packed_block(codec::FormatList<F...>, DType type) noexcept {
 inline PackedDot packed_dot(const Encoding& encoding, std::size_t cols) noexcept {
   if (cols % 16 != 0) return nullptr;
   if (encoding.is_affine()) return packed_affine(encoding.bits);
-  if (encoding.layout == Layout::kMxfp4) return packed_dot_of<PackedMxfp4Planes>;
+  if (encoding.layout == Layout::kMxfp4) return packed_dot_of<PackedE2m1Planes<codec::Mxfp4>>;
+  if (encoding.layout == Layout::kNvfp4) return packed_dot_of<PackedE2m1Planes<codec::Nvfp4>>;
+  if (encoding.layout == Layout::kMxfp8) return packed_dot_of<PackedMxfp8>;
   if (encoding.layout != Layout::kStream) return nullptr;
   switch (encoding.dtype) {
     case DType::kF32:

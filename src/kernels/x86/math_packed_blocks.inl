@@ -20,13 +20,17 @@ inline __m256i fifth_bits(const std::byte* from) noexcept {
   return _mm256_and_si256(set, _mm256_set1_epi8(16));
 }
 
-// 2^(e - 128).
+inline float float_of(std::uint32_t bits) noexcept {
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof(value));
+  return value;
+}
 inline float half_e8m0(std::byte scale) noexcept {
-  const auto e = static_cast<std::uint32_t>(scale);
-  const std::uint32_t bits = e < 2 ? 0x00200000u << e : (e - 1) << 23;
-  float step;
-  __builtin_memcpy(&step, &bits, sizeof(step));
-  return step;
+  return float_of(half_e8m0_bits(static_cast<Word>(scale)));
+}
+inline float half_e4m3(std::byte scale) noexcept {
+  const Word bits = e4m3_half_bits(static_cast<Word>(scale));
+  return _cvtsh_ss(static_cast<std::uint16_t>(bits)) * (kPerE4m3Half / 2);
 }
 
 // Eight bytes as floats.
@@ -152,18 +156,52 @@ struct PackedBlock {
   }
 };
 
-struct PackedMxfp4Planes {
-  static constexpr int kBlock = 32, kGroup = 32;
+// MXFP4 and NVFP4 in two planes.
+template <class F>
+struct PackedE2m1Planes {
+  static constexpr int kBlock = F::kFormat.grid.block, kGroup = kBlock;
   static constexpr bool kSigned = true, kOffset = false;
+
+  static float step(const PackedRows& p, std::size_t row, std::size_t col) noexcept {
+    const std::byte scale = p.plane[1][row * p.plane_row_bytes[1] + col / kGroup];
+    return F::kFormat.grid.scale_type == DType::kF8E8M0 ? half_e8m0(scale) : half_e4m3(scale);
+  }
+  static const std::byte* nibbles(const PackedRows& p, std::size_t row, std::size_t col) noexcept {
+    return p.plane[0] + row * p.plane_row_bytes[0] + col / 2;
+  }
   static const void* unpack(const PackedRows& p, std::size_t row, std::size_t col,
                             Unpacked& u) noexcept {
-    u.step[0] = half_e8m0(p.plane[1][row * p.plane_row_bytes[1] + col / kGroup]);
-    const __m256i split = split_nibbles(p.plane[0] + row * p.plane_row_bytes[0] + col / 2);
-    const __m256i values = levels_of<codec::Mxfp4>(split);
-    const __m128i even = _mm256_castsi256_si128(values), odd = _mm256_extracti128_si256(values, 1);
+    u.step[0] = step(p, row, col);
+    const std::byte* from = nibbles(p, row, col);
     auto* to = reinterpret_cast<__m128i*>(u.codes);
-    _mm_store_si128(to, _mm_unpacklo_epi8(even, odd));
-    _mm_store_si128(to + 1, _mm_unpackhi_epi8(even, odd));
+    if constexpr (kBlock == 32) {
+      const __m256i values = levels_of<F>(split_nibbles(from));
+      const __m128i even = _mm256_castsi256_si128(values);
+      const __m128i odd = _mm256_extracti128_si256(values, 1);
+      _mm_store_si128(to, _mm_unpacklo_epi8(even, odd));
+      _mm_store_si128(to + 1, _mm_unpackhi_epi8(even, odd));
+    } else {
+      static_assert(kBlock == 16);
+      const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+      const __m128i ordered = _mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4));
+      const __m128i codes = _mm_and_si128(ordered, _mm_set1_epi8(15));
+      _mm_store_si128(to, _mm256_castsi256_si128(levels_of<F>(_mm256_castsi128_si256(codes))));
+    }
     return u.codes;
   }
+};
+
+// e4m3_half_bits of sixteen numbers.
+inline __m256i e4m3_halves(const std::byte* from) noexcept {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  const __m256i e = _mm256_cvtepu8_epi16(bytes), most = _mm256_set1_epi16(127);
+  const __m256i magnitude = _mm256_and_si256(e, most);
+  const __m256i sign = _mm256_slli_epi16(_mm256_andnot_si256(most, e), 8);
+  const __m256i none =
+      _mm256_and_si256(_mm256_cmpeq_epi16(magnitude, most), _mm256_set1_epi16(0x7E00));
+  return _mm256_or_si256(_mm256_or_si256(_mm256_slli_epi16(magnitude, 7), sign), none);
+}
+
+struct PackedMxfp8 {
+  static constexpr int kBlock = 32;
 };

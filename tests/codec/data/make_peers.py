@@ -36,6 +36,7 @@ LAST = {
     "TQ2_0": (256, 66, [64]),
 }
 NEED_IMPORTANCE = ("IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S")
+SMALL_FLOATS = {"mxfp4": (4, 32), "mxfp8": (8, 32), "nvfp4": (4, 16)}
 SCALES = {"F32": mx.float32, "F16": mx.float16, "BF16": mx.bfloat16}
 AFFINE = [(bits, group) for bits in (2, 3, 4, 5, 6, 8) for group in (32, 64, 128)]
 SAMPLES = ("gauss", "heavy", "outlier")
@@ -95,6 +96,24 @@ def write_decode(path):
             stored = stock_bytes(ggml(), name, w)
             values = quants.dequantize(stored, GGMLQuantizationType[name])
             write_record(out, name, 0, 0, [stored.tobytes()], values)
+        write_small_float_records(out)
+
+
+def write_small_float_records(out):
+    """Any bytes that are numbers, and what mlx.core.quantize writes."""
+    rng = np.random.default_rng(20261127)
+    w = mx.array(np.ascontiguousarray(sample("heavy")[:2, :256]))
+    for name, (bits, group) in SMALL_FLOATS.items():
+        rows, cols = 2, 2048
+        codes = rng.integers(0, 256, (rows, cols * bits // 8), dtype=np.uint8)
+        scales = rng.integers(0, 255, (rows, cols // group), dtype=np.uint8)
+        for numbers in (scales,) if name == "nvfp4" else (codes,) if name == "mxfp8" else ():
+            numbers[numbers & 127 == 127] -= 1  # E4M3's NaN
+        for q, s in ((codes.view(np.uint32), scales), mx.quantize(w, mode=name)):
+            values = mx.dequantize(mx.array(q), mx.array(s), group_size=group, bits=bits, mode=name,
+                                   dtype=mx.float32)
+            planes = [np.array(q).tobytes(), np.array(s).tobytes()]
+            write_record(out, name, bits, group, planes, np.array(values))
 
 
 def uniform(count, seed):
@@ -156,6 +175,11 @@ def stock_mlx(bits, group, scale_type, w):
                                   group_size=group, bits=bits))
 
 
+def stock_small_float(name, w):
+    return np.array(mx.dequantize(*mx.quantize(mx.array(w), mode=name), mode=name,
+                                  dtype=mx.float32))
+
+
 def error(w, decoded):
     difference = decoded.astype(np.float64) - w
     return 100.0 * np.sqrt((difference**2).sum() / (w.astype(np.float64) ** 2).sum())
@@ -172,6 +196,8 @@ def write_rmse(path):
                 for scale_type in SCALES:
                     stock = error(w, stock_mlx(bits, group, scale_type, w))
                     out.write(f"{scale_type} {bits} {group} {kind} {stock:.6f}\n")
+            for name, (bits, group) in SMALL_FLOATS.items():
+                out.write(f"{name} {bits} {group} {kind} {error(w, stock_small_float(name, w)):.6f}\n")
 
 
 if __name__ == "__main__":
