@@ -54,6 +54,7 @@ USE = {
     "8bit": "next to no loss", "6bit": "the best that still saves", "5bit": "when 4 bits are felt",
     "4bit": "the usual choice", "3bit": "loss is felt", "2bit": "only where nothing else fits",
     "bf16": "as published", "mxfp4": "experts of gpt-oss, bit for bit",
+    "mxfp8": "units of MXFP8", "nvfp4": "units of NVFP4",
     "mixed_2_6": "mlx-lm's mixes", "mixed_3_4": "", "mixed_3_6": "", "mixed_4_6": "",
     "roles_4_5": "more bits where errors cost more",
     "fp8": "servers with FP8 units",

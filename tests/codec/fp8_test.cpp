@@ -199,9 +199,9 @@ TEST(EncodeMxfp8, TakesTheBestPowerOfTwoAndTheNearestCodes) {
   std::fill_n(weights.begin(), kGroup, 0.0f);
   for (std::size_t i = 32; i < 64; ++i) weights[i] *= 0x1p-128f;
   for (std::size_t i = 64; i < 96; ++i) weights[i] *= 0x1p120f;
-  // Cut a little, where half the power suits all others better; not where the cut column counts.
+  // Cut where half the power suits all others better; not where the cut column counts.
   for (std::size_t i = 0; i < 2 * kGroup; ++i) {
-    weights[96 + i] = i % kGroup == 5 ? 1.77f : std::ldexp(1.5f + weights[i % 7 + 300], -16);
+    weights[96 + i] = i % kGroup == 5 ? 1.99f : std::ldexp(1.5f + weights[i % 7 + 300], -16);
   }
   std::vector<float> importance(kCols, 0.5f);
   importance[5] = 1e-9f;

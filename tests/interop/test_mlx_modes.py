@@ -14,7 +14,7 @@ import reference_gguf
 from mlx_lm import convert
 
 MODES = {"mxfp8": (8, 32), "nvfp4": (4, 16)}
-VOCAB = 2048
+VOCAB, CTX = 2048, 48
 ROUTER = {"group_size": 64, "bits": 8, "mode": "affine"}
 
 
@@ -67,11 +67,12 @@ def test_it_is_what_stock_writes_with_no_more_error(ours, stock, mode):
 
 
 @pytest.mark.parametrize("made", ["ours", "stock"])
-def test_both_engines_agree(ours, stock, mode, made, scratch, short_text, short_chunks):
-    folder = {"ours": ours, "stock": stock}[made]
-    theirs = peers.mlx_logits(folder, short_chunks)
-    logits = pajamas.logits(folder, short_text, 256, VOCAB, scratch)
-    assert peers.mean_kl(logits, theirs) < 1e-8
+def test_both_engines_agree(ours, stock, mode, made, scratch, tokenizer):
+    folder, text = {"ours": ours, "stock": stock}[made], scratch / "modes.txt"
+    text.write_text(pajamas.HELDOUT.read_text()[:400])
+    chunks = peers.split(tokenizer.encode(text.read_text(), add_special_tokens=False).ids, CTX)
+    logits = pajamas.logits(folder, text, CTX, VOCAB, scratch)
+    assert peers.mean_kl(logits, peers.mlx_logits(folder, chunks)) < 1e-8
 
 
 def test_decoding_is_mlxs(ours, mode, scratch):
@@ -120,6 +121,6 @@ def test_single_tensors_can_have_one(tmp_path):
 
 
 def test_plan_knows_its_size(ours, mode):
-    plan = pajamas.run_json("plan", pajamas.TINY, "--format", "mlx", "--method", mode, "--json")
-    size = (ours / "model.safetensors").stat().st_size
-    assert plan["outputs"][0]["files"][0]["bytes"] == size, plan["outputs"][0]["files"]
+    plan = pajamas.plan(pajamas.TINY, "mlx", mode)["outputs"][0]
+    assert sum(array.nbytes for array in tensors(ours).values()) == plan["tensor_bytes"]
+    assert sum(file.stat().st_size for file in ours.iterdir()) == plan["file_bytes"]

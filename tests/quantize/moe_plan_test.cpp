@@ -165,6 +165,16 @@ TEST(MoePlan, TheRouterHas8BitsInMlxOrMore) {
   wanted = recipe(Format::kMlx, "4bit");
   override_type(wanted, "mlp\\.gate=mxfp4");
   EXPECT_EQ(type_of(planned(input, wanted), Role::kRouter), "8bit-g64");
+  // Of small floats too, where mlx-lm has affine codes; not what is asked for it by name.
+  for (const char* method : {"mxfp8", "nvfp4", "mxfp4"}) {
+    wanted = recipe(Format::kMlx, method);
+    EXPECT_EQ(type_of(planned(input, wanted), Role::kRouter), "8bit-g64") << method;
+    EXPECT_EQ(type_of(planned(input, wanted), Role::kExpertUp), method);
+    EXPECT_EQ(type_of(planned(input, wanted), Role::kAttnQ),
+              std::string_view(method) == "mxfp4" ? "8bit-g64" : method);
+  }
+  override_type(wanted, "mlp\\.gate=mxfp8");
+  EXPECT_EQ(type_of(planned(input, wanted), Role::kRouter), "mxfp8");
   // Its full settings stand in config.json, where the recipe's own 4 bits would be taken.
   const PlannedOutput output = planned(input, recipe(Format::kMlx, "4bit"));
   const auto config = nlohmann::json::parse(output.small_files[0].content);
