@@ -41,6 +41,12 @@ def test_directories_of_every_width(models, text, scratch, bits, group):
     assert relative(ours, cpu) < 1e-5
 
 
+@pytest.mark.parametrize("mode", ["mxfp4", "mxfp8", "nvfp4"])
+def test_directories_of_small_floats(models, text, scratch, mode):
+    ours, cpu = both(models.mlx(mode), text, scratch)
+    assert relative(ours, cpu) < 1e-5
+
+
 @pytest.mark.parametrize("method", ["4bit", "mxfp4", "original"])
 def test_mixtures_of_experts(subject, text, scratch, method):
     model = subject.original if method == "original" else subject.models_of(

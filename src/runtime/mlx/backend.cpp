@@ -45,7 +45,7 @@ const MlxPlugin& mlx_plugin() {
 }
 
 bool mlx_runs(const Encoding& encoding) noexcept {
-  return encoding.is_affine() || encoding.layout == Layout::kMxfp4 ||
+  return encoding.is_affine() || encoding.is_small_float() ||
          (encoding.is_plain() && (encoding.dtype == DType::kF32 || encoding.dtype == DType::kF16 ||
                                   encoding.dtype == DType::kBF16));
 }

@@ -12,8 +12,9 @@ namespace mx = mlx::core;
 
 namespace {
 
-const char* mode_of(const Encoding& encoding) {
-  return encoding.layout == Layout::kMxfp4 ? "mxfp4" : "affine";
+// A small float's name is the mode's.
+std::string mode_of(const Encoding& encoding) {
+  return encoding.is_small_float() ? encoding.name() : "affine";
 }
 
 mx::array as_type(const mx::array& x, mx::Dtype type) {

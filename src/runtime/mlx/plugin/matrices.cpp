@@ -71,7 +71,7 @@ MlxMatrix matrix_of(const weights::WeightView& view, std::uint64_t stacked,
                        type, keeper);
   };
   if (encoding.is_plain()) return {encoding, plane(0, mlx_type(encoding.dtype)), {}, {}};
-  if (encoding.layout == Layout::kMxfp4) {
+  if (encoding.is_small_float()) {
     return {encoding, plane(0, mx::uint32), plane(1, mx::uint8), {}};
   }
   if (!encoding.is_affine()) {
