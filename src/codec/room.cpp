@@ -165,6 +165,7 @@ float always_room(const Encoding& encoding) noexcept {
 
 float vanishing(const Encoding& encoding) noexcept {
   if (encoding.layout == Layout::kNvfp4) return kLeastNvfp4;
+  if (has_powers_of_two(encoding)) return 0;  // scales reach down to what a float can be
   const DType type = encoding.is_plain() ? encoding.dtype : grid_of(encoding).scale_type;
   return type == DType::kF16 ? 0x1p-25f : 0.0f;
 }
