@@ -76,9 +76,10 @@ function(pajamas_pieces folder out)
 endfunction()
 
 # pajamas_library(FOLDER DEPENDS ... [EXCEPT NAME] [PRECOMPILED NAME] [HOT] [COLD] [APART]): the static
-# library of src/FOLDER, made of every .cpp in it but NAME and what plug-ins are made of. HOT: optimized in debug builds too. COLD:
-# little even in release builds, for what waits for people and files, and takes the compiler longest.
-# APART: every source is compiled by itself, with PAJAMAS_PIECES too.
+# library of src/FOLDER, made of every .cpp in it but NAME and what plug-ins are made of (plugin/). HOT:
+# optimized in debug builds too. COLD: little even in release builds, for what waits for people and
+# files, and takes the compiler longest. APART: every source is compiled by itself, with
+# PAJAMAS_PIECES too.
 function(pajamas_library folder)
   cmake_parse_arguments(ARG "HOT;COLD;APART" "EXCEPT;PRECOMPILED" "DEPENDS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp)
