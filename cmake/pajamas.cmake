@@ -45,8 +45,9 @@ function(pajamas_use_precompiled target name)
 endfunction()
 
 # pajamas_pieces(FOLDER OUT SOURCE...): writes sources that include some of these each, and puts their
-# names into OUT. CMake's own UNITY_BUILD would name the sources by absolute paths (cmake/cached.sh).
-set(PAJAMAS_PIECE 8)
+# names into OUT: more of them cost memory (about a gigabyte with these), and cores that wait at the end.
+# CMake's own UNITY_BUILD would name the sources by absolute paths (cmake/cached.sh).
+set(PAJAMAS_PIECE 16)
 function(pajamas_pieces folder out)
   set(pieces "")
   # g++ takes what is in a source for a header's, which must not have members of unnamed types; clang
@@ -156,7 +157,12 @@ function(pajamas_test folder)
   target_include_directories(test_${folder} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(test_${folder} PRIVATE pajamas_${ARG_OF} ${ARG_DEPENDS} test_paths
     GTest::gtest GTest::gtest_main)
-  pajamas_use_precompiled(test_${folder} tests)
+  # Half of a release build would be their optimization; what they test is optimized.
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(test_${folder} PRIVATE -O1)
+  else()
+    pajamas_use_precompiled(test_${folder} tests)
+  endif()
   math(EXPR last "${ARG_SHARDS} - 1")
   foreach(shard RANGE ${last})
     math(EXPR number "${shard} + 1")

@@ -170,7 +170,7 @@ Value word_count(Interpreter&, const Value& v, const Args& args) {
 }
 
 String quote_url(Text text, bool query) {
-  static constexpr Text kSafe = "_.-~", kDigits = "0123456789ABCDEF";
+  static constexpr Text kSafe = "_.-~", kHexDigits = "0123456789ABCDEF";
   charge_bytes(text.size(), kBytesDecoded);
   String out;
   for (const char c : text) {
@@ -182,8 +182,8 @@ String quote_url(Text text, bool query) {
       out += '+';
     } else {
       const auto byte = static_cast<unsigned char>(c);
-      (out += '%') += kDigits[byte >> 4];
-      out += kDigits[byte & 15];
+      (out += '%') += kHexDigits[byte >> 4];
+      out += kHexDigits[byte & 15];
     }
   }
   return out;

@@ -91,22 +91,19 @@ inline Real with_extra(const Int8Extra& extra, const Word* codes, const Real* st
   const Real step = steps[kParts == 1 ? 0 : extra.word / 4];
   return fused(to_real(whole), multiply(step, real_at(&extra.scale)), sum);
 }
-
-template <class F, int kT>
-[[gnu::noinline]] void add_extras(std::size_t group, const Word* codes, const Real* steps,
-                                  Extras<kT>& extras) noexcept {
-  for (int m = 0; m < kT; ++m) {
-    if (extras.next[m] == extras.end[m] || extras.next[m]->group != group) continue;
-    extras.sums[m] = with_extra<F::kWide, static_cast<int>(kInt8Group / F::kGroup)>(
-        *extras.next[m], codes, steps, extras.sums[m]);
-    ++extras.next[m];
-  }
+// The same, out of the way of the code around it: extras are rare.
+template <bool kWide, int kParts>
+[[gnu::noinline]] Real apart_extra(const Int8Extra& extra, const Word* codes, const Real* steps,
+                                   Real sum) noexcept {
+  return with_extra<kWide, kParts>(extra, codes, steps, sum);
 }
 
-template <class F, int kT, int g>
+// Groups g and later of a block of one activation row, straight from the registers that it is
+// unpacked to.
+template <class F, int g>
 [[gnu::always_inline]] inline void add_groups(const typename F::Raw& raw, std::size_t first,
-                                              std::size_t groups, const TileAt& x, Real (&sums)[kT],
-                                              Extras<kT>& extras) noexcept {
+                                              std::size_t groups, const TileAt& x, Real (&sums)[1],
+                                              Extras<1>& extras) noexcept {
   constexpr std::size_t kParts = kInt8Group / F::kGroup;
   if (static_cast<std::size_t>(g) >= groups) return;
   Word codes[8];
@@ -114,17 +111,14 @@ template <class F, int kT, int g>
   constexpr int kAt = g * static_cast<int>(kParts);
   add_group<F::kWide, static_cast<int>(kParts), kBiasOf<F> != 0, F::kOffset>(
       codes, raw.step + kAt, raw.offset + (F::kOffset ? kAt : 0), x.group(g, kParts), sums);
-  bool has_extra = false;
-  for (int m = 0; m < kT; ++m) {
-    has_extra |= extras.next[m] != extras.end[m] && extras.next[m]->group == first + g;
-  }
-  if (has_extra) {
+  if (extras.next[0] != extras.end[0] && extras.next[0]->group == first + g) {
     Word kept[8];
     for (int i = 0; i < 8; ++i) kept[i] = codes[i];
-    add_extras<F, kT>(first + g, kept, raw.step + kAt, extras);
+    extras.sums[0] = apart_extra<F::kWide, static_cast<int>(kParts)>(
+        *extras.next[0]++, kept, raw.step + kAt, extras.sums[0]);
   }
   if constexpr (static_cast<std::size_t>(g + 1) < F::kBlock / kInt8Group) {
-    add_groups<F, kT, g + 1>(raw, first, groups, x, sums, extras);
+    add_groups<F, g + 1>(raw, first, groups, x, sums, extras);
   }
 }
 
@@ -165,40 +159,28 @@ struct Prefetch {
   }
 };
 
-template <class F, int kT>
-inline void direct_rows(const Int8Weights& w, std::size_t row, const Int8Tile& tile, std::size_t m,
-                        const Int8Out& out) noexcept {
+// One activation row: what is unpacked is used once, and stays in registers.
+template <class F>
+inline void direct_row(const Int8Weights& w, std::size_t row, const Int8Tile& tile,
+                       const Int8Out& out) noexcept {
   constexpr std::size_t kParts = kInt8Group / F::kGroup;
   LaneRows rows;
   set_rows(w, row, rows);
-  const TileAt x = TileAt::first(tile, m);
+  const TileAt x = TileAt::first(tile, 0);
   const Prefetch<F::kBlock, F::kPlanes> ahead(w, rows);
-  Real sums[kT];
-  for (int i = 0; i < kT; ++i) sums[i] = real(0);
-  Extras<kT> extras(tile, m, w.cols);
+  Real sums[1] = {real(0)};
+  Extras<1> extras(tile, 0, w.cols);
   for (std::size_t col = 0; col < w.cols; col += F::kBlock) {
     const std::size_t cols = least(F::kBlock, w.cols - col);
     typename F::Raw raw;
-    if (m == 0) ahead.block(w.row_step[0], col);
+    ahead.block(w.row_step[0], col);
     F::load(rows, w.encoding, col, cols, raw);
     const std::size_t group = col / kInt8Group;
-    add_groups<F, kT, 0>(raw, group, cols / kInt8Group, x.group(group, kParts), sums, extras);
+    add_groups<F, 0>(raw, group, cols / kInt8Group, x.group(group, kParts), sums, extras);
   }
-  for (int i = 0; i < kT; ++i) sums[i] = plus(sums[i], extras.sums[i]);
-  store_sums(sums, least(kLanes, w.rows - row), m, out, row);
+  sums[0] = plus(sums[0], extras.sums[0]);
+  store_sums(sums, least(kLanes, w.rows - row), 0, out, row);
 }
-
-template <class F>
-struct Direct {
-  static void run(const Int8Weights& w, const Int8Tile& tile, const Int8Out& out) noexcept {
-    for (std::size_t row = 0; row < w.rows; row += kLanes) {
-      std::size_t m = 0;
-      for (; m + 4 <= tile.rows; m += 4) direct_rows<F, 4>(w, row, tile, m, out);
-      for (; m + 2 <= tile.rows; m += 2) direct_rows<F, 2>(w, row, tile, m, out);
-      if (m < tile.rows) direct_rows<F, 1>(w, row, tile, m, out);
-    }
-  }
-};
 
 // A panel: for every group of 32 columns eight words of codes, the steps, the offsets.
 inline std::size_t group_words(const Int8Form& form) noexcept {
@@ -209,15 +191,17 @@ inline std::size_t panel_bytes(const Int8Form& form, std::size_t cols) noexcept 
   return cols / kInt8Group * group_words(form) * sizeof(Word);
 }
 
+template <class F>
+inline constexpr std::size_t kWordsOf = 8 + kInt8Group / F::kGroup*(F::kOffset ? 2 : 1);
+
 template <class F, int g>
 [[gnu::always_inline]] inline void unpack_groups(const typename F::Raw& raw, std::size_t groups,
                                                  std::byte* panel) noexcept {
   constexpr std::size_t kParts = kInt8Group / F::kGroup;
-  constexpr std::size_t kWords = 8 + kParts * (F::kOffset ? 2 : 1);
   if (static_cast<std::size_t>(g) >= groups) return;
   Word codes[8];
   F::template codes<g>(raw, codes);
-  std::byte* to = panel + g * kWords * sizeof(Word);
+  std::byte* to = panel + g * kWordsOf<F> * sizeof(Word);
   for (std::size_t i = 0; i < 8; ++i) store_words(to + i * sizeof(Word), codes[i]);
   to += 8 * sizeof(Word);
   for (std::size_t p = 0; p < kParts; ++p, to += sizeof(Word)) {
@@ -234,17 +218,21 @@ template <class F, int g>
 }
 
 template <class F>
+[[gnu::noinline]] void unpack_block(const LaneRows& rows, const Encoding& encoding, std::size_t col,
+                                    std::size_t cols, std::byte* panel) noexcept {
+  typename F::Raw raw;
+  F::load(rows, encoding, col, cols, raw);
+  unpack_groups<F, 0>(raw, cols / kInt8Group, panel);
+}
+
+template <class F>
 struct Unpack {
   static void run(const Int8Weights& w, std::byte* panel) noexcept {
-    constexpr std::size_t kParts = kInt8Group / F::kGroup;
-    constexpr std::size_t kWords = 8 + kParts * (F::kOffset ? 2 : 1);
     LaneRows rows;
     set_rows(w, 0, rows);
     for (std::size_t col = 0; col < w.cols; col += F::kBlock) {
-      const std::size_t cols = least(F::kBlock, w.cols - col);
-      typename F::Raw raw;
-      F::load(rows, w.encoding, col, cols, raw);
-      unpack_groups<F, 0>(raw, cols / kInt8Group, panel + col / kInt8Group * kWords * sizeof(Word));
+      unpack_block<F>(rows, w.encoding, col, least(F::kBlock, w.cols - col),
+                      panel + col / kInt8Group * kWordsOf<F> * sizeof(Word));
     }
   }
 };
@@ -254,31 +242,86 @@ template <std::size_t kWords>
   return reinterpret_cast<const Word*>(panel + g * kWords * sizeof(Word));
 }
 
+// Adds `groups` groups of a panel, of which the first is group `first` of the row.
 template <bool kWide, int kParts, bool kBase, bool kOffset, int kT>
-inline void panel_rows(const std::byte* panel, std::size_t rows, std::size_t cols,
-                       const Int8Tile& tile, std::size_t m, const Int8Out& out) noexcept {
+inline void add_panel(const std::byte* panel, std::size_t first, std::size_t groups, TileAt x,
+                      Real (&all)[kT], Extras<kT>& extras) noexcept {
   constexpr std::size_t kWords = 8 + kParts * (kOffset ? 2 : 1);
   Real sums[kT];
 #pragma GCC unroll 16
-  for (int i = 0; i < kT; ++i) sums[i] = real(0);
-  TileAt x = TileAt::first(tile, m);
-  for (std::size_t g = 0; g < cols / kInt8Group; ++g) {
+  for (int i = 0; i < kT; ++i) sums[i] = all[i];
+  for (std::size_t g = 0; g < groups; ++g) {
     const Word* codes = group_of<kWords>(panel, g);
     const auto* steps = reinterpret_cast<const Real*>(codes + 8);
     add_group<kWide, kParts, kBase, kOffset>(codes, steps, steps + kParts, x, sums);
     x = x.group(1, kParts);
   }
-  for (std::size_t i = 0; i < kT; ++i) {
-    const Int8Extra* extra = tile.extras + (m + i) * (cols / kInt8Group);
-    const Int8Extra* end = extra + tile.extra_counts[m + i];
-    Real sum = real(0);
-    for (; extra != end; ++extra) {
-      const Word* codes = group_of<kWords>(panel, extra->group);
+#pragma GCC unroll 16
+  for (int i = 0; i < kT; ++i) all[i] = sums[i];
+  for (int i = 0; i < kT; ++i) {
+    for (; extras.next[i] != extras.end[i] && extras.next[i]->group < first + groups;
+         ++extras.next[i]) {
+      const Word* codes = group_of<kWords>(panel, extras.next[i]->group - first);
       const auto* steps = reinterpret_cast<const Real*>(codes + 8);
-      sum = with_extra<kWide, kParts>(*extra, codes, steps, sum);
+      extras.sums[i] = with_extra<kWide, kParts>(*extras.next[i], codes, steps, extras.sums[i]);
     }
-    sums[i] = plus(sums[i], sum);
   }
+}
+template <bool kWide, int kParts, bool kBase, bool kOffset, int kT>
+[[gnu::noinline]] void add_block(const std::byte* panel, std::size_t first, std::size_t groups,
+                                 const TileAt& x, Real (&sums)[kT], Extras<kT>& extras) noexcept {
+  add_panel<kWide, kParts, kBase, kOffset>(panel, first, groups, x, sums, extras);
+}
+
+// kT activation rows: each block becomes a panel in the nearest cache, so that only the unpacking
+// is compiled for every format.
+template <class F, int kT>
+inline void direct_rows(const Int8Weights& w, std::size_t row, const Int8Tile& tile,
+                        const Int8Out& out) noexcept {
+  constexpr std::size_t kParts = kInt8Group / F::kGroup;
+  LaneRows rows;
+  set_rows(w, row, rows);
+  const TileAt x = TileAt::first(tile, 0);
+  const Prefetch<F::kBlock, F::kPlanes> ahead(w, rows);
+  Real sums[kT];
+  for (int i = 0; i < kT; ++i) sums[i] = real(0);
+  Extras<kT> extras(tile, 0, w.cols);
+  alignas(64) std::byte panel[F::kBlock / kInt8Group * kWordsOf<F> * sizeof(Word)];
+  for (std::size_t col = 0; col < w.cols; col += F::kBlock) {
+    const std::size_t cols = least(F::kBlock, w.cols - col), group = col / kInt8Group;
+    ahead.block(w.row_step[0], col);
+    unpack_block<F>(rows, w.encoding, col, cols, panel);
+    add_block<F::kWide, static_cast<int>(kParts), kBiasOf<F> != 0, F::kOffset>(
+        panel, group, cols / kInt8Group, x.group(group, kParts), sums, extras);
+  }
+  for (int i = 0; i < kT; ++i) sums[i] = plus(sums[i], extras.sums[i]);
+  store_sums(sums, least(kLanes, w.rows - row), 0, out, row);
+}
+
+static_assert(kInt8DirectRows == 4);
+template <class F>
+struct Direct {
+  static void run(const Int8Weights& w, const Int8Tile& tile, const Int8Out& out) noexcept {
+    for (std::size_t row = 0; row < w.rows; row += kLanes) {
+      if (tile.rows == 1) direct_row<F>(w, row, tile, out);
+      if (tile.rows == 2) direct_rows<F, 2>(w, row, tile, out);
+      if (tile.rows == 3) direct_rows<F, 3>(w, row, tile, out);
+      if (tile.rows == 4) direct_rows<F, 4>(w, row, tile, out);
+    }
+  }
+};
+
+template <bool kWide, int kParts, bool kBase, bool kOffset, int kT>
+inline void panel_rows(const std::byte* panel, std::size_t rows, std::size_t cols,
+                       const Int8Tile& tile, std::size_t m, const Int8Out& out) noexcept {
+  Real sums[kT];
+#pragma GCC unroll 16
+  for (int i = 0; i < kT; ++i) sums[i] = real(0);
+  Extras<kT> extras(tile, m, cols);
+  add_panel<kWide, kParts, kBase, kOffset>(panel, 0, cols / kInt8Group, TileAt::first(tile, m),
+                                           sums, extras);
+#pragma GCC unroll 16
+  for (int i = 0; i < kT; ++i) sums[i] = plus(sums[i], extras.sums[i]);
   store_sums(sums, rows, m, out, 0);
 }
 

@@ -216,9 +216,9 @@ class Rewriter {
       at_ += close + 1;
       return value;
     }
-    constexpr std::string_view kLetters = "ntrfvae";
+    constexpr std::string_view kEscapes = "ntrfvae";
     constexpr std::string_view kValues = "\n\t\r\f\v\a\x1b";
-    const std::size_t letter = kLetters.find(c);
+    const std::size_t letter = kEscapes.find(c);
     if (letter != std::string_view::npos) {
       at_ += 2;
       return static_cast<std::uint32_t>(kValues[letter]);
