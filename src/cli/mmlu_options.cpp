@@ -32,6 +32,15 @@ std::uint64_t all_questions(const std::vector<eval::MmluSubject>& subjects) {
   return count;
 }
 
+// As many as together have room beside the longest one.
+std::size_t questions_at_once(const runtime::LoadedModel& model) {
+  const runtime::MemoryNeeds needs = model.memory_needs();
+  const std::uint64_t beside =
+      needs.per_position * eval::mmlu_positions_beside(model.engine(), eval::kMmluAtOnce);
+  const std::uint64_t limit = runtime::memory_limit(model.options());
+  return needs.total() <= limit && beside <= limit - needs.total() ? eval::kMmluAtOnce : 1;
+}
+
 void ask(const std::string& path, const std::string& given, eval::MmluAsked who,
          const std::vector<eval::MmluSubject>& subjects, bool chat,
          const std::string& pre_tokenizer, const runtime::EngineOptions& engine,
@@ -53,7 +62,7 @@ void ask(const std::string& path, const std::string& given, eval::MmluAsked who,
   for (std::size_t s = 0; s < subjects.size(); ++s) {
     const std::string& name = subjects[s].name;
     eval::ask_mmlu(
-        model->engine(), prompts[s],
+        model->engine(), prompts[s], questions_at_once(*model),
         [&](std::size_t i) { return record.find(who, name, i) != nullptr; },
         [&](std::size_t i, const eval::MmluAnswer& answer) { record.add(who, name, i, answer); },
         *context.progress, context.stop);

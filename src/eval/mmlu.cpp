@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "eval/chat_prompt.h"
-#include "eval/divergence.h"
 
 namespace pajamas::eval {
 namespace {
@@ -18,67 +17,6 @@ constexpr std::string_view kAnswer = "Answer:";
 std::size_t common(std::span<const std::int32_t> a, std::span<const std::int32_t> b) {
   const auto [end, other] = std::ranges::mismatch(a, b);
   return static_cast<std::size_t>(end - a.begin());
-}
-
-// Gives a session back when it goes.
-class Session {
- public:
-  Session(runtime::Engine& engine, runtime::SessionId id) : engine_(engine), id_(id) {}
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
-  ~Session() { engine_.release(id_); }
-  runtime::SessionId id() const { return id_; }
-
-  // Runs tokens behind the first `past`; returns ln p of `next` tokens, one behind each of the last
-  // next.size() of them.
-  std::vector<std::vector<float>> run(std::span<const std::int32_t> tokens, std::size_t past,
-                                      std::size_t want, const StopFlag& stop) {
-    const std::size_t vocab = engine_.config().vocab;
-    std::vector<std::vector<float>> out;
-    for (std::size_t first = 0; first < tokens.size(); first += engine_.max_batch()) {
-      const std::size_t count = std::min(engine_.max_batch(), tokens.size() - first);
-      std::vector<runtime::BatchRow> batch;
-      std::size_t wanted = 0;
-      for (std::size_t i = first; i < first + count; ++i) {
-        const bool logits = i + want >= tokens.size();
-        batch.push_back({id_, static_cast<std::uint32_t>(past + i), tokens[i], logits});
-        wanted += logits ? 1 : 0;
-      }
-      std::vector<float> logits(wanted * vocab);
-      runtime::forward(engine_, batch, logits, stop);
-      for (std::size_t i = 0; i < wanted; ++i) {
-        const auto row = logits.begin() + static_cast<std::ptrdiff_t>(i * vocab);
-        out.emplace_back(row, row + static_cast<std::ptrdiff_t>(vocab));
-      }
-    }
-    return out;
-  }
-
- private:
-  runtime::Engine& engine_;
-  runtime::SessionId id_;
-};
-
-double log_p(std::span<const float> logits, std::int32_t token) {
-  return static_cast<double>(logits[static_cast<std::size_t>(token)]) - log_total(logits);
-}
-
-MmluAnswer answer(runtime::Engine& engine, runtime::SessionId prefix, std::size_t shared,
-                  const MmluPrompt& prompt, const StopFlag& stop) {
-  Session session(engine, engine.fork(prefix));
-  const std::span<const std::int32_t> tokens(prompt.tokens);
-  const auto logits = session.run(tokens.subspan(shared), shared, 1, stop);
-  MmluAnswer out;
-  for (std::size_t i = 0; i < 4; ++i) {
-    const Tokens& letter = prompt.continuations[i];
-    out.logprobs[i] = log_p(logits.front(), letter.front());
-    if (letter.size() == 1) continue;
-    Session longer(engine, engine.fork(session.id()));
-    const std::span<const std::int32_t> given(letter.data(), letter.size() - 1);
-    const auto more = longer.run(given, tokens.size(), given.size(), stop);
-    for (std::size_t k = 0; k < more.size(); ++k) out.logprobs[i] += log_p(more[k], letter[k + 1]);
-  }
-  return out;
 }
 
 }  // namespace
@@ -130,27 +68,6 @@ MmluPrompts mmlu_prompts(const MmluSubject& subject, const model::TextModel& mod
 
 std::uint32_t MmluAnswer::choice() const noexcept {
   return static_cast<std::uint32_t>(std::ranges::max_element(logprobs) - logprobs.begin());
-}
-
-void ask_mmlu(runtime::Engine& engine, const MmluPrompts& prompts,
-              const std::function<bool(std::size_t)>& known,
-              const std::function<void(std::size_t, const MmluAnswer&)>& answered,
-              Progress& progress, const StopFlag& stop) {
-  Session prefix(engine, engine.create_session());
-  bool ready = false;
-  for (std::size_t i = 0; i < prompts.questions.size(); ++i) {
-    if (!known(i)) {
-      if (stop.requested()) throw Error(ErrorCode::kInterrupted, "stopped");
-      const MmluPrompt& prompt = prompts.questions[i];
-      if (!ready) {
-        const std::span<const std::int32_t> tokens(prompt.tokens);
-        prefix.run(tokens.first(prompts.shared), 0, 0, stop);
-        ready = true;
-      }
-      answered(i, answer(engine, prefix.id(), prompts.shared, prompt, stop));
-    }
-    progress.advance(1);
-  }
 }
 
 double MmluFigures::accuracy() const noexcept {

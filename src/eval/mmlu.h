@@ -46,10 +46,17 @@ struct MmluAnswer {
   std::uint32_t choice() const noexcept;  // the likeliest; of equal ones the first
 };
 
-// Asks questions of one subject over one session: the shared prefix runs once. Calls `answered` for
-// each in their order; those that `known` has are skipped. Throws Error{kInterrupted}, and
-// Error{kCorruptFile} for logits that are not finite.
-void ask_mmlu(runtime::Engine& engine, const MmluPrompts& prompts,
+// Questions of a subject that run together.
+inline constexpr std::size_t kMmluAtOnce = 8;
+// Positions that the sessions of so many questions may hold beside the longest one, at most.
+std::uint64_t mmlu_positions_beside(const runtime::Engine& engine, std::size_t at_once) noexcept;
+
+// Asks the questions of one subject: the shared prefix runs once, and sessions forked from it run
+// together, rests and continuations of up to `at_once` in a batch, as many rows as the engine
+// takes. The figures are those of one question at a time, bit for bit, where the engine's do not
+// depend on the batch. Calls `answered` for each in their order; those that `known` has are
+// skipped. Throws Error{kInterrupted}, and Error{kCorruptFile} for logits that are not finite.
+void ask_mmlu(runtime::Engine& engine, const MmluPrompts& prompts, std::size_t at_once,
               const std::function<bool(std::size_t)>& known,
               const std::function<void(std::size_t, const MmluAnswer&)>& answered,
               Progress& progress, const StopFlag& stop);

@@ -148,12 +148,12 @@ TEST(Mmlu, SubjectsHaveTheCategoriesOfThePaper) {
 }
 
 struct Tiny {
-  Tiny()
+  explicit Tiny(const std::string& path = kTinyModel)
       : pool(2),
         engine(std::make_unique<runtime::CpuDevice>(
-            std::make_unique<weights::MappedWeights>(model::Checkpoint::open(kTinyModel)), pool,
+            std::make_unique<weights::MappedWeights>(model::Checkpoint::open(path)), pool,
             kernels::best_kernels())),
-        text(model::load_text_assets(kTinyModel), engine.config().vocab) {}
+        text(model::load_text_assets(path), engine.config().vocab) {}
 
   // ln p of `tokens` behind `before`, from one pass over all of them.
   double sum(std::vector<std::int32_t> before, const std::vector<std::int32_t>& tokens) {
@@ -176,13 +176,19 @@ struct Tiny {
     return total;
   }
 
-  std::vector<MmluAnswer> ask(const MmluPrompts& prompts) {
+  std::vector<MmluAnswer> ask(const MmluPrompts& prompts, std::size_t at_once = kMmluAtOnce,
+                              const std::set<std::size_t>& known = {}) {
     std::vector<MmluAnswer> answers;
     NoProgress progress;
+    std::size_t last = 0;
     ask_mmlu(
-        engine, prompts, [](std::size_t) { return false; },
-        [&](std::size_t, const MmluAnswer& answer) { answers.push_back(answer); }, progress,
-        StopFlag{});
+        engine, prompts, at_once, [&](std::size_t i) { return known.contains(i); },
+        [&](std::size_t i, const MmluAnswer& answer) {
+          EXPECT_TRUE(i >= last && !known.contains(i));
+          last = i;
+          answers.push_back(answer);
+        },
+        progress, StopFlag{});
     return answers;
   }
 
@@ -208,6 +214,72 @@ TEST(Mmlu, AnswersAreTheSumsOverTheContinuations) {
           << q << " " << i;
     }
   }
+}
+
+// `count` questions behind a prefix: rests of 1 to 90 tokens and one of 530, continuations of
+// one to four.
+MmluPrompts made_up(std::size_t count, std::size_t shared) {
+  MmluPrompts prompts;
+  prompts.shared = shared;
+  std::int32_t next = 3;
+  const auto tokens = [&](std::size_t n) {
+    std::vector<std::int32_t> out;
+    for (std::size_t i = 0; i < n; ++i) out.push_back(3 + (next = (next * 37 + 11) % 997));
+    return out;
+  };
+  const auto prefix = tokens(shared);
+  for (std::size_t q = 0; q < count; ++q) {
+    MmluPrompt& prompt = prompts.questions.emplace_back();
+    prompt.tokens = prefix;
+    const auto rest = tokens(q == 2 ? 530 : 1 + q * 53 % 90);
+    prompt.tokens.insert(prompt.tokens.end(), rest.begin(), rest.end());
+    for (std::size_t k = 0; k < 4; ++k) prompt.continuations[k] = tokens(1 + (q % 3) * k / 2);
+  }
+  return prompts;
+}
+
+// Bit for bit: in models with experts and sliding windows too, and where the context that a model
+// was made for is exceeded.
+TEST(Mmlu, QuestionsThatRunTogetherHaveTheAnswersOfEachAlone) {
+  for (const char* name : {"tiny-qwen2", "tiny-qwen3-moe", "tiny-gpt-oss"}) {
+    Tiny tiny(source_dir() + "/models/" + name);
+    const std::size_t made_for = tiny.engine.config().context_length;
+    EXPECT_LE(made_for, 4096u) << name;
+    const MmluPrompts prompts = made_up(12, std::string(name) == "tiny-qwen2" ? made_for : 200);
+    const auto alone = tiny.ask(prompts, 1);
+    ASSERT_EQ(alone.size(), 12u);
+    const auto together = tiny.ask(prompts);
+    ASSERT_EQ(together.size(), alone.size());
+    for (std::size_t q = 0; q < alone.size(); ++q) {
+      EXPECT_EQ(together[q].logprobs, alone[q].logprobs) << name << " " << q;
+    }
+    const auto others = tiny.ask(prompts, 3, {0, 3, 11});  // as after a run cut short
+    ASSERT_EQ(others.size(), 9u);
+    EXPECT_EQ(others[0].logprobs, alone[1].logprobs);
+    EXPECT_EQ(others[8].logprobs, alone[10].logprobs);
+  }
+}
+
+TEST(Mmlu, WhatIsAnsweredIsKeptWhenARunIsStopped) {
+  Tiny tiny;
+  const MmluPrompts prompts = made_up(12, 40);
+  const auto alone = tiny.ask(prompts, 1);
+  NoProgress progress;
+  StopFlag stop;
+  std::vector<std::size_t> answered;
+  EXPECT_EQ(code_of([&] {
+              ask_mmlu(
+                  tiny.engine, prompts, kMmluAtOnce, [](std::size_t) { return false; },
+                  [&](std::size_t i, const MmluAnswer& answer) {
+                    EXPECT_EQ(answer.logprobs, alone[i].logprobs);
+                    answered.push_back(i);
+                    stop.request();
+                  },
+                  progress, stop);
+            }),
+            ErrorCode::kInterrupted);
+  EXPECT_FALSE(answered.empty());
+  EXPECT_LT(answered.size(), 12u);
 }
 
 TEST(Mmlu, WhatASubjectsPromptsShareIsItsExamples) {
