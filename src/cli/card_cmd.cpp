@@ -159,8 +159,9 @@ MeasuredFigures measure_quality(const std::string& path, const std::string& refe
   const JudgeOptions judge;
   const AskedModels models{path, reference, path, options.reference, {}};
   eval::GateFigures ignored;
-  const nlohmann::ordered_json report = score_given_text(
-      {options.text, judge, models, engine_options(options.engine), false, true}, ignored, context);
+  nlohmann::ordered_json report;
+  score_given_text({options.text, judge, models, engine_options(options.engine), false, true},
+                   report, ignored, context);
   return figures_of(nlohmann::json::parse(
                         report.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)))
       .front();

@@ -16,10 +16,12 @@
 #include "base/system.h"
 #include "cli/byte_size.h"
 #include "cli/engine_options.h"
+#include "cli/further_texts.h"
 #include "cli/load_model.h"
 #include "cli/model_argument.h"
 #include "cli/terminal.h"
 #include "cli/text_option.h"
+#include "eval/built_in_text.h"
 #include "eval/perplexity.h"
 #include "eval/shipped.h"
 #include "runtime/layer_major.h"
@@ -269,6 +271,31 @@ void print_table(const eval::Score& score, const CacheReport& cache, std::int64_
              cache.loss->kl_stderr);
 }
 
+// For whoever names nothing: raw prose says little of a model that only knows chats. Not where that
+// takes another pass over the file, which the user should want.
+std::vector<std::string> further_texts(const TextRun& run, const Subject& model, bool own_text,
+                                       bool layer_by_layer) {
+  const bool chats = !model.model->text().chat().empty();
+  if (!run.flags.texts.empty() || !run.unasked || !own_text || layer_by_layer || !chats) {
+    return run.flags.texts;
+  }
+  return {std::string(eval::kChatText)};
+}
+
+// A text that nobody named is no reason to fail: its template may not suit it.
+std::vector<FurtherText> score_further(const TextRun& run, const std::vector<std::string>& names,
+                                       const FurtherRun& further, Context& context) {
+  try {
+    return score_further_texts(names, further, context);
+  } catch (const Error& error) {
+    const bool is_the_texts =
+        error.code() == ErrorCode::kUnsupported || error.code() == ErrorCode::kUsage;
+    if (!run.flags.texts.empty() || !is_the_texts) throw;
+    context.progress->note(fmt::format("no chat is scored: {}", error.what()));
+    return {};
+  }
+}
+
 }  // namespace
 
 void add_text_options(const Command& command, TextFlags& flags) {
@@ -306,6 +333,8 @@ void check_text_flags(const TextFlags& flags, bool asked, const std::string& ref
                 "leave it out: whoever answers takes all weights for every token")
         .at("--memory-budget");
   }
+  check_further_texts(flags.texts, reference);
+  require_metric(!flags.texts.empty(), asked, "--texts", "perplexity or kl");
   if (!flags.per_layer) return;
   require_metric(true, asked, "--per-layer", "perplexity or kl");
   if (reference.empty() || eval::is_reference_file(reference)) {
@@ -317,7 +346,8 @@ void check_text_flags(const TextFlags& flags, bool asked, const std::string& ref
   }
 }
 
-ordered_json score_given_text(const TextRun& run, eval::GateFigures& figures, Context& context) {
+void score_given_text(const TextRun& run, ordered_json& out, eval::GateFigures& figures,
+                      Context& context) {
   TextFlags options = run.flags;
   const std::optional<eval::ReferenceFile> kept = open_kept(run, options);
   runtime::EngineOptions engine = run.engine;
@@ -401,12 +431,20 @@ ordered_json score_given_text(const TextRun& run, eval::GateFigures& figures, Co
   if (dump) dump->commit();
   if (writer) writer->commit();
   figures = gate_figures(score);
-  ordered_json out = text_json(run, options, score, cache, layers);
-  if (run.json) return out;
-  print_table(score, cache, options.context);
-  if (options.per_layer) print_layers(layers.layers());
+  out = text_json(run, options, score, cache, layers);
+  if (!run.json) {
+    print_table(score, cache, options.context);
+    if (options.per_layer) print_layers(layers.layers());
+  }
+  const auto texts = naming_bad_weights(models, engine, [&] {
+    return score_further(
+        run, further_texts(run, model, own_text, score_options.layer_by_layer.has_value()),
+        {*model.model, against.reference, score_options, *engine.pool}, context);
+  });
+  if (!texts.empty()) out["texts"] = further_texts_json(texts);
+  if (run.json) return;
+  print_further_texts(texts);
   if (run.verdict && score.comparison) fmt::print("{}\n", verdict_of(*score.comparison));
-  return out;
 }
 
 }  // namespace pajamas::cli

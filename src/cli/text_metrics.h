@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "cli/command.h"
 #include "cli/command_line.h"
@@ -21,6 +22,7 @@ struct TextFlags {
   bool context_given = false, text_given = false;
   std::int64_t chunks = 0;
   bool per_layer = false;
+  std::vector<std::string> texts;  // built-in ones to score beside
 };
 
 // --text, --chunks, --memory-budget, --per-layer, --dump-logits; --ctx is the command's.
@@ -37,11 +39,13 @@ struct TextRun {
   bool force = false;
   bool json = false;
   bool verdict = false;  // ends with a sentence that says what was lost
+  bool unasked = false;  // nobody named a metric or a reference: what else matters is scored too
 };
 
-// Scores the text and gives what JSON has of it; prints the table unless that is asked for. Throws
-// as eval::score_text, and Error{kOutOfMemory} where --memory-budget is too small.
-nlohmann::ordered_json score_given_text(const TextRun& run, eval::GateFigures& figures,
-                                        Context& context);
+// Scores the text, and others beside it, and sets `out` to what JSON has of it, as soon as it is
+// there; prints the tables unless that is asked for. Throws as eval::score_text and
+// score_further_texts, and Error{kOutOfMemory} where --memory-budget is too small.
+void score_given_text(const TextRun& run, nlohmann::ordered_json& out, eval::GateFigures& figures,
+                      Context& context);
 
 }  // namespace pajamas::cli

@@ -17,6 +17,7 @@
 #include "bench/report.h"
 #include "cli/command.h"
 #include "cli/engine_options.h"
+#include "cli/further_texts.h"
 #include "cli/humaneval_options.h"
 #include "cli/judge_options.h"
 #include "cli/known_reference.h"
@@ -118,9 +119,10 @@ void measure_metrics(const ValidateFlags& options, const eval::PythonJudge* judg
   const AskedModels models{options.model, options.reference, options.given_model,
                            options.given_reference, options.pre_tokenizer};
   if (options.scores_text()) {
-    out = score_given_text({options.text, options.judge, models, engine_options(options.engine),
-                            options.force, options.json, options.found_reference},
-                           figures, context);
+    score_given_text(
+        {options.text, options.judge, models, engine_options(options.engine), options.force,
+         options.json, options.found_reference, options.found_reference || options.asked_nothing},
+        out, figures, context);
   }
   eval::RunRecord record = open_record(options);
   if (options.asks("mmlu")) {
@@ -212,6 +214,7 @@ void add_validate(const Command& app, Context& context) {
       command.add_option("--ctx", options->text.context, "Tokens of a chunk (default: 512)")
           .type_name("N");
   add_text_options(command, options->text);
+  add_further_texts_option(command, options->text.texts);
   add_engine_options(
       command, options->engine,
       {.kv_cache = runtime::KvType::kF32, .activations = "float", .settings = false});

@@ -9,11 +9,16 @@ namespace pajamas::eval {
 
 std::string chat_prompt(const model::TextModel& model, const std::string& user) {
   using nlohmann::ordered_json;
-  const ordered_json messages = ordered_json::array({{{"role", "user"}, {"content", user}}});
+  return chat_text(model, ordered_json::array({{{"role", "user"}, {"content", user}}}), true);
+}
+
+std::string chat_text(const model::TextModel& model, const nlohmann::ordered_json& messages,
+                      bool to_answer) {
   std::tm epoch{};
   epoch.tm_mday = 1;
   epoch.tm_year = 70;
-  return model::render_chat(model.chat(), messages, nullptr, ordered_json::object(), true, epoch);
+  return model::render_chat(model.chat(), messages, nullptr, nlohmann::ordered_json::object(),
+                            to_answer, epoch);
 }
 
 }  // namespace pajamas::eval

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -59,10 +60,12 @@ class Head {
 
 class Scoring {
  public:
-  // `tokens`: whole chunks, as the text has them.
+  // `tokens`: of all chunks, as the text has them; `counts`: of each whether the prediction of the
+  // next one counts.
   Scoring(runtime::Engine& model, const ScoreAgainst& against, std::span<const std::int32_t> tokens,
-          const ScoreOptions& options, const TaskPool& pool)
-      : model_(model), against_(against), tokens_(tokens), options_(options), pool_(pool) {
+          const std::vector<bool>& counts, const TaskPool& pool)
+      : model_(model), against_(against), tokens_(tokens), counts_(counts), pool_(pool) {
+    PJ_CHECK(counts.size() == tokens.size());
     if (against.reference != nullptr) reference_.emplace(*against.reference);
   }
 
@@ -72,7 +75,7 @@ class Scoring {
     const bool all = static_cast<bool>(against_.sink);
     std::vector<std::size_t> wanted;
     for (std::size_t i = 0; i < count; ++i) {
-      if (all || counts(first + i)) wanted.push_back(i);
+      if (all || counts_[first + i]) wanted.push_back(i);
     }
     const std::span<const std::size_t> rows(wanted);
     for (std::size_t at = 0; at < rows.size(); at += kLogitRows) {
@@ -80,27 +83,16 @@ class Scoring {
     }
   }
 
-  Score result() const {
-    return summarize(scores_, tokens_.size() / options_.context, scored_begin(),
-                     against_.reference != nullptr || against_.kept != nullptr);
-  }
+  std::span<const PositionScore> scores() const noexcept { return scores_; }
 
  private:
-  // Positions of a chunk whose predictions count.
-  std::size_t scored_begin() const { return options_.context / 2; }
-  std::size_t scored_end() const { return options_.context - 1; }
-  bool counts(std::size_t token) const {
-    const std::size_t position = token % options_.context;
-    return position >= scored_begin() && position < scored_end();
-  }
-
   void score_rows(std::size_t first, std::span<const std::size_t> rows,
                   const runtime::Hidden& model, const runtime::Hidden* reference) {
     const std::span<const float> logits = model_.logits(model, rows);
     if (against_.sink) against_.sink(logits);
     std::vector<std::size_t> scored;  // of `rows`
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (counts(first + rows[i])) scored.push_back(i);
+      if (counts_[first + rows[i]]) scored.push_back(i);
     }
     if (scored.empty()) return;
     std::span<const float> base;
@@ -128,7 +120,7 @@ class Scoring {
   std::optional<Head> reference_;
   const ScoreAgainst& against_;
   std::span<const std::int32_t> tokens_;
-  const ScoreOptions& options_;
+  const std::vector<bool>& counts_;
   const TaskPool& pool_;
   std::vector<PositionScore> scores_;
 };
@@ -212,6 +204,43 @@ void run_layers_of_chunks(runtime::Engine& engine, const ScoreAgainst& against,
   for (const runtime::Stream& stream : streams) stream.engine.leave(runtime::Engine::kOutput);
 }
 
+void run_scoring(runtime::Engine& model, const ScoreAgainst& against,
+                 std::span<const runtime::Chunk> chunks, std::uint64_t tokens,
+                 const ScoreOptions& options, Scoring& scoring, Progress& progress,
+                 const StopFlag& stop) {
+  if (options.layer_by_layer) {
+    const std::uint64_t engines = against.reference != nullptr ? 2 : 1;
+    progress.begin("Scoring layer by layer", tokens * (engines * model.config().layers + 1),
+                   "rows");
+    run_layers_of_chunks(model, against, *options.layer_by_layer, chunks, scoring, progress, stop);
+  } else {
+    progress.begin("Scoring", tokens, "tokens");
+    run_chunks(model, against, chunks, scoring, progress, stop);
+  }
+  progress.end();
+}
+
+// Positions of a chunk whose predictions count: each has at least half a chunk before it.
+std::uint64_t scored_begin(const ScoreOptions& options) { return options.context / 2; }
+bool is_scored(std::uint64_t position, const ScoreOptions& options) {
+  return position >= scored_begin(options) && position + 1 < options.context;
+}
+
+// Throws Error{kUsage} for less than two chunks.
+void check_length(std::uint64_t tokens, const ScoreOptions& options) {
+  PJ_CHECK(options.context >= 4);
+  const std::uint64_t least = 2 * std::uint64_t{options.context};
+  if (tokens >= least) return;
+  throw Error(ErrorCode::kUsage,
+              fmt::format("the text has {} tokens; a context of {} needs at least {}", tokens,
+                          options.context, least),
+              "give a longer text or a smaller --ctx");
+}
+
+bool is_compared(const ScoreAgainst& against) {
+  return against.reference != nullptr || against.kept != nullptr;
+}
+
 void check_tokens(std::span<const std::int32_t> tokens, std::uint64_t vocab) {
   for (const std::int32_t token : tokens) {
     if (token >= 0 && static_cast<std::uint64_t>(token) < vocab) continue;
@@ -231,13 +260,7 @@ std::uint64_t chunks_of(std::uint64_t tokens, const ScoreOptions& options) noexc
 Score score_text(runtime::Engine& model, const ScoreAgainst& against,
                  std::span<const std::int32_t> tokens, const ScoreOptions& options,
                  const TaskPool& pool, Progress& progress, const StopFlag& stop) {
-  PJ_CHECK(options.context >= 4);
-  if (against.kept == nullptr && tokens.size() < 2 * std::uint64_t{options.context}) {
-    throw Error(ErrorCode::kUsage,
-                fmt::format("the text has {} tokens; a context of {} needs at least {}",
-                            tokens.size(), options.context, 2 * std::uint64_t{options.context}),
-                "give a longer text or a smaller --ctx");
-  }
+  if (against.kept == nullptr) check_length(tokens.size(), options);
   const std::uint64_t vocab = model.config().vocab;
   PJ_CHECK(against.reference == nullptr || against.reference->config().vocab == vocab);
   PJ_CHECK(against.kept == nullptr || (against.kept->header().vocab == vocab &&
@@ -246,18 +269,51 @@ Score score_text(runtime::Engine& model, const ScoreAgainst& against,
   check_tokens(tokens, vocab);
   const auto used = tokens.first(chunks_of(tokens.size(), options) * options.context);
   const auto chunks = runtime::cut_chunks(used, options.context, options.bos);
-  Scoring scoring(model, against, used, options, pool);
-  if (options.layer_by_layer) {
-    const std::uint64_t engines = against.reference != nullptr ? 2 : 1;
-    progress.begin("Scoring layer by layer", used.size() * (engines * model.config().layers + 1),
-                   "rows");
-    run_layers_of_chunks(model, against, *options.layer_by_layer, chunks, scoring, progress, stop);
-  } else {
-    progress.begin("Scoring", used.size(), "tokens");
-    run_chunks(model, against, chunks, scoring, progress, stop);
+  std::vector<bool> counts(used.size());
+  for (std::size_t i = 0; i < used.size(); ++i) counts[i] = is_scored(i % options.context, options);
+  Scoring scoring(model, against, used, counts, pool);
+  run_scoring(model, against, chunks, used.size(), options, scoring, progress, stop);
+  return summarize(scoring.scores(), chunks.size(), scored_begin(options), is_compared(against));
+}
+
+std::vector<Passage> cut_passages(std::span<const std::int32_t> tokens,
+                                  const ScoreOptions& options) {
+  check_length(tokens.size(), options);
+  std::vector<Passage> passages;
+  for (runtime::Chunk& chunk : runtime::cut_chunks(tokens, options.context, options.bos)) {
+    Passage& passage = passages.emplace_back();
+    for (std::size_t i = 0; i < chunk.size(); ++i) {
+      passage.counts.push_back(i > 0 && is_scored(i - 1, options));
+    }
+    passage.tokens = std::move(chunk);
   }
-  progress.end();
-  return scoring.result();
+  return passages;
+}
+
+Score score_passages(runtime::Engine& model, const ScoreAgainst& against,
+                     std::span<const Passage> passages, const ScoreOptions& options,
+                     const TaskPool& pool, Progress& progress, const StopFlag& stop) {
+  PJ_CHECK(against.kept == nullptr && against.keep == nullptr && against.layers == nullptr);
+  if (options.max_chunks != 0 && options.max_chunks < passages.size()) {
+    passages = passages.first(options.max_chunks);
+  }
+  std::vector<runtime::Chunk> chunks;
+  std::vector<std::int32_t> tokens;
+  std::vector<bool> counts;
+  for (const Passage& passage : passages) {
+    PJ_CHECK(!passage.tokens.empty() && passage.counts.size() == passage.tokens.size());
+    chunks.push_back(passage.tokens);
+    tokens.insert(tokens.end(), passage.tokens.begin(), passage.tokens.end());
+    counts.insert(counts.end(), passage.counts.begin() + 1, passage.counts.end());
+    counts.push_back(false);
+  }
+  if (std::ranges::count(counts, true) == 0) {
+    throw Error(ErrorCode::kUsage, "nothing of the text is scored", "give a larger --ctx");
+  }
+  check_tokens(tokens, model.config().vocab);
+  Scoring scoring(model, against, tokens, counts, pool);
+  run_scoring(model, against, chunks, tokens.size(), options, scoring, progress, stop);
+  return summarize(scoring.scores(), chunks.size(), is_compared(against));
 }
 
 std::uint64_t layer_by_layer_bytes(const model::Checkpoint& checkpoint,

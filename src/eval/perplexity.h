@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "base/parallel.h"
 #include "base/progress.h"
@@ -46,6 +47,16 @@ struct ScoreAgainst {
   LayerErrors* layers = nullptr;  // compares with a reference engine; layer by layer alone
 };
 
+// What a model reads from an empty cache, and which of it counts.
+struct Passage {
+  std::vector<std::int32_t> tokens;
+  std::vector<bool> counts;  // of each token whether its prediction counts; the first has none
+};
+
+// `tokens` cut into chunks of `options.context`, and the tokens of each that score_text scores.
+std::vector<Passage> cut_passages(std::span<const std::int32_t> tokens,
+                                  const ScoreOptions& options);
+
 // Chunks that `tokens` tokens give.
 std::uint64_t chunks_of(std::uint64_t tokens, const ScoreOptions& options) noexcept;
 
@@ -58,6 +69,12 @@ std::uint64_t chunks_of(std::uint64_t tokens, const ScoreOptions& options) noexc
 Score score_text(runtime::Engine& model, const ScoreAgainst& against,
                  std::span<const std::int32_t> tokens, const ScoreOptions& options,
                  const TaskPool& pool, Progress& progress, const StopFlag& stop);
+
+// The same of passages of any lengths, the first `options.max_chunks` of them: no bands, and
+// nothing is kept or compared with what is. Throws Error{kUsage} where nothing counts.
+Score score_passages(runtime::Engine& model, const ScoreAgainst& against,
+                     std::span<const Passage> passages, const ScoreOptions& options,
+                     const TaskPool& pool, Progress& progress, const StopFlag& stop);
 
 // Memory that scoring layer by layer takes of each model beside what waits and kProgramBytes.
 std::uint64_t layer_by_layer_bytes(const model::Checkpoint& checkpoint,

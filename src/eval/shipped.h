@@ -7,6 +7,11 @@ namespace pajamas::eval {
 
 // Public-domain prose that no model here was fitted to.
 std::string_view heldout_text() noexcept;
+// The project's own: source in several languages, prose in several languages, and dialogues, each a
+// line of JSON: the messages.
+std::string_view code_text() noexcept;
+std::string_view languages_text() noexcept;
+std::string_view chat_dialogues() noexcept;
 // HumanEval as published, compressed by gzip.
 std::string_view shipped_humaneval() noexcept;
 // MMLU's examples and first ten questions of each subject, as JSON lines compressed by gzip.

@@ -27,6 +27,7 @@ std::vector<double> each(std::span<const PositionScore> positions, Value value) 
   return out;
 }
 
+double nll_of(const PositionScore& p) { return p.nll; }
 double reference_nll(const PositionScore& p) { return p.reference_nll; }
 double difference(const PositionScore& p) { return p.nll - p.reference_nll; }
 double same_top(const PositionScore& p) { return p.same_top ? 1 : 0; }
@@ -72,10 +73,8 @@ MeanAndError mean_of(std::span<const double> values) {
   return result;
 }
 
-Score summarize(std::span<const PositionScore> positions, std::uint64_t chunks, std::uint64_t first,
-                bool compared) {
-  PJ_CHECK(chunks > 0 && !positions.empty() && positions.size() % chunks == 0);
-  const auto nll_of = [](const PositionScore& p) { return p.nll; };
+Score summarize(std::span<const PositionScore> positions, std::uint64_t chunks, bool compared) {
+  PJ_CHECK(chunks > 0 && !positions.empty());
   const MeanAndError nll = mean_of(each(positions, nll_of));
   Score score;
   score.perplexity = std::exp(nll.mean);
@@ -83,6 +82,13 @@ Score summarize(std::span<const PositionScore> positions, std::uint64_t chunks, 
   score.tokens = positions.size();
   score.chunks = chunks;
   if (compared) score.comparison = compare(positions, score.perplexity);
+  return score;
+}
+
+Score summarize(std::span<const PositionScore> positions, std::uint64_t chunks, std::uint64_t first,
+                bool compared) {
+  Score score = summarize(positions, chunks, compared);
+  PJ_CHECK(positions.size() % chunks == 0);
   const std::uint64_t length = positions.size() / chunks;
   const std::uint64_t bands = std::min<std::uint64_t>(kBands, length);
   for (std::uint64_t b = 0; b < bands; ++b) {

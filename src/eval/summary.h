@@ -56,6 +56,8 @@ struct Score {
   std::vector<Band> bands;  // by the position in the chunk: at most kBands of about equal length
 };
 
+// Without bands: of texts of any lengths.
+Score summarize(std::span<const PositionScore> positions, std::uint64_t chunks, bool compared);
 // `positions`: those of the first chunk, then of the second; of each, those from `first` on.
 Score summarize(std::span<const PositionScore> positions, std::uint64_t chunks, std::uint64_t first,
                 bool compared);

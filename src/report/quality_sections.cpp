@@ -1,6 +1,9 @@
 // What `validate` found: on a text, and in questions and programs.
 #include <fmt/format.h>
 
+#include <span>
+#include <string>
+
 #include "report/sections.h"
 
 namespace pajamas::report {
@@ -27,16 +30,32 @@ constexpr Row kTextRows[] = {
     {"Mean KL divergence of the KV cache", "kv_cache_kl_mean", "kv_cache_kl_stderr", Unit::kNumber},
 };
 
-Table rows_of(const ordered_json& document) {
-  Table table{{"", "value"}, {}};
-  for (const Row& row : kTextRows) {
-    const auto value = number_at(document, row.key);
+// What a built-in text beside has of the same.
+constexpr Row kOtherTextRows[] = {
+    {"Perplexity", "perplexity", "perplexity_stderr", Unit::kNumber},
+    {"Loss, %", "loss_percent", "loss_percent_stderr", Unit::kNumber},
+    {"Mean KL divergence, nats", "kl_mean", "kl_stderr", Unit::kNumber},
+};
+
+// `of`: behind each row's name.
+void add_rows(Table& table, std::span<const Row> rows, const ordered_json& figures,
+              const std::string& of) {
+  for (const Row& row : rows) {
+    const auto value = number_at(figures, row.key);
     if (!value) continue;
     Cell cell = number_cell(value, row.unit);
-    if (const auto error = number_at(document, row.error)) {
+    if (const auto error = number_at(figures, row.error)) {
       cell.text += " ± " + number_cell(error, row.unit).text;
     }
-    table.rows.push_back({{row.name, {}}, std::move(cell)});
+    table.rows.push_back({{row.name + of, {}}, std::move(cell)});
+  }
+}
+
+Table rows_of(const ordered_json& document) {
+  Table table{{"", "value"}, {}};
+  add_rows(table, kTextRows, document, "");
+  for (const ordered_json& text : array_at(document, "texts")) {
+    add_rows(table, kOtherTextRows, text, fmt::format(" (text: {})", text_at(text, "name")));
   }
   for (const auto& [name, key] :
        {std::pair{"Reference", "reference"}, {"Text", "text"}, {"KV cache", "kv_cache"}}) {

@@ -6,7 +6,7 @@ import os
 import pajamas
 import pytest
 
-TEXT = ["--ctx", "64", "--chunks", "4"]
+TEXT = ["--ctx", "128", "--chunks", "4"]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -36,7 +36,8 @@ def test_by_the_name_in_a_gguf(models, cache):
     quantized = models.gguf("Q4_K_M")
     done = validate(quantized, env=cache)
     assert "makers/tiny-qwen2" in done.stderr and "KL" in done.stderr
-    told = validate(quantized, "--metrics", "perplexity,kl", "--reference", pajamas.TINY, env=cache)
+    told = validate(quantized, "--metrics", "perplexity,kl", "--reference", pajamas.TINY, "--texts",
+                    "chat", env=cache)
     lines = done.stdout.splitlines()
     assert lines[:-1] == told.stdout.splitlines()
     figures = json.loads(validate(quantized, "--json", env=cache).stdout)
@@ -68,6 +69,7 @@ def test_what_is_asked_for_is_done(models, tmp_path, cache):
                           (quantized, "--save-reference", tmp_path / "kept"), (pajamas.TINY,)):
         figures = json.loads(validate(model, *flags, "--json", env=cache).stdout)
         assert "reference" not in figures and "verdict" not in figures
+        assert ("texts" in figures) == (not flags)
 
 
 def test_another_model_of_that_name_is_none(models, tmp_path):

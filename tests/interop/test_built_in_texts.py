@@ -1,0 +1,133 @@
+"""The built-in texts beside the prose, `--texts`: perplexities made again from stock peers' logits."""
+
+import datetime
+import json
+import math
+
+import jinja2
+import jinja2.ext
+import jinja2.sandbox
+import numpy as np
+import pajamas
+import peers
+import pytest
+from tokenizers import Tokenizer
+
+CTX = 256
+EVAL = pajamas.ROOT / "models/eval"
+DIALOGUES = [json.loads(line) for line in (EVAL / "chat.jsonl").read_text().splitlines()]
+
+
+def template_of(folder):
+    """As transformers renders it, on the first day of 1970."""
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    path = folder / "chat_template.jinja"
+    source = path.read_text() if path.exists() else config["chat_template"]
+    env = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols])
+    env.globals["strftime_now"] = datetime.datetime(1970, 1, 1).strftime
+    return env.from_string(source)
+
+
+def passages(folder, ctx):
+    """[(ids, numbers of the tokens that end in what the assistant says)] of each dialogue."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    template = template_of(folder)
+    out = []
+    for dialogue in DIALOGUES:
+        text = template.render(messages=dialogue, add_generation_prompt=False)
+        coded = tokenizer.encode(text, add_special_tokens=False)
+        said, at = [], 0
+        for message in dialogue:
+            at = text.index(message["content"], at)
+            end = at + len(message["content"])
+            if message["role"] == "assistant":
+                said.append((at, end))
+            at = end
+        counts = [i for i, (_, end) in enumerate(coded.offsets[:ctx])
+                  if any(first < end <= last for first, last in said)]
+        out.append((coded.ids[:ctx], counts))
+    return out
+
+
+def scored(folder):
+    """(ids, rows that predict, what comes) of all dialogues one after the other."""
+    chunks, rows, nexts, at = [], [], [], 0
+    for ids, counts in passages(folder, CTX):
+        rows += [at + i - 1 for i in counts]
+        nexts += [ids[i] for i in counts]
+        at += len(ids)
+        chunks.append(ids)
+    return chunks, np.array(rows), np.array(nexts)
+
+
+def perplexity(logits, rows, nexts):
+    nll = -peers.log_softmax(logits[rows])[np.arange(len(rows)), nexts]
+    ppl = math.exp(nll.mean())
+    return ppl, nll.std() / math.sqrt(len(nll) - 1) * ppl
+
+
+def validate(model, *flags):
+    return pajamas.run_json("validate", model, "--ctx", CTX, "--json", *flags, timeout=300)
+
+
+def test_the_chat_is_scored_for_whoever_asks_for_nothing(models):
+    """llama.cpp's logits of the same ids."""
+    path = models.gguf("F32")
+    (ours,) = validate(path, "--chunks", 10)["texts"]
+    chunks, rows, nexts = scored(pajamas.TINY)
+    ppl, stderr = perplexity(peers.llama_logits(path, chunks), rows, nexts)
+    assert (ours["name"], ours["tokens"]) == ("chat", len(rows))
+    assert len(rows) > 1000
+    assert ours["perplexity"] == pytest.approx(ppl, rel=1e-4)
+    assert ours["perplexity_stderr"] == pytest.approx(stderr, rel=1e-4)
+
+
+def test_harmony_against_the_original(gpt_oss):
+    """mlx-lm's logits; KL too."""
+    small = gpt_oss.models.mlx("4bit", "--group-size", "32")
+    ours = validate(small, "--reference", gpt_oss.source, "--metrics", "kl", "--chunks", 3, "--texts",
+                    "chat")["texts"][0]
+    parts = passages(gpt_oss.original, CTX)[:3]
+    starts = np.cumsum([0] + [len(ids) for ids, _ in parts])
+    rows = np.concatenate([start + np.array(counts) - 1
+                           for start, (_, counts) in zip(starts, parts)]).astype(int)
+    nexts = np.concatenate([np.array(ids)[counts] for ids, counts in parts])
+    p, q = (peers.mlx_logits(model, [ids for ids, _ in parts]) for model in (gpt_oss.source, small))
+    assert ours["tokens"] == len(rows) > 100
+    assert ours["perplexity"] == pytest.approx(perplexity(q, rows, nexts)[0], rel=1e-3)
+    assert ours["reference_perplexity"] == pytest.approx(perplexity(p, rows, nexts)[0], rel=1e-3)
+    p, q = peers.log_softmax(p[rows]), peers.log_softmax(q[rows])
+    assert ours["kl_mean"] == pytest.approx((np.exp(p) * (p - q)).sum(axis=1).mean(), rel=2e-2)
+
+
+def test_code_and_languages_are_texts_like_any_other():
+    both = validate(pajamas.TINY, "--metrics", "perplexity", "--chunks", 4, "--texts",
+                    "code,languages")["texts"]
+    assert [text["name"] for text in both] == ["code", "languages"]
+    for text in both:
+        own = validate(pajamas.TINY, "--metrics", "perplexity", "--chunks", 4, "--text",
+                       EVAL / f"{text['name']}.txt")
+        for key in ("perplexity", "perplexity_stderr", "tokens"):
+            assert text[key] == own[key]
+
+
+def test_the_figures_are_the_same_layer_by_layer():
+    flags = ["--metrics", "perplexity", "--chunks", 3, "--texts", "chat"]
+    assert (validate(pajamas.TINY, *flags)["texts"]
+            == validate(pajamas.TINY, *flags, "--memory-budget", "1GB")["texts"])
+
+
+def test_what_is_refused(tmp_path):
+    def refused(*flags):
+        done = pajamas.run("validate", pajamas.TINY, *flags, check=False)
+        assert done.returncode == 2 and done.stdout == "", flags
+        assert len(done.stderr.strip().splitlines()) == 1
+        return done.stderr
+
+    assert "did you mean languages?" in refused("--texts", "langauges")
+    assert "twice" in refused("--texts", "chat,chat")
+    assert "perplexity or kl" in refused("--metrics", "mmlu", "--texts", "chat")
+    pajamas.run("validate", pajamas.TINY, "--chunks", "2", "--ctx", "64", "--save-reference",
+                tmp_path / "kept")
+    assert "own text" in refused("--texts", "code", "--reference", tmp_path / "kept")
