@@ -238,48 +238,44 @@ MmluPrompts made_up(std::size_t count, std::size_t shared) {
   return prompts;
 }
 
-// Bit for bit: in models with experts and sliding windows too, and where the context that a model
-// was made for is exceeded.
+// Bit for bit: with experts and sliding windows too, and where the context that a model was made
+// for is exceeded.
 TEST(Mmlu, QuestionsThatRunTogetherHaveTheAnswersOfEachAlone) {
-  for (const char* name : {"tiny-qwen2", "tiny-qwen3-moe", "tiny-gpt-oss"}) {
+  for (const char* name : {"tiny-qwen2", "tiny-gpt-oss"}) {
     Tiny tiny(source_dir() + "/models/" + name);
-    const std::size_t made_for = tiny.engine.config().context_length;
-    EXPECT_LE(made_for, 4096u) << name;
-    const MmluPrompts prompts = made_up(12, std::string(name) == "tiny-qwen2" ? made_for : 200);
+    const bool beyond = std::string(name) == "tiny-qwen2";
+    const MmluPrompts prompts = made_up(8, beyond ? tiny.engine.config().context_length : 70);
     const auto alone = tiny.ask(prompts, 1);
-    ASSERT_EQ(alone.size(), 12u);
     const auto together = tiny.ask(prompts);
-    ASSERT_EQ(together.size(), alone.size());
+    ASSERT_EQ(alone.size(), 8u);
+    ASSERT_EQ(together.size(), 8u);
     for (std::size_t q = 0; q < alone.size(); ++q) {
       EXPECT_EQ(together[q].logprobs, alone[q].logprobs) << name << " " << q;
     }
-    const auto others = tiny.ask(prompts, 3, {0, 3, 11});  // as after a run cut short
-    ASSERT_EQ(others.size(), 9u);
+    if (beyond) continue;
+    const auto others = tiny.ask(prompts, 3, {0, 2, 7});  // as after a run cut short
+    ASSERT_EQ(others.size(), 5u);
     EXPECT_EQ(others[0].logprobs, alone[1].logprobs);
-    EXPECT_EQ(others[8].logprobs, alone[10].logprobs);
+    EXPECT_EQ(others[4].logprobs, alone[6].logprobs);
   }
 }
 
 TEST(Mmlu, WhatIsAnsweredIsKeptWhenARunIsStopped) {
   Tiny tiny;
-  const MmluPrompts prompts = made_up(12, 40);
-  const auto alone = tiny.ask(prompts, 1);
   NoProgress progress;
   StopFlag stop;
   std::vector<std::size_t> answered;
   EXPECT_EQ(code_of([&] {
               ask_mmlu(
-                  tiny.engine, prompts, kMmluAtOnce, [](std::size_t) { return false; },
-                  [&](std::size_t i, const MmluAnswer& answer) {
-                    EXPECT_EQ(answer.logprobs, alone[i].logprobs);
+                  tiny.engine, made_up(6, 10), 2, [](std::size_t) { return false; },
+                  [&](std::size_t i, const MmluAnswer&) {
                     answered.push_back(i);
                     stop.request();
                   },
                   progress, stop);
             }),
             ErrorCode::kInterrupted);
-  EXPECT_FALSE(answered.empty());
-  EXPECT_LT(answered.size(), 12u);
+  EXPECT_EQ(answered, (std::vector<std::size_t>{0}));
 }
 
 TEST(Mmlu, WhatASubjectsPromptsShareIsItsExamples) {
