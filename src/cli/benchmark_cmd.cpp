@@ -229,7 +229,7 @@ void add_benchmark(const Command& app, Context& context) {
       .capture_default_str()
       .type_name("DIR");
   add_speed_options(command, options->speed);
-  add_engine_options(command, options->engine,
+  add_engine_options(command, context.settings, options->engine,
                      {.kv_cache = runtime::kUsualKvType, .activations = "int8", .settings = false});
   add_no_download_option(command, options->no_download);
   command.add_option("-o,--output", options->output, "Write the report there (default: print it)")

@@ -270,7 +270,7 @@ void add_card(const Command& app, Context& context) {
       .type_name("FILE");
   command.add_flag("--force", options->force, "Replace an existing card");
   add_engine_options(
-      command, options->engine,
+      command, context.settings, options->engine,
       {.kv_cache = runtime::KvType::kF32, .activations = "float", .settings = false});
   add_no_download_option(command, options->no_download);
   command.footer(

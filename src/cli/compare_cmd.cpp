@@ -28,6 +28,7 @@
 #include "cli/text_option.h"
 #include "eval/perplexity.h"
 #include "eval/shipped.h"
+#include "runtime/backend.h"
 
 namespace pajamas::cli {
 namespace {
@@ -101,9 +102,23 @@ std::vector<Contender> contenders_of(const CompareFlags& options, Context& conte
     contender.given = options.models[i];
     contender.engine = common;
     if (options.backends[i].empty()) continue;
+    contender.engine.any_backend = options.backends[i] == runtime::kAnyBackend;
+    if (contender.engine.any_backend) continue;
     with_context(fmt::format("--backend{}", i + 1), [&] {
       contender.engine.backend = &runtime::backend_by_name(options.backends[i]);
     });
+  }
+  // --threads and --kernels are for those that know them, where one does.
+  const bool processor = std::ranges::any_of(all, [](const Contender& each) {
+    return each.engine.any_backend || each.engine.backend->name() == "cpu";
+  });
+  for (Contender& contender : all) {
+    if (contender.engine.any_backend) continue;
+    if (processor && contender.engine.backend->name() != "cpu") {
+      contender.engine.threads_asked = contender.engine.kernels_asked = false;
+    }
+    with_context(printable(contender.given, 200),
+                 [&] { contender.engine.backend->require_options(contender.engine); });
   }
   for (Contender& contender : all) {
     contender.path = local_model(contender.given, hub::Need::kAll, options.no_download, context);
@@ -111,12 +126,13 @@ std::vector<Contender> contenders_of(const CompareFlags& options, Context& conte
   return all;
 }
 
-// The same contexts for all: those that fit the one with the least room.
-void settle_contexts(std::vector<Contender>& contenders, bench::SpeedQuestion& question,
-                     std::vector<ComparedModel>& models) {
+// What runs each, and the same contexts for all: those that fit the one with the least room.
+void settle_engines(std::vector<Contender>& contenders, bench::SpeedQuestion& question,
+                    std::vector<ComparedModel>& models) {
   std::vector<model::Checkpoint> checkpoints;
-  for (const Contender& each : contenders) {
+  for (Contender& each : contenders) {
     checkpoints.push_back(model::Checkpoint::open(each.path));
+    settle_backend(checkpoints.back(), each.engine);
   }
   if (question.contexts.empty()) {
     for (std::size_t i = 0; i < contenders.size(); ++i) {
@@ -292,7 +308,7 @@ void run_compare(const CompareFlags& options, Context& context) {
   std::vector<Contender> contenders = contenders_of(options, context);
   ComparisonReport report;
   report.reference = options.reference;
-  settle_contexts(contenders, question, report.models);
+  settle_engines(contenders, question, report.models);
   if (options.asks("speed")) compare_speed(contenders, question, report.models, context);
   if (options.asks("quality") && !context.stop.requested()) {
     try {
@@ -347,7 +363,7 @@ void add_compare(const Command& app, Context& context) {
       .type_name("N");
   command.add_option("--chunks", options->chunks, "Stop after so many chunks (default: all)")
       .type_name("N");
-  add_engine_options(command, options->engine,
+  add_engine_options(command, context.settings, options->engine,
                      {.kv_cache = runtime::kUsualKvType, .activations = "int8", .settings = false});
   for (std::size_t i = 0; i < kMostModels; ++i) {
     command

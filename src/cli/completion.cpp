@@ -8,6 +8,7 @@
 #include "model/chat.h"
 #include "quantize/method.h"
 #include "runtime/backend.h"
+#include "runtime/backend_choice.h"
 
 namespace pajamas::cli {
 namespace {
@@ -37,7 +38,7 @@ std::vector<std::string> cache_types() {
 }
 
 std::vector<std::string> backends() {
-  std::vector<std::string> names;
+  std::vector<std::string> names{std::string(runtime::kAnyBackend)};
   for (const auto* backend : runtime::backends()) names.emplace_back(backend->name());
   return names;
 }

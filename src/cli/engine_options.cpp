@@ -22,9 +22,8 @@ std::string all_types() {
   return names;
 }
 
-const runtime::Backend& backend_of(const std::string& name) {
-  return with_context("--backend",
-                      [&]() -> const runtime::Backend& { return runtime::backend_by_name(name); });
+bool asked_of_this_run(const EngineFlags& flags, SettingKey key, std::string_view flag) {
+  return flags.settings != nullptr && flags.settings->get(key).source == flag;
 }
 
 runtime::Activations activations_of(const std::string& name) {
@@ -61,12 +60,15 @@ void add_kv_cache_option(const Command& command, std::string& name, std::string_
       .type_name("TYPE");
 }
 
-void add_engine_options(const Command& command, EngineFlags& flags,
+void add_engine_options(const Command& command, const Settings& settings, EngineFlags& flags,
                         const EngineDefaults& defaults) {
+  flags.settings = &settings;
   add_threads_option(command, flags.threads);
   command
       .add_option("--backend", flags.backend,
-                  fmt::format("What runs the model (built in: {})", runtime::backend_names()))
+                  fmt::format("What runs the model: {}, or {}: mlx for MLX directories on Apple "
+                              "silicon, else cpu",
+                              runtime::backend_names(), runtime::kAnyBackend))
       .type_name("NAME")
       .default_str(flags.backend);
   add_kernels_option(command, flags.kernels);
@@ -108,21 +110,46 @@ std::uint64_t checked_context(std::int64_t context, std::int64_t least, const st
   return static_cast<std::uint64_t>(context);
 }
 
+namespace {
+
+// All but the threads, which are checked with them.
+runtime::EngineOptions options_without_threads(const EngineFlags& flags) {
+  runtime::EngineOptions options;
+  options.any_backend = flags.backend == runtime::kAnyBackend;
+  options.activations = activations_of(flags.activations);
+  options.kv_type = kv_type_of(flags.kv_cache);
+  options.threads_asked = asked_of_this_run(flags, SettingKey::kThreads, "--threads");
+  options.kernels_asked = asked_of_this_run(flags, SettingKey::kKernels, "--kernels");
+  if (options.any_backend) return options;
+  with_context("--backend", [&] {
+    options.backend = &runtime::backend_by_name(flags.backend);
+    options.backend->require_options(options);
+  });
+  return options;
+}
+
+}  // namespace
+
 void check_engine_flags(const EngineFlags& flags) {
-  backend_of(flags.backend);
-  activations_of(flags.activations);
-  kv_type_of(flags.kv_cache);
+  options_without_threads(flags);
   if (!flags.kernels.empty()) kernels::kernels_by_name(flags.kernels);
 }
 
 runtime::EngineOptions engine_options(const EngineFlags& flags) {
-  runtime::EngineOptions options;
-  options.backend = &backend_of(flags.backend);
-  options.activations = activations_of(flags.activations);
-  options.kv_type = kv_type_of(flags.kv_cache);
+  runtime::EngineOptions options = options_without_threads(flags);
   options.kernels = &chosen_kernels(flags.kernels);
   options.pool = std::make_shared<const TaskPool>(flags.threads);
   return options;
+}
+
+void settle_backend(const model::Checkpoint& checkpoint, runtime::EngineOptions& options) {
+  const auto choice = runtime::settle_backend(checkpoint.container(), options);
+  if (!choice) return;
+  const std::string text =
+      fmt::format("{} runs on the backend {}: {}", printable(checkpoint.path().native(), 300),
+                  choice->name, choice->why);
+  // Machines read it in the results.
+  choice->notable && !log_style().json ? log_note(text) : log_detail(text);
 }
 
 std::string kv_cache_text(const model::ModelConfig& config, const runtime::EngineOptions& options) {

@@ -7,7 +7,10 @@
 #include <string_view>
 
 #include "cli/command_line.h"
+#include "cli/settings.h"
 #include "kernels/table.h"
+#include "model/checkpoint.h"
+#include "runtime/backend_choice.h"
 #include "runtime/engine_options.h"
 
 namespace pajamas::cli {
@@ -15,10 +18,12 @@ namespace pajamas::cli {
 // As the command line and the settings have them.
 struct EngineFlags {
   int threads = 0;
-  std::string backend = "cpu";
+  std::string backend{runtime::kAnyBackend};
   std::string kernels;  // empty: the best
   std::string kv_cache{runtime::info(runtime::kUsualKvType).name};
   std::string activations = "float";
+  // What tells a choice of this run from one for every run, which may make no sense of a backend.
+  const Settings* settings = nullptr;
 };
 
 // What a command does without these options.
@@ -29,7 +34,9 @@ struct EngineDefaults {
 };
 
 // --threads, --backend, --kernels, --kv-cache, --activations.
-void add_engine_options(const Command& command, EngineFlags& flags, const EngineDefaults& defaults);
+// `settings` must live as long as the flags.
+void add_engine_options(const Command& command, const Settings& settings, EngineFlags& flags,
+                        const EngineDefaults& defaults);
 // For commands that have some of them.
 void add_threads_option(const Command& command, int& threads);
 void add_kernels_option(const Command& command, std::string& name);
@@ -40,6 +47,10 @@ void add_kv_cache_option(const Command& command, std::string& name, std::string_
 runtime::EngineOptions engine_options(const EngineFlags& flags);
 // The same errors before a long download, but for those of the number of threads.
 void check_engine_flags(const EngineFlags& flags);
+
+// Where --backend leaves it open: chooses for the model, and tells what and why where something
+// else might have been expected (with --verbose always).
+void settle_backend(const model::Checkpoint& checkpoint, runtime::EngineOptions& options);
 
 // Parts of it.
 const kernels::KernelTable& chosen_kernels(const std::string& name);

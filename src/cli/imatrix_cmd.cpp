@@ -98,6 +98,7 @@ void run_imatrix(const ImatrixArguments& options, Context& context) {
   const std::string text =
       options.text.empty() ? std::string() : read_text_input(options.text, context.stop);
   model::Checkpoint checkpoint = model::Checkpoint::open(options.model);
+  settle_backend(checkpoint, engine);
   log_opened(checkpoint);
   tell_notes(checkpoint);
   calibrate::CollectOptions collecting =
@@ -157,7 +158,7 @@ void add_imatrix(const Command& app, Context& context) {
       .type_name("FILE");
   add_imatrix_flags(command, options->flags);
   add_engine_options(
-      command, options->engine,
+      command, context.settings, options->engine,
       {.kv_cache = runtime::KvType::kF32, .activations = "float", .settings = false});
   command.add_flag("--force", options->force, "Replace an existing output");
   command.add_flag("--json", options->json, "Print what was measured as JSON");

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "bench/bytes_read.h"
+#include "cli/engine_options.h"
 #include "cli/load_model.h"
 #include "cli/model_summary.h"
 #include "cli/terminal.h"
@@ -85,6 +86,7 @@ std::unique_ptr<MeasuredModel> open_measured(const std::string& path, const std:
   const double began = seconds_now();
   model::Checkpoint checkpoint = model::Checkpoint::open(path);
   const double opened = seconds_now();
+  settle_backend(checkpoint, engine);
   fit_question(checkpoint.config(), engine, question);
   tell_of_running(checkpoint, engine);
   measured->name = printable(given, 1000);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "cli/engine_options.h"
 #include "cli/load_model.h"
 #include "cli/text_option.h"
 
@@ -67,6 +68,7 @@ std::unique_ptr<const runtime::LoadedModel> open_asked(
     runtime::EngineOptions engine,
     const std::function<std::uint64_t(const model::TextModel&)>& longest, Context& context) {
   model::Checkpoint checkpoint = model::Checkpoint::open(path);
+  settle_backend(checkpoint, engine);
   model::TextAssets assets = load_text(checkpoint, pre_tokenizer, *context.progress);
   engine.context = longest(model::TextModel(assets, checkpoint.config().vocab));
   if (engine.context > checkpoint.config().context_length) {

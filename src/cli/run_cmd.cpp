@@ -107,7 +107,7 @@ void add_run_command(const Command& command, Context& context, bool is_chat) {
                   "Tokens of prompt and answer together (default: the setting context, else the "
                   "model's, at most 4096)")
       .type_name("N");
-  add_engine_options(command, options->engine,
+  add_engine_options(command, context.settings, options->engine,
                      {.kv_cache = runtime::kUsualKvType, .activations = "int8", .settings = true});
   add_pre_tokenizer_option(command, options->pre_tokenizer);
   add_no_download_option(command, options->no_download);

@@ -17,6 +17,7 @@
 #include "cli/model_summary.h"
 #include "cli/text_option.h"
 #include "model/chat.h"
+#include "runtime/backend.h"
 #include "text/utf8.h"
 
 namespace pajamas::cli {
@@ -66,6 +67,15 @@ void take_suggested_cache(const model::ModelConfig& config, const Context& conte
     return;
   }
   if (*type == engine.kv_type) return;
+  runtime::EngineOptions suggested = engine;
+  suggested.kv_type = *type;
+  try {
+    engine.backend->require_options(suggested);
+  } catch (const Error& error) {
+    context.progress->note(
+        fmt::format("the model suggests a KV cache {}: {}", config.kv_cache_type, error.problem()));
+    return;
+  }
   engine.kv_type = *type;
   context.progress->note(
       fmt::format("KV cache {}, as the model suggests (--kv-cache {} changes it)",
@@ -104,6 +114,7 @@ RunModel::RunModel(const RunOptions& options, Context& context)
     // Without a default one all would have been loaded for nothing.
     if (!text.chat_templates.empty()) (void)model::chat_template_for(text.chat_templates, false);
   }
+  settle_backend(checkpoint, engine);
   take_suggested_cache(checkpoint.config(), context_, engine);
   engine.context = context_of(options_, checkpoint.config(), context_);
   tell_of_running(checkpoint, engine);
@@ -209,6 +220,7 @@ void RunModel::print_json(const Reply& reply) const {
       {"prompt_tokens_per_second", result.prompt_tokens_per_second()},
       {"generation_tokens_per_second", result.generation_tokens_per_second()},
       {"load_seconds", load_seconds_},
+      {"backend", loaded_->options().backend->name()},
       {"context", positions()},
       {"kv_cache", runtime::info(loaded_->options().kv_type).name},
       {"peak_memory_bytes", peak_resident_bytes()}};
@@ -226,6 +238,7 @@ void RunModel::write_stats(const runtime::GenerateResult& result,
       {"reasoning_tokens", reasoning_tokens},
       {"generation_tokens_per_second", result.generation_tokens_per_second()},
       {"load_seconds", load_seconds_},
+      {"backend", loaded_->options().backend->name()},
       {"kv_cache", runtime::info(loaded_->options().kv_type).name},
       {"kv_cache_bytes", loaded_->memory_needs().keys_values},
       {"peak_memory_bytes", peak_resident_bytes()}};

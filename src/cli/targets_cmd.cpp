@@ -123,6 +123,7 @@ MadeModel made_model(const std::string& path, bool all_there, const TargetsFlags
   const std::vector<MeasuredFigures> reports = read_measured(options.measured);
   runtime::EngineOptions engine = engine_options(options.engine);
   const model::Checkpoint checkpoint = model::Checkpoint::open(path);
+  settle_backend(checkpoint, engine);
   MadeModel made = described_model(checkpoint, path, options, engine);
   for (const MeasuredFigures& figures : reports) {
     if (is_of(figures.model, path, options.model)) continue;
@@ -207,7 +208,7 @@ void add_targets(const Command& app, Context& context) {
       .add_option("--ctx", options->context,
                   "Tokens that the KV cache is sized for (default: the model's, at most 4096)")
       .type_name("N");
-  add_engine_options(command, options->engine,
+  add_engine_options(command, context.settings, options->engine,
                      {.kv_cache = runtime::kUsualKvType, .activations = "int8", .settings = false});
   add_no_download_option(command, options->no_download);
   command.add_flag("--json", options->json, "Print JSON");

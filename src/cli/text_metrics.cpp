@@ -99,6 +99,7 @@ struct Planned {
 Planned plan_model(const std::string& path, const runtime::EngineOptions& engine,
                    Progress& progress) {
   Planned planned{model::Checkpoint::open(path), engine};
+  settle_backend(planned.checkpoint, planned.engine);
   const std::uint64_t made_for = planned.checkpoint.config().context_length;
   if (engine.context > made_for) {
     progress.note(fmt::format("--ctx {} is more than the {} positions {} was made for",

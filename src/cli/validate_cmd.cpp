@@ -216,7 +216,7 @@ void add_validate(const Command& app, Context& context) {
   add_text_options(command, options->text);
   add_further_texts_option(command, options->text.texts);
   add_engine_options(
-      command, options->engine,
+      command, context.settings, options->engine,
       {.kv_cache = runtime::KvType::kF32, .activations = "float", .settings = false});
   command.add_flag("--json", options->json, "Print JSON");
   add_report_option(command, options->page);

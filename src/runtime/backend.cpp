@@ -10,6 +10,7 @@
 #include "base/machine.h"
 #include "base/readable.h"
 #include "base/system.h"
+#include "runtime/backend_choice.h"
 #include "runtime/mlx/backend.h"
 #include "runtime/native/cpu/backend.h"
 
@@ -18,6 +19,16 @@ namespace {
 
 constexpr std::uint64_t kDefaultContext = 4096;
 constexpr std::uint64_t kContextStep = 256;
+
+template <class Wanted>
+std::string names_of(Wanted&& wanted) {
+  std::string names;
+  for (const Backend* backend : backends()) {
+    if (!wanted(*backend)) continue;
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", backend->name());
+  }
+  return names;
+}
 
 }  // namespace
 
@@ -47,27 +58,31 @@ std::span<const Backend* const> backends() noexcept {
 
 const Backend& default_backend() noexcept { return cpu_backend(); }
 
+std::string usable_backend_names() {
+  return names_of([](const Backend& backend) { return backend.available(); });
+}
+
 std::string backend_names() {
-  std::string names;
-  for (const Backend* backend : backends()) {
-    if (!backend->available()) continue;
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", backend->name());
-  }
-  return names;
+  return names_of([](const Backend&) { return true; });
+}
+
+void require_available(const Backend& backend) {
+  if (backend.available()) return;
+  throw Error(
+      ErrorCode::kUnsupported,
+      fmt::format("the backend \"{}\" cannot run here: {}", backend.name(), backend.description()),
+      fmt::format("use one of: {}", usable_backend_names()));
 }
 
 const Backend& backend_by_name(std::string_view name) {
-  const std::string built_in = fmt::format("built in: {}", backend_names());
   for (const Backend* backend : backends()) {
     if (backend->name() != name) continue;
-    if (backend->available()) return *backend;
-    throw Error(ErrorCode::kUnsupported,
-                fmt::format("the backend \"{}\" cannot run here: {}", name, backend->description()),
-                fmt::format("use one of: {}", backend_names()));
+    require_available(*backend);
+    return *backend;
   }
   throw Error(ErrorCode::kUsage,
               fmt::format("there is no backend \"{}\" in this program", printable(name, 40)),
-              built_in);
+              fmt::format("built in: {}", usable_backend_names()));
 }
 
 MemoryNeeds memory_needs(const model::ModelConfig& config, const EngineOptions& options) {
@@ -133,6 +148,11 @@ void require_memory(const model::Checkpoint& checkpoint, const EngineOptions& op
 }
 
 std::unique_ptr<Engine> open_engine(model::Checkpoint checkpoint, const EngineOptions& options) {
+  if (options.any_backend) {
+    EngineOptions settled = options;
+    settle_backend(checkpoint.container(), settled);
+    return open_engine(std::move(checkpoint), settled);
+  }
   require_memory(checkpoint, options);
   return options.backend->open(std::move(checkpoint), options);
 }

@@ -29,13 +29,18 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual std::string_view name() const noexcept = 0;  // as users write it
-  // Whether this machine has what it needs.
+  // Whether this machine has what it needs. May load a library.
   virtual bool available() const noexcept = 0;
+  // The plug-in that it is in, where one was found; empty: none was, or it is in this program.
+  virtual std::string plugin() const { return {}; }
+  virtual bool built_in() const noexcept { return true; }  // needs no plug-in
   // What it runs on here, or why it cannot and how to get it: "mlx 0.32.4 on gpu".
   virtual std::string description() const = 0;
   // Of options.context positions stored as options.kv_type.
   virtual MemoryNeeds needs(const model::ModelConfig& config,
                             const EngineOptions& options) const = 0;
+  // Throws Error{kUnsupported}, with this backend's name, for options that it knows nothing of.
+  virtual void require_options(const EngineOptions&) const {}
   // options.pool must be there and outlive the engine. Throws Error{kUnsupported} for weights or
   // options that this backend has nothing for, kIo, kCorruptFile where the files changed.
   virtual std::unique_ptr<Engine> open(model::Checkpoint checkpoint,
@@ -55,7 +60,11 @@ std::span<const Backend* const> backends() noexcept;
 // Throws Error{kUsage} for an unknown name and Error{kUnsupported} for a backend that this machine
 // has nothing for; both name those it can use.
 const Backend& backend_by_name(std::string_view name);
+// Throws the second of these errors.
+void require_available(const Backend& backend);
 // "cpu, ...": those that this machine can use.
+std::string usable_backend_names();
+// "cpu, ...": all of this program, without asking whether they can be used.
 std::string backend_names();
 
 // What options.backend needs. Throws nothing for contexts up to kMaxContext.
@@ -81,7 +90,8 @@ std::string ways_to_fit_context(const model::ModelConfig& config, const EngineOp
 // not fit into the memory.
 void require_memory(const model::Checkpoint& checkpoint, const EngineOptions& options);
 
-// Opens what options.backend makes of the checkpoint. Throws as require_memory and Backend::open.
+// Opens what options.backend makes of the checkpoint, or the one that settle_backend chooses.
+// Throws as require_memory and Backend::open.
 std::unique_ptr<Engine> open_engine(model::Checkpoint checkpoint, const EngineOptions& options);
 
 }  // namespace pajamas::runtime

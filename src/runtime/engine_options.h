@@ -23,6 +23,9 @@ enum class Activations : std::uint8_t {
 // A value: copies of it open several engines of one kind, which then share the threads.
 struct EngineOptions {
   const Backend* backend = &default_backend();
+  bool any_backend = false;  // whoever opens the model chooses (settle_backend)
+  // Whether the user asked for these of this run: a backend that has nothing of the kind refuses.
+  bool threads_asked = false, kernels_asked = false;
   // Threads for what runs on the processor. Engines that share them run in turn.
   std::shared_ptr<const TaskPool> pool;
   const kernels::KernelTable* kernels = &kernels::best_kernels();

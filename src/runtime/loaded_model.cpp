@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "model/sampling.h"
+#include "runtime/backend_choice.h"
 
 namespace pajamas::runtime {
 namespace {
@@ -23,8 +24,9 @@ void recommend(SamplerOptions& options, Number SamplerOptions::*field,
   }
 }
 
-EngineOptions with_context_of(EngineOptions options, const model::ModelConfig& config) {
-  if (options.context == 0) options.context = default_context(config);
+EngineOptions settled(EngineOptions options, const model::Checkpoint& checkpoint) {
+  if (options.context == 0) options.context = default_context(checkpoint.config());
+  settle_backend(checkpoint.container(), options);
   return options;
 }
 
@@ -45,7 +47,7 @@ SamplerOptions recommended_sampling(const model::Checkpoint& checkpoint) {
 
 LoadedModel::LoadedModel(model::Checkpoint checkpoint, EngineOptions options,
                          model::TextAssets text)
-    : options_(with_context_of(std::move(options), checkpoint.config())),
+    : options_(settled(std::move(options), checkpoint)),
       sampling_(recommended_sampling(checkpoint)),
       text_(std::move(text), checkpoint.config().vocab),
       engine_(open_engine(std::move(checkpoint), options_)) {}

@@ -44,6 +44,7 @@ BASH = [
     (["models", "--rem"], ["--remove"]),
     (["compare", "--metrics", "speed,me"], ["speed,memory"]),
     (["compare", "--backend2", "c"], ["cpu"]),
+    (["run", "M", "--backend", "a"], ["auto"]),
     (["chat", "M", "--kv-cache", "bf"], ["bf16"]),
 ]
 

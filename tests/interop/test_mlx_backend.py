@@ -88,12 +88,56 @@ def test_compare_puts_the_two_side_by_side(models, text):
 
 @pytest.mark.parametrize("flags,says", [
     (("--kv-cache", "q8_0"), "does not store keys and values as q8_0"),
+    (("--threads", "2"), "has no threads to choose"),
+    (("--kernels", "ref"), "has no kernels to choose"),
 ])
 def test_what_it_has_nothing_for(models, flags, says):
     done = pajamas.run("run", models.mlx("4bit"), "--prompt", "hi", "--backend", "mlx", *flags,
                        check=False)
     assert done.returncode == 5
     assert done.stderr.count("error:") == 1 and '"mlx"' in done.stderr and says in done.stderr
+
+
+def test_settings_for_every_run_are_not_refused(models, monkeypatch):
+    monkeypatch.setenv("LLAMA_PAJAMAS_THREADS", "1")
+    done = pajamas.run("run", models.mlx("4bit"), "--raw", "--prompt", "hi", "--max-tokens", "1", "--backend", "mlx",
+                       "--json")
+    assert json.loads(done.stdout)["backend"] == "mlx"
+
+
+def test_auto_says_what_it_chose(models):
+    """Of an MLX directory in a note, of what leaves no choice with --verbose alone; machines read it in the answer."""
+    def run(model, *flags):
+        return pajamas.run("run", model, "--raw", "--prompt", "hi", "--max-tokens", "1", *flags)
+
+    mlx, gguf = models.mlx("4bit"), models.gguf("Q4_0")
+    assert f"note: {mlx} runs on the backend cpu: " in run(mlx).stderr
+    assert "the backend" not in run(gguf).stderr and "runs on the backend cpu" in run(gguf, "-v").stderr
+    assert "the backend" not in run(mlx, "--quiet").stderr
+    done = run(mlx, "--json")
+    assert "the backend" not in done.stderr and json.loads(done.stdout)["backend"] == "cpu"
+    assert "the backend" not in run(mlx, "--backend", "cpu").stderr
+
+
+def test_doctor_shows_every_backend():
+    report = pajamas.run_json("doctor", "--no-measure", "--json")
+    backends = {each["name"]: each for each in report["backends"]}
+    assert backends["cpu"] == {"name": "cpu", "built_in": True, "plugin": None, "usable": True,
+                               "runs_on": "this machine's processor", "why_not": None}
+    assert backends["mlx"]["usable"] and not backends["mlx"]["built_in"]
+    assert pathlib.Path(backends["mlx"]["plugin"]).is_file()
+    assert {each["format"]: each["backend"] for each in report["automatic_backend"]} == {
+        "GGUF": "cpu", "MLX": "cpu", "Hugging Face": "cpu"}
+    text = pajamas.run("doctor", "--no-measure").stdout
+    assert "backend auto" in text and "cpu for MLX" in text
+
+
+def test_compare_takes_threads_for_those_that_know_them(models):
+    flags = ("--model1", models.gguf("Q4_0"), "--model2", models.mlx("4bit"), "--backend2", "mlx", "--threads", "1",
+             "--metrics", "size", "--json", "--context-lengths", "16")
+    pajamas.run("compare", *flags)
+    done = pajamas.run("compare", *flags, "--backend1", "mlx", check=False)
+    assert done.returncode == 5 and "has no threads to choose" in done.stderr
 
 
 def test_gguf_blocks_are_refused(models):

@@ -39,9 +39,11 @@ Error thrown_by(const std::function<void()>& call) {
 
 TEST(Backends, AreFoundByName) {
   for (const Backend* backend : backends()) {
+    EXPECT_NE(backend_names().find(backend->name()), std::string::npos);
+    EXPECT_EQ(usable_backend_names().find(backend->name()) != std::string::npos,
+              backend->available());
     if (!backend->available()) continue;
     EXPECT_EQ(&backend_by_name(backend->name()), backend);
-    EXPECT_NE(backend_names().find(backend->name()), std::string::npos);
   }
   EXPECT_EQ(backend_by_name("cpu").name(), "cpu");
   EXPECT_TRUE(default_backend().available());

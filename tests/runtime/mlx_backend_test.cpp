@@ -4,10 +4,14 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
+#include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "runtime/engine_answers.h"
 #include "runtime/mlx/backend.h"
+#include "runtime/mlx/plugin.h"
 
 namespace pajamas::runtime {
 namespace {
@@ -72,6 +76,19 @@ TEST_P(OnMlx, LongTextsGoOnAsOnTheCpu) {
   }
 }
 
+// An empty folder in which it is looked for.
+class WithoutPlugin : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::path(testing::TempDir()) /
+              testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::filesystem::path folder_;
+};
+
 TEST(MlxBackend, SaysWhereItComesFromOrHowToGetIt) {
   const std::string text = mlx_backend().description();
   EXPECT_NE(text.find(mlx_backend().available() ? "mlx 0." : "tools/setup_mlx.sh"),
@@ -79,17 +96,67 @@ TEST(MlxBackend, SaysWhereItComesFromOrHowToGetIt) {
       << text;
 }
 
-TEST(MlxBackend, RefusesKeysAndValuesThatItCannotStore) {
-  ModelEngine cpu("tiny-qwen2");
-  EngineOptions options;
-  options.kv_type = KvType::kQ4_0;
+Error refusal_of(const Backend& backend, const EngineOptions& options) {
   try {
-    mlx_backend().open_store(cpu.store, options);
+    backend.require_options(options);
+  } catch (const Error& error) {
+    return error;
+  }
+  ADD_FAILURE() << "nothing was refused";
+  return Error(ErrorCode::kUsage, "");
+}
+
+// Options that it knows nothing of; each by its name and with the backend's.
+TEST(MlxBackend, RefusesOptionsThatItDoesNotKnow) {
+  for (const KvTypeInfo& type : kKvTypes) {
+    EngineOptions options;
+    options.kv_type = type.id;
+    if (type.block == 1) {
+      EXPECT_NO_THROW(mlx_backend().require_options(options)) << type.name;
+      continue;
+    }
+    const Error error = refusal_of(mlx_backend(), options);
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+    EXPECT_NE(error.problem().find("\"mlx\""), std::string::npos);
+    EXPECT_NE(error.problem().find(type.name), std::string::npos);
+  }
+  EngineOptions threads, kernels;
+  threads.threads_asked = kernels.kernels_asked = true;
+  for (const auto& [options, flag] : {std::pair(threads, "--threads"), {kernels, "--kernels"}}) {
+    const Error error = refusal_of(mlx_backend(), options);
+    EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+    EXPECT_NE(error.problem().find("\"mlx\""), std::string::npos);
+    EXPECT_NE(error.hint().find(flag), std::string::npos);
+    EXPECT_NO_THROW(backend_by_name("cpu").require_options(options));
+  }
+}
+
+TEST_F(WithoutPlugin, IsRefusedAsByName) {
+  const auto backend = mlx_backend_of({&folder_, 1});
+  EXPECT_FALSE(backend->available());
+  EXPECT_EQ(backend->plugin(), "");
+  ModelEngine cpu("tiny-qwen2");
+  try {
+    backend->open_store(cpu.store, {});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
-    EXPECT_NE(error.problem().find("\"mlx\""), std::string::npos);
+    EXPECT_NE(error.problem().find("\"mlx\" cannot run here: there is no"), std::string::npos)
+        << error.problem();
+    EXPECT_EQ(error.hint().find("use one of: cpu"), 0u) << error.hint();
   }
+}
+
+// A file of the name that is no library is found and not usable.
+TEST_F(WithoutPlugin, SaysWhatIsWrongWithTheOneThere) {
+  const auto file = folder_ / kMlxPluginName;
+  std::ofstream(file) << "no library";
+  const auto backend = mlx_backend_of({&folder_, 1});
+  EXPECT_FALSE(backend->available());
+  EXPECT_EQ(backend->plugin(), file);
+  EXPECT_NE(backend->description().find(kMlxPluginName), std::string::npos)
+      << backend->description();
+  EXPECT_THROW(require_available(*backend), Error);
 }
 
 }  // namespace

@@ -86,10 +86,21 @@ void print_machine(const ordered_json& report) {
            ? "this is Apple silicon, for which it is made"
            : "this is not Apple silicon: models in MLX form run best on the CPU engine here");
   for (const auto& backend : report["backends"]) {
+    const bool usable = backend["usable"].get<bool>();
+    const std::string where = backend["built_in"].get<bool>() ? "built in"
+                              : backend["plugin"].is_null()
+                                  ? "plug-in, not found"
+                                  : fmt::format("plug-in {}", shown_value(backend["plugin"]));
     line(fmt::format("backend {}", shown_value(backend["name"])),
-         fmt::format("{}{}", backend["usable"].get<bool>() ? "" : "not here: ",
-                     shown_value(backend["description"])));
+         fmt::format("{}: {} ({})", usable ? "usable" : "not usable",
+                     shown_value(backend[usable ? "runs_on" : "why_not"]), where));
   }
+  std::vector<std::string> choices;
+  for (const auto& choice : report["automatic_backend"]) {
+    choices.push_back(
+        fmt::format("{} for {}", shown_value(choice["backend"]), shown_value(choice["format"])));
+  }
+  line("backend auto", fmt::format("{}", fmt::join(choices, ", ")));
 }
 
 void print_disks(const ordered_json& report) {

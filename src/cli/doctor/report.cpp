@@ -18,6 +18,7 @@
 #include "cli/log.h"
 #include "quantize/plan_input.h"
 #include "runtime/backend.h"
+#include "runtime/backend_choice.h"
 
 namespace pajamas::cli {
 namespace {
@@ -196,9 +197,29 @@ ordered_json settings_json(const Settings& settings) {
 ordered_json backends_json() {
   ordered_json all = ordered_json::array();
   for (const runtime::Backend* backend : runtime::backends()) {
-    all.push_back({{"name", backend->name()},
-                   {"usable", backend->available()},
-                   {"description", backend->description()}});
+    const bool usable = backend->available();
+    const ordered_json said = printable(backend->description(), 400);
+    all.push_back(
+        {{"name", backend->name()},
+         {"built_in", backend->built_in()},
+         {"plugin", backend->plugin().empty() ? ordered_json()
+                                              : ordered_json(printable(backend->plugin(), 300))},
+         {"usable", usable},
+         {"runs_on", usable ? said : ordered_json()},
+         {"why_not", usable ? ordered_json() : said}});
+  }
+  return all;
+}
+
+// What --backend auto would choose, with the options at hand.
+ordered_json automatic_json(const runtime::EngineOptions& engine) {
+  ordered_json all = ordered_json::array();
+  for (const auto container :
+       {model::Container::kGguf, model::Container::kMlx, model::Container::kHuggingFace}) {
+    const runtime::BackendChoice choice = runtime::choice_here(container, engine);
+    all.push_back({{"format", model::container_name(container)},
+                   {"backend", choice.name},
+                   {"why", printable(choice.why, 400)}});
   }
   return all;
 }
@@ -243,12 +264,9 @@ ordered_json examine(const DoctorQuestion& question, const Settings& settings, P
   report["memory"] = step("measuring memory", [&] { return memory_json(question, cpu, stop); });
   report["disks"] = step("measuring disks", [&] { return disks_json(question, settings, stop); });
   report["gpus"] = gpus_json();
-#if defined(__APPLE__) && defined(__aarch64__)
-  report["mlx"] = {{"hardware", true}};
-#else
-  report["mlx"] = {{"hardware", false}};
-#endif
+  report["mlx"] = {{"hardware", runtime::on_apple_silicon()}};
   report["backends"] = backends_json();
+  report["automatic_backend"] = automatic_json(question.engine);
   report["cache"] = step("counting the hub cache", [&] { return cache_json(settings, stop); });
   report["settings"] = settings_json(settings);
   report["context"] = question.engine.context;

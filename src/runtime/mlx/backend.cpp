@@ -2,6 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "base/error.h"
 #include "base/shared_library.h"
 #include "kernels/math.h"
@@ -14,19 +21,19 @@
 namespace pajamas::runtime {
 namespace {
 
-// Beside the program as it was built, above its tests, or where it was installed.
 struct MlxPlugin {
+  std::filesystem::path found;
   std::unique_ptr<SharedLibrary> library;
   MakeMlxDevice make = nullptr;
   DescribeMlx describe = nullptr;
   std::string why;  // there is none
 
-  MlxPlugin() {
-    const std::filesystem::path here = program_folder();
-    for (const auto& folder : {here, here / "..", here / ".." / "lib" / "llama-pajamas"}) {
+  explicit MlxPlugin(std::span<const std::filesystem::path> folders) {
+    for (const auto& folder : folders) {
       const auto file = folder / kMlxPluginName;
       std::error_code ignored;
       if (!std::filesystem::exists(file, ignored)) continue;
+      found = file.lexically_normal();
       library = SharedLibrary::load(file, &why);
       if (library == nullptr) continue;
       make = reinterpret_cast<MakeMlxDevice>(library->symbol(kMlxDeviceSymbol));
@@ -39,11 +46,6 @@ struct MlxPlugin {
   }
 };
 
-const MlxPlugin& mlx_plugin() {
-  static const MlxPlugin plugin;
-  return plugin;
-}
-
 bool mlx_runs(const Encoding& encoding) noexcept {
   return encoding.is_affine() || encoding.is_small_float() ||
          (encoding.is_plain() && (encoding.dtype == DType::kF32 || encoding.dtype == DType::kF16 ||
@@ -52,22 +54,45 @@ bool mlx_runs(const Encoding& encoding) noexcept {
 
 class MlxBackend final : public Backend {
  public:
+  // Where the plug-in may be; asked once.
+  explicit MlxBackend(std::function<std::vector<std::filesystem::path>()> folders)
+      : folders_(std::move(folders)) {}
+
   std::string_view name() const noexcept override { return "mlx"; }
   bool available() const noexcept override {
     try {
-      return mlx_plugin().make != nullptr;
+      return plug().make != nullptr;
     } catch (...) {
       return false;
     }
   }
   std::string description() const override {
-    return available() ? mlx_plugin().describe()
-                       : fmt::format("{}: tools/setup_mlx.sh and a build get it", mlx_plugin().why);
+    return available() ? plug().describe()
+                       : fmt::format("{}: tools/setup_mlx.sh and a build get it", plug().why);
   }
+  bool built_in() const noexcept override { return false; }
+  std::string plugin() const override { return plug().found.string(); }
 
   MemoryNeeds needs(const model::ModelConfig& config, const EngineOptions& options) const override {
     return {KvCache::bytes_for(config, options.context, options.kv_type),
             KvCache::bytes_per_position(config, options.kv_type), NativeEngine::work_bytes(config)};
+  }
+
+  void require_options(const EngineOptions& options) const override {
+    const KvTypeInfo& kept = info(options.kv_type);
+    if (kept.block != 1) {
+      throw Error(
+          ErrorCode::kUnsupported,
+          fmt::format("the backend \"mlx\" does not store keys and values as {}", kept.name),
+          "use --kv-cache f16 or f32, or --backend cpu");
+    }
+    const auto refuse = [](const char* flag, const char* what) {
+      throw Error(ErrorCode::kUnsupported,
+                  fmt::format("the backend \"mlx\" has no {} to choose", what),
+                  fmt::format("leave {} out, or use --backend cpu", flag));
+    };
+    if (options.threads_asked) refuse("--threads", "threads");
+    if (options.kernels_asked) refuse("--kernels", "kernels");
   }
 
   std::unique_ptr<Engine> open(model::Checkpoint checkpoint,
@@ -86,13 +111,8 @@ class MlxBackend final : public Backend {
 
   std::unique_ptr<Engine> open_store(std::shared_ptr<const weights::WeightStore> store,
                                      const EngineOptions& options) const override {
-    const KvTypeInfo& kept = info(options.kv_type);
-    if (kept.block != 1) {
-      throw Error(
-          ErrorCode::kUnsupported,
-          fmt::format("the backend \"mlx\" does not store keys and values as {}", kept.name),
-          "use --kv-cache f16 or f32, or --backend cpu");
-    }
+    require_available(*this);
+    require_options(options);
     auto table = std::make_shared<const model::RopeTable>(model::rope_table(store->config()));
     MlxArguments arguments{
         std::move(store), options.activations, options.kv_type,
@@ -100,15 +120,34 @@ class MlxBackend final : public Backend {
           kernels::rope_angles(position, table->frequencies, table->factor, cos, sin);
         }};
     return std::make_unique<NativeEngine>(
-        std::unique_ptr<Device>(mlx_plugin().make(std::move(arguments))), options.kv_type);
+        std::unique_ptr<Device>(plug().make(std::move(arguments))), options.kv_type);
   }
+
+ private:
+  const MlxPlugin& plug() const {
+    std::call_once(looked_, [&] { plugin_.emplace(folders_()); });
+    return *plugin_;
+  }
+
+  std::function<std::vector<std::filesystem::path>()> folders_;
+  mutable std::once_flag looked_;
+  mutable std::optional<MlxPlugin> plugin_;
 };
 
 }  // namespace
 
 const Backend& mlx_backend() noexcept {
-  static const MlxBackend backend;
+  static const MlxBackend backend([] {
+    const std::filesystem::path here = program_folder();
+    return std::vector<std::filesystem::path>{here, here / "..",
+                                              here / ".." / "lib" / "llama-pajamas"};
+  });
   return backend;
+}
+
+std::unique_ptr<Backend> mlx_backend_of(std::span<const std::filesystem::path> folders) {
+  return std::make_unique<MlxBackend>(
+      [all = std::vector(folders.begin(), folders.end())] { return all; });
 }
 
 }  // namespace pajamas::runtime
