@@ -8,10 +8,10 @@ cd "$(dirname "$0")"
 source tools/setup.sh
 
 install_packages demo
-echo "building (build/release.log)"
-build release llama-pajamas
+echo "building (build/$(release_preset).log)"
+build "$(release_preset)" llama-pajamas
 
-pajamas=build/release/llama-pajamas
+pajamas=build/$(release_preset)/llama-pajamas
 out=build/demo
 rm -rf "$out"
 mkdir -p "$out"

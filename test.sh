@@ -6,13 +6,17 @@
 #   ./test.sh interop            some stages: release, asan, interop, fuzz
 #   FUZZ_SECONDS=5 ./test.sh     how long each fuzz target runs (30)
 #   FUZZ_SEED=0 ./test.sh fuzz   another sequence each time (1: the same, as a gate should)
+#
+# On macOS (docs/macos.md) the stages are release, with the preset macos, and interop: Apple's clang has no
+# libFuzzer, which asan is built with too.
 set -euo pipefail
 cd "$(dirname "$0")"
 source tools/setup.sh
 
 export ASAN_OPTIONS=abort_on_error=1:detect_leaks=1:allocator_may_return_null=0:max_allocation_size_mb=4096
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-jobs=$(nproc)
+jobs=$(cores)
+release=$(release_preset)
 results=build/test-results
 passed=0 failed=0 skipped=0
 
@@ -59,7 +63,7 @@ run_interop() {
   tools/setup_peers.sh || return
   # Most tests wait for one short process after another or for a peer that is silent, so more files
   # than cores run beside each other.
-  OMP_NUM_THREADS=1 LLAMA_PAJAMAS=$PWD/build/release/llama-pajamas \
+  OMP_NUM_THREADS=1 LLAMA_PAJAMAS=$PWD/build/$release/llama-pajamas \
     build/peers/bin/python -m pytest tests/interop -q -ra --durations=5 -p no:cacheprovider \
     -n "$((jobs + 1))" --dist loadfile --junitxml="$results/interop.xml" --basetemp=build/interop-tmp ||
     status=$?
@@ -91,11 +95,11 @@ fuzz_one() {
 
 # As many targets at a time as there are cores.
 fuzz() {
-  local targets
+  local targets=() target
   build asan || return
   rm -rf build/fuzz-corpus
-  mapfile -t targets < <(find build/asan/fuzz -maxdepth 1 -type f -executable -name 'fuzz_*' \
-    ! -name '*.*' | sort)
+  while IFS= read -r target; do targets+=("$target"); done < <(
+    find build/asan/fuzz -maxdepth 1 -type f -perm -u+x -name 'fuzz_*' ! -name '*.*' | sort)
   [ ${#targets[@]} -gt 0 ] || { echo "no fuzz targets were built" >&2; return 1; }
   export -f fuzz_one
   export results FUZZ_SECONDS=${FUZZ_SECONDS:-30} FUZZ_SEED=${FUZZ_SEED:-1}
@@ -110,6 +114,7 @@ wants() {
   [ ${#selected[@]} -eq 0 ] || [[ " ${selected[*]} " == *" $1 "* ]]
 }
 
+if is_macos; then [ $# -gt 0 ] || set -- release interop; fi
 selected=("$@")
 for name in "$@"; do
   case $name in release | asan | interop | fuzz) ;; *)
@@ -121,10 +126,10 @@ mkdir -p "$results"
 
 stage "packages" install_packages
 if wants release || wants interop; then stage "MLX" tools/setup_mlx.sh; fi
-if wants release; then stage "release: build and tests" test_preset release; fi
+if wants release; then stage "release: build and tests" test_preset "$release"; fi
 if wants asan; then stage "ASan and UBSan: build and tests" test_instrumented; fi
 if wants interop; then
-  if ! wants release; then stage "release: build" build release; fi
+  if ! wants release; then stage "release: build" build "$release"; fi
   stage "interop with the stock peers" run_interop
 fi
 if wants fuzz; then stage "fuzzing" fuzz; fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that is tested, without a limit of time: test.sh with long fuzzing and every case, every test with the
 # second compiler and under the thread sanitizer, the stock peers' tests with the program under ASan
-# and UBSan, all of what runs under 64-bit ARM's emulation, clang-tidy, the demo. Each stage is run
+# and UBSan, all of what runs under 64-bit ARM's emulation, what a compiler for macOS says, clang-tidy, the demo. Each stage is run
 # even if one before it failed; what each took is printed at the end.
 #
 #   tools/nightly.sh                everything
@@ -38,7 +38,7 @@ interop_under_asan() {
   export ASAN_OPTIONS=abort_on_error=1:detect_leaks=1:max_allocation_size_mb=8192
   export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
   OMP_NUM_THREADS=1 LLAMA_PAJAMAS=$PWD/build/asan/llama-pajamas \
-    build/peers/bin/python -m pytest tests/interop -q -ra -p no:cacheprovider -n "$(nproc)" \
+    build/peers/bin/python -m pytest tests/interop -q -ra -p no:cacheprovider -n "$(cores)" \
     --dist loadfile --basetemp=build/interop-asan-tmp
 }
 
@@ -48,6 +48,7 @@ try "interop under ASan and UBSan" interop_under_asan
 try "clang: all tests" all_tests clang
 try "thread sanitizer: all tests" all_threads
 try "64-bit ARM under qemu" tools/test_neon.sh io quantize model text
+try "macOS: what a compiler for it says of src/base" tools/check_macos.sh
 try "clang-tidy" env TIDY_SECONDS=100000 tools/tidy.sh
 try "demo.sh" ./demo.sh
 print_stages

@@ -1,10 +1,20 @@
 # Sourced by demo.sh, test.sh and .ci/run: installing what is missing, and running named stages.
 # shellcheck shell=bash
 
-# install_packages [demo]: what tools/packages.txt lists and this machine lacks. Without anything
-# missing nothing is asked of the network.
+# On macOS these run with its own bash 3.2 and BSD tools.
+is_macos() { [ "$(uname -s)" = Darwin ]; }
+cores() { if is_macos; then sysctl -n hw.logicalcpu; else nproc; fi; }
+# The preset of what users run.
+release_preset() { if is_macos; then echo macos; else echo release; fi; }
+
+# install_packages [demo]: what tools/packages.txt (on macOS the Brewfile) lists and this machine lacks.
+# Without anything missing nothing is asked of the network.
 install_packages() {
   local wanted
+  if is_macos; then
+    install_brewfile
+    return
+  fi
   if [ "${1:-}" = demo ]; then
     wanted=$(sed -n 's/^\([^# ]*\) *# demo.*/\1/p' tools/packages.txt)
   else
@@ -12,6 +22,14 @@ install_packages() {
   fi
   # shellcheck disable=SC2086
   install_missing $wanted
+}
+
+install_brewfile() {
+  command -v brew >/dev/null ||
+    { echo "error: Homebrew is missing, which gets the other packages: see https://brew.sh" >&2; return 1; }
+  brew bundle check --file=Brewfile >/dev/null 2>&1 ||
+    HOMEBREW_NO_AUTO_UPDATE=1 brew bundle install --no-upgrade --file=Brewfile || return
+  tools/setup_chart.sh
 }
 
 # install_missing PACKAGE...
@@ -48,7 +66,7 @@ build() {
 # beside each other.
 run_cases() {
   local log=build/$1-ctest.log
-  ctest --test-dir "build/$1" -j "$(nproc)" --output-on-failure --no-tests=error ${2:+-R "$2"} \
+  ctest --test-dir "build/$1" -j "$(cores)" --output-on-failure --no-tests=error ${2:+-R "$2"} \
     >"$log" 2>&1 || { grep -v "   Passed " "$log" | tail -n 200 >&2; return 1; }
   tail -n 3 "$log"
 }

@@ -28,7 +28,7 @@ key=$(echo "$cmake_args $pin" | sha256sum | cut -c1-12)
 wheels=${XDG_CACHE_HOME:-$HOME/.cache}/llama-pajamas/wheels-$key
 if ! ls "$wheels"/llama_cpp_python-"$pin"-*.whl >/dev/null 2>&1; then
   echo "compiling llama.cpp $pin (4 minutes on 2 cores)"
-  CMAKE_ARGS=$cmake_args CMAKE_BUILD_PARALLEL_LEVEL=$(nproc) "$venv/bin/python" -m pip wheel -q \
+  CMAKE_ARGS=$cmake_args CMAKE_BUILD_PARALLEL_LEVEL=$(getconf _NPROCESSORS_ONLN) "$venv/bin/python" -m pip wheel -q \
     --no-deps --no-cache-dir "llama-cpp-python==$pin" -w "$wheels"
 fi
 "$venv/bin/python" -m pip install -q "$wheels"/llama_cpp_python-"$pin"-*.whl -r "$requirements"

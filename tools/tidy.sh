@@ -65,7 +65,7 @@ PYTHON
 
 status=0
 units "$@" |
-  timeout "${TIDY_SECONDS:-1800}" xargs -P "$(nproc)" -n 1 bash -c 'tidy_one "$1"' tidy \
+  timeout "${TIDY_SECONDS:-1800}" xargs -P "$(getconf _NPROCESSORS_ONLN)" -n 1 bash -c 'tidy_one "$1"' tidy \
     >build/tidy.log || status=$?
 find "$TIDY_CACHE" -type f -mtime +60 -delete
 if [ "$status" -eq 124 ]; then

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/os.h"
 #include "base/partial.h"
 
 namespace pajamas {
@@ -66,7 +67,7 @@ void AppendFile::append(std::span<const std::byte> bytes) {
     bytes = bytes.subspan(static_cast<std::size_t>(put));
   }
   if (size_ - flushed_ < kFlushBytes) return;
-  (void)::sync_file_range(fd_, static_cast<off_t>(flushed_), 0, SYNC_FILE_RANGE_WRITE);
+  os::start_writing(fd_, flushed_);
   flushed_ = size_;
 }
 
@@ -76,7 +77,7 @@ void AppendFile::clear() {
 }
 
 void AppendFile::commit(const fs::path& path) {
-  if (::fsync(fd_) != 0) fail("cannot sync", errno);
+  if (os::sync(fd_) != 0) fail("cannot sync", errno);
   if (::rename(path_.c_str(), path.c_str()) != 0) fail("cannot rename into place", errno);
   ::close(std::exchange(fd_, -1));
   internal::sync_folder(internal::parent_of(path));

@@ -1,13 +1,12 @@
 #include "base/cached_ranges.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+
+#include "base/os.h"
 
 namespace pajamas {
 namespace {
@@ -21,13 +20,7 @@ bool tells_pages(int fd) {
   struct stat status {};
   if (::geteuid() == 0) return true;
   if (::fstat(fd, &status) == 0 && status.st_uid == ::geteuid()) return true;
-  return ::faccessat(AT_FDCWD, fmt::format("/proc/self/fd/{}", fd).c_str(), W_OK, AT_EACCESS) == 0;
-}
-
-bool has_byte(int fd, std::uint64_t offset) noexcept {
-  char byte = 0;
-  const iovec to{&byte, 1};
-  return ::preadv2(fd, &to, 1, static_cast<off_t>(offset), RWF_NOWAIT) == 1;
+  return os::may_write(fd);
 }
 
 }  // namespace
@@ -48,7 +41,7 @@ CachedRanges CachedRanges::by_pages(int fd, std::uint64_t size) {
   std::vector<unsigned char> pages(kStep / page);
   for (std::uint64_t begin = 0; begin < size; begin += kStep) {
     const std::uint64_t length = std::min(kStep, size - begin);
-    if (::mincore(static_cast<char*>(address) + begin, length, pages.data()) != 0) break;
+    if (!os::pages_in_memory(static_cast<char*>(address) + begin, length, pages)) break;
     for (std::uint64_t range = 0; range < length; range += kRangeBytes) {
       const auto first = pages.begin() + static_cast<std::ptrdiff_t>(range / page);
       const std::uint64_t bytes = std::min(kRangeBytes, length - range);
@@ -63,7 +56,7 @@ CachedRanges CachedRanges::by_pages(int fd, std::uint64_t size) {
 
 CachedRanges CachedRanges::by_samples(int fd, std::uint64_t size) {
   for (std::uint64_t i = 0; i < kSamples && size > 0; ++i) {
-    if (!has_byte(fd, (size - 1) / (kSamples - 1) * i)) return CachedRanges(size, false);
+    if (!os::has_cached_byte(fd, (size - 1) / (kSamples - 1) * i)) return CachedRanges(size, false);
   }
   return CachedRanges(size, true);
 }

@@ -2,15 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <grp.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +19,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/os.h"
 #include "base/system.h"
 
 namespace pajamas {
@@ -61,19 +57,19 @@ std::array<Descriptor, 2> pair_of(int result, const int* fds) {
   return {Descriptor(fds[0]), Descriptor(fds[1])};
 }
 
-std::array<Descriptor, 2> make_pipe() {
+std::array<Descriptor, 2> pipe_of_two() {
   std::array<int, 2> fds{-1, -1};
-  return pair_of(::pipe2(fds.data(), O_CLOEXEC), fds.data());
+  return pair_of(os::make_pipe(fds.data(), true), fds.data());
 }
 
 std::array<Descriptor, 2> make_channel() {
   std::array<int, 2> fds{-1, -1};
-  return pair_of(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()), fds.data());
+  return pair_of(os::make_socket_pair(fds.data()), fds.data());
 }
 
 // A file in memory, so that nobody has to feed a pipe.
 Descriptor input_file(const std::string& text) {
-  Descriptor file(::memfd_create("input", MFD_CLOEXEC));
+  Descriptor file(os::open_in_memory("input"));
   if (file.get() < 0) fail_child("a file in memory cannot be made", errno);
   for (std::size_t done = 0; done < text.size();) {
     const ::ssize_t count = ::write(file.get(), text.data() + done, text.size() - done);
@@ -102,17 +98,6 @@ bool take_descriptors(int input, int output, int channel) noexcept {
   return true;
 }
 
-// None above the channel outlives exec.
-void leave_descriptors() noexcept {
-  if (::syscall(SYS_close_range, kChannel + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return;
-  ::rlimit most{};  // Linux before 5.11
-  ::getrlimit(RLIMIT_NOFILE, &most);
-  for (int fd = kChannel + 1; fd < static_cast<int>(std::min<::rlim_t>(most.rlim_cur, 1 << 16));
-       ++fd) {
-    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  }
-}
-
 bool take_limits(const ChildLimits& limits) noexcept {
   const auto set = [](auto which, std::uint64_t value) {
     const ::rlimit limit{value, value};
@@ -123,16 +108,12 @@ bool take_limits(const ChildLimits& limits) noexcept {
          set(RLIMIT_CORE, 0);
 }
 
-bool drop_root() noexcept {
-  if (::geteuid() != 0) return true;
-  return ::setgroups(0, nullptr) == 0 && ::setresgid(kNobody, kNobody, kNobody) == 0 &&
-         ::setresuid(kNobody, kNobody, kNobody) == 0;
-}
+bool drop_root() noexcept { return ::geteuid() != 0 || os::become_user(kNobody); }
 
 void take_signals() noexcept {
   for (const int signal : {SIGPIPE, SIGXFSZ, SIGINT, SIGTERM, SIGHUP}) ::signal(signal, SIG_DFL);
   ::sigset_t none;
-  ::sigemptyset(&none);
+  sigemptyset(&none);  // a macro on macOS
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
@@ -143,10 +124,10 @@ void become(char* const* arguments, char* const* environment, int input, int out
   take_signals();
   const int far_report = ::fcntl(report, F_DUPFD_CLOEXEC, kFarAway);
   const bool ready = take_descriptors(input, output, channel) && ::chdir("/") == 0 &&
-                     (!limits.drop_root || drop_root()) &&
-                     ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == parent;
-  leave_descriptors();
-  if (ready && take_limits(limits)) ::execvpe(arguments[0], arguments, environment);
+                     (!limits.drop_root || drop_root()) && os::end_with_parent() &&
+                     ::getppid() == parent;
+  os::close_at_exec(kChannel + 1);
+  if (ready && take_limits(limits)) os::execute(arguments, environment);
   const int code = errno;
   [[maybe_unused]] const ::ssize_t written = ::write(far_report, &code, sizeof(code));
   ::_Exit(127);
@@ -157,14 +138,14 @@ class Running {
  public:
   Running(const ChildProgram& program, int output, int channel, const ChildLimits& limits) {
     const Descriptor input = input_file(program.input);
-    std::array<Descriptor, 2> report = make_pipe();
+    std::array<Descriptor, 2> report = pipe_of_two();
     std::vector<char*> arguments;
     for (const std::string& each : program.command) {
       arguments.push_back(const_cast<char*>(each.c_str()));
     }
     arguments.push_back(nullptr);
     std::array<char*, 1> empty{nullptr};
-    char* const* environment = program.own_environment ? empty.data() : ::environ;
+    char* const* environment = program.own_environment ? empty.data() : os::environment();
     const ::pid_t parent = ::getpid();
     pid_ = ::fork();
     if (pid_ < 0) fail_child("a process cannot be made", errno);
@@ -235,7 +216,7 @@ ChildResult run_children(std::span<const ChildProgram> programs, const ChildLimi
                          const StopFlag& stop) {
   PJ_CHECK(programs.size() == 1 || programs.size() == 2);
   const double end = seconds_now() + static_cast<double>(limits.wall_seconds);
-  std::array<Descriptor, 2> output = make_pipe();
+  std::array<Descriptor, 2> output = pipe_of_two();
   std::array<Descriptor, 2> channel;
   if (programs.size() == 2) channel = make_channel();
   Running first(programs[0], output[1].get(), channel[0].get(), limits);

@@ -1,12 +1,26 @@
 #include "base/cpu.h"
 
-#if defined(__aarch64__)
+#if defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+
+#include <cstddef>
+#elif defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
 
 namespace pajamas {
 namespace {
+
+#if defined(__aarch64__) && defined(__APPLE__)
+bool has_dotprod() noexcept {
+  int has = 0;
+  std::size_t size = sizeof(has);
+  return ::sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, nullptr, 0) == 0 && has != 0;
+}
+#elif defined(__aarch64__)
+bool has_dotprod() noexcept { return (::getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
+#endif
 
 CpuFeatures detect() noexcept {
   CpuFeatures features;
@@ -24,7 +38,7 @@ CpuFeatures detect() noexcept {
   features.avx512_bf16 = features.avx512 && __builtin_cpu_supports("avx512bf16") != 0;
 #elif defined(__aarch64__)
   features.neon = true;
-  features.neon_dotprod = (::getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+  features.neon_dotprod = has_dotprod();
 #endif
   return features;
 }

@@ -17,6 +17,7 @@
 
 #include "base/cached_ranges.h"
 #include "base/error.h"
+#include "base/os.h"
 #include "base/parallel.h"
 #include "base/suggest.h"
 
@@ -76,13 +77,11 @@ File File::open(const std::filesystem::path& path) {
   }
   file.size_ = static_cast<std::uint64_t>(status.st_size);
   if (file.size_ < kLarge) return file;
-#ifdef O_DIRECT
-  file.direct_fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_DIRECT);
+  file.direct_fd_ = os::open_direct(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file.direct_fd_ >= 0 && !same_file(file.direct_fd_, status)) {
     ::close(std::exchange(file.direct_fd_, -1));  // replaced meanwhile
   }
   if (file.direct_fd_ >= 0) file.cached_ = std::make_unique<Cached>();
-#endif
   return file;
 }
 
@@ -162,8 +161,7 @@ std::span<const std::byte> File::read_once(std::uint64_t offset, std::uint64_t s
 }
 
 void File::prefetch(std::uint64_t offset, std::uint64_t length) const noexcept {
-  (void)::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(length),
-                        POSIX_FADV_WILLNEED);
+  os::start_reading(fd_, offset, length);
 }
 
 MappedFile MappedFile::map(const File& file) {
@@ -186,9 +184,9 @@ bool MappedFile::is_cached(std::uint64_t offset, std::uint64_t length) const noe
   if (length == 0) return true;
   static const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   const auto in_memory = [&](std::uint64_t at) {
-    auto* const address = const_cast<std::byte*>(bytes_.data()) + at / page * page;
     unsigned char known = 0;
-    return ::mincore(address, 1, &known) == 0 && (known & 1) != 0;
+    return os::pages_in_memory(bytes_.data() + at / page * page, 1, {&known, 1}) &&
+           (known & 1) != 0;
   };
   return in_memory(offset) && in_memory(offset + length - 1);
 }

@@ -12,6 +12,7 @@
 
 #include "base/block_buffer.h"
 #include "base/error.h"
+#include "base/os.h"
 #include "base/partial.h"
 #include "base/place.h"
 #include "base/readable.h"
@@ -137,16 +138,10 @@ void OutputFile::open_and_reserve(std::uint64_t size) {
     throw_exists(path_, "is being written by another process", "wait for it");
   }
   if (size == 0) return;
-  // posix_fallocate falls back to writing zeros where the file system cannot reserve.
-  int code = EFBIG;
-  if (size <= static_cast<std::uint64_t>(std::numeric_limits<off_t>::max())) {
-    do code = ::posix_fallocate(fd_, 0, static_cast<off_t>(size));
-    while (code == EINTR);
-  }
+  const bool possible = size <= static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
+  const int code = possible ? os::reserve(fd_, size) : EFBIG;
   if (code == 0) {
-#ifdef O_DIRECT
-    direct_fd_ = ::open(partial_.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_DIRECT);
-#endif
+    direct_fd_ = os::open_direct(partial_.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
     return;
   }
   discard();
@@ -217,12 +212,10 @@ void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes
   if (done < bytes.size()) write_cached(offset + done, bytes.subspan(done));
 }
 
-void OutputFile::start_writeback() noexcept {
-  (void)::sync_file_range(fd_, 0, 0, SYNC_FILE_RANGE_WRITE);  // a length of 0: to the end
-}
+void OutputFile::start_writeback() noexcept { os::start_writing(fd_, 0); }
 
 void OutputFile::sync() {
-  if (::fsync(fd_) != 0) throw_write_error(path_, "cannot sync", errno);
+  if (os::sync(fd_) != 0) throw_write_error(path_, "cannot sync", errno);
 }
 
 void OutputFile::commit() {

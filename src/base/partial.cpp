@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -15,6 +14,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/os.h"
 #include "base/place.h"
 
 namespace pajamas::internal {
@@ -41,7 +41,8 @@ void remove_if_stale(const fs::path& partial, pid_t pid) {
   ::close(fd);
 }
 
-// Where file systems lack renameat2's flags. What stood at `path` is kept until the new name holds.
+// Where file systems cannot do it in one step. What stood at `path` is kept until the new name
+// holds.
 void replace_in_steps(const fs::path& partial, const fs::path& path) {
   if (!fs::is_directory(fs::symlink_status(path))) {
     if (::rename(partial.c_str(), path.c_str()) == 0) return;
@@ -112,7 +113,7 @@ void remove_parents(const std::vector<fs::path>& created) noexcept {
 void sync_folder(const fs::path& folder) {
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) throw_write_error(folder, "cannot open the folder", errno);
-  const int status = ::fsync(fd);
+  const int status = os::sync(fd);
   const int code = errno;
   ::close(fd);
   // Some file systems cannot sync a folder and say so; their renames need none.
@@ -140,24 +141,22 @@ void remove_stale_partials(const fs::path& path) noexcept try {
 }
 
 void rename_into_place(const fs::path& partial, const fs::path& path, bool replace) {
-  if (::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0) return;
-  const bool flags_unknown = errno == EINVAL || errno == ENOSYS;
-  if (flags_unknown ? !replace && fs::exists(fs::symlink_status(path))
-                    : errno == EEXIST && !replace) {
+  int code = os::rename_to_nothing(partial.c_str(), path.c_str());
+  if (code == 0) return;
+  const bool unknown = code == EINVAL || code == ENOSYS;
+  if (unknown ? !replace && fs::exists(fs::symlink_status(path)) : code == EEXIST && !replace) {
     throw Error(ErrorCode::kExists, "appeared while this ran", "give --force to replace it")
         .at(place_of(path));
   }
-  if (!flags_unknown && errno != EEXIST) {
-    throw_write_error(path, "cannot rename into place", errno);
-  }
-  if (!flags_unknown &&
-      ::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0) {
-    std::error_code ignored;
-    fs::remove_all(partial, ignored);
-    return;
-  }
-  if (!flags_unknown && errno != EINVAL) {
-    throw_write_error(path, "cannot exchange with the new one", errno);
+  if (!unknown && code != EEXIST) throw_write_error(path, "cannot rename into place", code);
+  if (!unknown) {
+    code = os::exchange_names(partial.c_str(), path.c_str());
+    if (code == 0) {
+      std::error_code ignored;
+      fs::remove_all(partial, ignored);
+      return;
+    }
+    if (code != EINVAL) throw_write_error(path, "cannot exchange with the new one", code);
   }
   replace_in_steps(partial, path);
 }

@@ -2,10 +2,7 @@
 
 #include <dlfcn.h>
 
-#include <system_error>
-#ifdef __APPLE__
-#include <mach-o/dyld.h>
-#endif
+#include "base/os.h"
 
 namespace pajamas {
 
@@ -21,17 +18,6 @@ std::unique_ptr<SharedLibrary> SharedLibrary::load(const fs::path& path, std::st
 
 void* SharedLibrary::symbol(const char* name) const noexcept { return dlsym(handle_, name); }
 
-fs::path program_folder() {
-  std::error_code failed;
-#ifdef __APPLE__
-  char name[4096];
-  std::uint32_t size = sizeof(name);
-  if (_NSGetExecutablePath(name, &size) != 0) return {};
-  const fs::path program = fs::canonical(name, failed);
-#else
-  const fs::path program = fs::read_symlink("/proc/self/exe", failed);
-#endif
-  return failed ? fs::path() : program.parent_path();
-}
+fs::path program_folder() { return os::program_file().parent_path(); }
 
 }  // namespace pajamas

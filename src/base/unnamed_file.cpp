@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/os.h"
 
 namespace pajamas {
 namespace {
@@ -27,7 +28,7 @@ namespace {
 }  // namespace
 
 UnnamedFile::UnnamedFile(const std::filesystem::path& folder, Caching caching) : folder_(folder) {
-  fd_ = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  fd_ = os::open_unnamed(folder.c_str());
   if (fd_ < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
     std::string name = folder / ".pajamas-XXXXXX";
     fd_ = ::mkostemp(name.data(), O_CLOEXEC);
@@ -46,10 +47,7 @@ UnnamedFile::~UnnamedFile() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-void UnnamedFile::set_direct(bool direct) {
-  const int flags = ::fcntl(fd_, F_GETFL);
-  direct_ = ::fcntl(fd_, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0 && direct;
-}
+void UnnamedFile::set_direct(bool direct) { direct_ = os::set_direct(fd_, direct) && direct; }
 
 void UnnamedFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
@@ -77,7 +75,7 @@ void UnnamedFile::read_at(std::uint64_t offset, std::span<std::byte> out) const 
 
 std::span<std::byte> UnnamedFile::map(std::uint64_t bytes) {
   // Without its space a full disk would be a signal, when a page is written.
-  if (const int failed = ::posix_fallocate(fd_, 0, static_cast<off_t>(bytes)); failed != 0) {
+  if (const int failed = os::reserve(fd_, bytes); failed != 0) {
     throw_disk_error(folder_, "write", failed);
   }
   void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
@@ -86,8 +84,8 @@ std::span<std::byte> UnnamedFile::map(std::uint64_t bytes) {
 }
 
 void UnnamedFile::sync() {
-  if (::fdatasync(fd_) != 0) throw_disk_error(folder_, "write", errno);
-  if (!direct_) ::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
+  if (os::sync_contents(fd_) != 0) throw_disk_error(folder_, "write", errno);
+  if (!direct_) os::leave_cache(fd_);
 }
 
 }  // namespace pajamas

@@ -1,6 +1,5 @@
 #include "cli/chat/signals.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/os.h"
 #include "cli/exit_status.h"
 
 namespace pajamas::cli {
@@ -49,7 +49,7 @@ extern "C" void on_chat_signal(int signal) {
 
 ChatSignals::ChatSignals(StopFlag& stop, bool interrupt_ends) : stop_(stop) {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+  if (os::make_pipe(ends, false) != 0) {
     throw Error(ErrorCode::kIo, std::strerror(errno)).at("pipe for signals");
   }
   wake_ = ends[0];
