@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "cli/load_model.h"
 #include "eval/write_code.h"
 
 namespace pajamas::cli {
@@ -57,16 +56,18 @@ eval::Completions write_all(const QuestionFlags& questions, const HumanEvalFlags
       },
       context);
   context.progress->begin("Writing", problems.size() * how.samples, "programs");
-  eval::write_code(
-      model->engine(), model->text(), problems, prompts, how,
-      [&](std::size_t i, std::size_t s) {
-        return samples.contains({problems[i].id, s});
-      },
-      [&](std::size_t i, std::size_t s, std::string code) {
-        record.add(kName, {{"task_id", problems[i].id}, {"sample", s}, {"completion", code}});
-        samples[{problems[i].id, s}] = std::move(code);
-      },
-      *context.progress, context.stop);
+  model->naming_bad_weights([&] {
+    eval::write_code(
+        model->engine(), model->text(), problems, prompts, how,
+        [&](std::size_t i, std::size_t s) {
+          return samples.contains({problems[i].id, s});
+        },
+        [&](std::size_t i, std::size_t s, std::string code) {
+          record.add(kName, {{"task_id", problems[i].id}, {"sample", s}, {"completion", code}});
+          samples[{problems[i].id, s}] = std::move(code);
+        },
+        *context.progress, context.stop);
+  });
   context.progress->end();
   eval::Completions completions(problems.size());
   for (std::size_t i = 0; i < problems.size(); ++i) {
@@ -155,9 +156,7 @@ eval::HumanEvalReport run_humaneval(const QuestionFlags& questions, const HumanE
     completions = eval::load_completions(flags.completions, problems, limit);
   } else {
     if (limit > 0 && limit < problems.size()) problems.resize(limit);
-    completions = naming_bad_weights({models.model}, engine, [&] {
-      return write_all(questions, flags, models, engine, problems, record, context);
-    });
+    completions = write_all(questions, flags, models, engine, problems, record, context);
   }
   const auto verdicts =
       eval::judge_all(judge, problems, completions, *engine.pool, *context.progress, context.stop);

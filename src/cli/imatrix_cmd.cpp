@@ -112,7 +112,7 @@ void run_imatrix(const ImatrixArguments& options, Context& context) {
   const runtime::LoadedModel model(std::move(checkpoint), engine, std::move(assets));
   const std::string place = options.text.empty() ? options.model : text_input_name(options.text);
   const double started = seconds_now();
-  calibrate::Collected result = naming_bad_weights({options.model}, engine, [&] {
+  calibrate::Collected result = model.naming_bad_weights([&] {
     return with_context(place, [&] {
       return calibrate::collect(model.engine(), model.text(), model.text().encode(text), collecting,
                                 *context.progress, context.stop);

@@ -8,7 +8,6 @@
 #include "cli/log.h"
 #include "cli/terminal.h"
 #include "quantize/plan_input.h"
-#include "quantize/weight_check.h"
 #include "runtime/backend.h"
 
 namespace pajamas::cli {
@@ -67,13 +66,6 @@ void tell_of_running(const model::Checkpoint& checkpoint, const runtime::EngineO
   log_opened(checkpoint);
   tell_notes(checkpoint);
   tell_of_little_memory(checkpoint, options);
-}
-
-void throw_bad_weight(const std::vector<std::string>& models,
-                      const runtime::EngineOptions& options) {
-  for (const std::string& path : models) {
-    quantize::require_finite(model::Checkpoint::open(path), *options.kernels, *options.pool);
-  }
 }
 
 }  // namespace pajamas::cli

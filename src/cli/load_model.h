@@ -1,10 +1,8 @@
 // What the commands that open a model tell of it.
 #pragma once
 
-#include <string>
-#include <vector>
+#include <cstdint>
 
-#include "base/error.h"
 #include "model/checkpoint.h"
 #include "runtime/engine_options.h"
 
@@ -21,24 +19,5 @@ void tell_notes(const model::Checkpoint& checkpoint);
 
 // Both, and how well the model fits this machine where it is about to run with these options.
 void tell_of_running(const model::Checkpoint& checkpoint, const runtime::EngineOptions& options);
-
-// Looks through the weights of models that computed something that is not finite and throws the
-// Error that names the one at fault, if there is one.
-void throw_bad_weight(const std::vector<std::string>& models,
-                      const runtime::EngineOptions& options);
-
-// Runs `fn`. Where it finds a model corrupt, the weights are searched for the reason.
-template <class Fn>
-decltype(auto) naming_bad_weights(const std::vector<std::string>& models,
-                                  const runtime::EngineOptions& options, Fn&& fn) {
-  try {
-    return fn();
-  } catch (Error& error) {
-    if (error.code() != ErrorCode::kCorruptFile) throw;
-    throw_bad_weight(models, options);
-    error.at(printable(models.front(), 300));
-    throw;
-  }
-}
 
 }  // namespace pajamas::cli

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "cli/load_model.h"
 #include "eval/mmlu.h"
 
 namespace pajamas::cli {
@@ -61,11 +60,13 @@ void ask(const std::string& path, const std::string& given, eval::MmluAsked who,
                           all_questions(subjects), "questions");
   for (std::size_t s = 0; s < subjects.size(); ++s) {
     const std::string& name = subjects[s].name;
-    eval::ask_mmlu(
-        model->engine(), prompts[s], questions_at_once(*model),
-        [&](std::size_t i) { return record.find(who, name, i) != nullptr; },
-        [&](std::size_t i, const eval::MmluAnswer& answer) { record.add(who, name, i, answer); },
-        *context.progress, context.stop);
+    model->naming_bad_weights([&] {
+      eval::ask_mmlu(
+          model->engine(), prompts[s], questions_at_once(*model),
+          [&](std::size_t i) { return record.find(who, name, i) != nullptr; },
+          [&](std::size_t i, const eval::MmluAnswer& answer) { record.add(who, name, i, answer); },
+          *context.progress, context.stop);
+    });
   }
   context.progress->end();
 }
@@ -113,10 +114,7 @@ eval::MmluReport run_mmlu(const QuestionFlags& questions, const MmluFlags& flags
     context.progress->note(fmt::format("{} answers are there already", record.known()));
   }
   const auto ask_one = [&](const std::string& path, const std::string& given, eval::MmluAsked who) {
-    naming_bad_weights({path}, engine, [&] {
-      ask(path, given, who, subjects, questions.chat, models.pre_tokenizer, engine, record,
-          context);
-    });
+    ask(path, given, who, subjects, questions.chat, models.pre_tokenizer, engine, record, context);
   };
   ask_one(models.model, models.given_model, eval::MmluAsked::kModel);
   const bool compared = !models.reference.empty();

@@ -185,7 +185,7 @@ Reply RunModel::answer(runtime::TextSession& session, runtime::Sampler& sampler,
   };
   Reply reply;
   try {
-    reply.result = naming_bad_weights({path_}, loaded_->options(), [&] {
+    reply.result = loaded_->naming_bad_weights([&] {
       return session.generate(sampler, prompt, generate, context_.stop, on_prompt, on_token);
     });
   } catch (...) {

@@ -402,10 +402,10 @@ void score_given_text(const TextRun& run, ordered_json& out, eval::GateFigures& 
   if (options.per_layer) against.layers = &layers;
   eval::LogitsSink sink;
   if (dump) sink = [&](std::span<const float> logits) { dump->append(logits); };
-  std::vector<std::string> models{run.models.model};
-  if (reference) models.push_back(run.models.reference);
+  std::vector<const runtime::LoadedModel*> models{model.model.get()};
+  if (reference) models.push_back(reference->model.get());
   const auto score_against = [&](const eval::ScoreAgainst& what) {
-    return naming_bad_weights(models, engine, [&] {
+    return runtime::naming_bad_weights(models, [&] {
       return with_context(place, [&] {
         return eval::score_text(model.engine(), what, model.tokens, score_options, *engine.pool,
                                 *context.progress, context.stop);
@@ -418,9 +418,8 @@ void score_given_text(const TextRun& run, ordered_json& out, eval::GateFigures& 
     against.sink = sink;
     score = score_against(against);
   } else {
-    // Without a reference, one pass is enough; the second engine maps the same file.
-    const auto exact =
-        runtime::open_engine(model::Checkpoint::open(run.models.model), exact_engine);
+    // Without a reference, one pass is enough; the second engine has the same files.
+    const auto exact = runtime::open_engine(model.model->checkpoint().share(), exact_engine);
     const bool twice = reference || kept;
     score = score_against({.reference = exact.get(),
                            .kept = nullptr,
@@ -437,7 +436,7 @@ void score_given_text(const TextRun& run, ordered_json& out, eval::GateFigures& 
     print_table(score, cache, options.context);
     if (options.per_layer) print_layers(layers.layers());
   }
-  const auto texts = naming_bad_weights(models, engine, [&] {
+  const auto texts = runtime::naming_bad_weights(models, [&] {
     return score_further(
         run, further_texts(run, model, own_text, score_options.layer_by_layer.has_value()),
         {*model.model, against.reference, score_options, *engine.pool}, context);

@@ -122,7 +122,7 @@ UsedMatrix own_matrix(const std::string& path, const QuantizeOptions& options,
   const model::ModelConfig config = checkpoint.config();
   model::TextAssets assets = load_text(checkpoint, options.pre_tokenizer, *context.progress);
   const runtime::LoadedModel model(std::move(checkpoint), engine, std::move(assets));
-  calibrate::Collected result = naming_bad_weights({path}, engine, [&] {
+  calibrate::Collected result = model.naming_bad_weights([&] {
     return calibrate::collect(model.engine(), model.text(), {}, collecting, *context.progress,
                               context.stop);
   });

@@ -91,18 +91,18 @@ const StoredTensor& Checkpoint::get(TensorKey key) const {
 
 void Checkpoint::read_rows(const StoredTensor& tensor, std::uint64_t first, std::uint64_t count,
                            const Planes& out) const {
-  with_context(tensor.name, [&] { read_stored_rows(files_, tensor, first, count, out); });
+  with_context(tensor.name, [&] { read_stored_rows(*files_, tensor, first, count, out); });
 }
 
 ConstPlanes Checkpoint::read_rows_once(const StoredTensor& tensor, std::uint64_t first,
                                        std::uint64_t count, PlaneBuffers& buffers) const {
-  return with_context(tensor.name,
-                      [&] { return read_stored_rows_once(files_, tensor, first, count, buffers); });
+  return with_context(
+      tensor.name, [&] { return read_stored_rows_once(*files_, tensor, first, count, buffers); });
 }
 
 void Checkpoint::prefetch_rows(const StoredTensor& tensor, std::uint64_t first,
                                std::uint64_t count) const noexcept {
-  prefetch_stored_rows(files_, tensor, first, count);
+  prefetch_stored_rows(*files_, tensor, first, count);
 }
 
 Checkpoint Checkpoint::open(const fs::path& path) {
@@ -131,7 +131,7 @@ Checkpoint Checkpoint::open_gguf(const fs::path& path) {
   io::GgufFile file = io::GgufFile::open(path);
   Checkpoint checkpoint;
   checkpoint.container_ = Container::kGguf;
-  checkpoint.gguf_ = std::make_unique<io::GgufMetadata>(file.metadata());
+  checkpoint.gguf_ = std::make_shared<const io::GgufMetadata>(file.metadata());
   with_context(place_of(path), [&] {
     const std::string* type = file.metadata().find_string("general.type");
     if (type != nullptr && *type == "adapter") {
@@ -177,7 +177,7 @@ Checkpoint Checkpoint::open_gguf(const fs::path& path) {
           .at(printable(by_name.begin()->first));
     }
   });
-  checkpoint.files_ = std::move(file).take_files();
+  checkpoint.files_ = std::make_shared<const std::vector<File>>(std::move(file).take_files());
   return checkpoint;
 }
 
@@ -196,7 +196,7 @@ Checkpoint Checkpoint::open_directory(const fs::path& path) {
     }
     shards.require_all_taken(checkpoint.config_);
   });
-  checkpoint.files_ = std::move(shards).take_files();
+  checkpoint.files_ = std::make_shared<const std::vector<File>>(std::move(shards).take_files());
   return checkpoint;
 }
 

@@ -26,18 +26,25 @@ enum class Container { kHuggingFace, kGguf, kMlx };
 std::string_view container_name(Container container) noexcept;
 
 // Every tensor that the configuration demands is there, has the right shape, and its bytes lie in
-// the files. Nothing of the weights has been read. Move-only; reading is safe from many threads.
+// the files. Nothing of the weights has been read. Moved, or shared with `share`; reading is safe
+// from many threads.
 class Checkpoint {
  public:
   // Tells GGUF file, MLX directory and Hugging Face directory apart by content.
   // Throws Error{kNotFound, kCorruptFile, kUnsupported, kIo}, naming file and tensor or key.
   static Checkpoint open(const std::filesystem::path& path);
+  Checkpoint(Checkpoint&&) = default;
+  Checkpoint& operator=(Checkpoint&&) = default;
+
+  // The same model for somebody else who keeps it: nothing is opened or read again, and the files
+  // stay open while one of both lives.
+  Checkpoint share() const { return *this; }
 
   const std::filesystem::path& path() const noexcept { return path_; }
   Container container() const noexcept { return container_; }
   // With notes on how the files were read.
   const ModelConfig& config() const noexcept { return config_; }
-  std::span<const File> files() const noexcept { return files_; }
+  std::span<const File> files() const noexcept { return *files_; }
   // In the order of `tensors_of`.
   std::span<const StoredTensor> tensors() const noexcept { return tensors_; }
   const StoredTensor* find(TensorKey key) const noexcept;
@@ -58,16 +65,17 @@ class Checkpoint {
 
  private:
   Checkpoint() = default;
+  Checkpoint(const Checkpoint&) = default;
   static Checkpoint open_gguf(const std::filesystem::path& path);
   static Checkpoint open_directory(const std::filesystem::path& path);
 
   std::filesystem::path path_;
   Container container_ = Container::kHuggingFace;
   ModelConfig config_;
-  std::vector<File> files_;
+  std::shared_ptr<const std::vector<File>> files_;
   std::vector<StoredTensor> tensors_;
   std::map<TensorKey, std::size_t> index_;
-  std::unique_ptr<io::GgufMetadata> gguf_;
+  std::shared_ptr<const io::GgufMetadata> gguf_;
 };
 
 }  // namespace pajamas::model

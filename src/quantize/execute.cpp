@@ -19,6 +19,7 @@
 #include "quantize/pieces.h"
 #include "quantize/weight_check.h"
 #include "tensor/rows.h"
+#include "weights/finite.h"
 #include "weights/row_reader.h"
 
 namespace pajamas::quantize {
@@ -202,7 +203,7 @@ class Execution {
     if (rows_sharing(from) > 1) {
       return share_rows(from, stored, piece.tensor->shape.cols(), target.planes);
     }
-    require_finite_scales(checkpoint_, *piece.tensor, piece.first, stored);
+    weights::require_finite_scales(checkpoint_, *piece.tensor, piece.first, stored);
     codec::repack_rows(from, stored, target.tensor->encoding, target.planes);
   }
 

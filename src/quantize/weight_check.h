@@ -7,26 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "base/parallel.h"
-#include "kernels/table.h"
 #include "model/checkpoint.h"
 #include "quantize/plan.h"
 
 namespace pajamas::quantize {
-
-// Throws Error{kCorruptFile} that names file, tensor and row where a value of rows
-// [first, first + values.size() / cols) is infinite or NaN.
-void require_finite(const model::Checkpoint& checkpoint, const model::StoredTensor& tensor,
-                    std::uint64_t first, std::span<const float> values);
-
-// The same for every weight of a model: reads all of it.
-void require_finite(const model::Checkpoint& checkpoint, const kernels::KernelTable& kernels,
-                    const TaskPool& pool);
-
-// The same for quantized rows that are taken over as they are, of which `first` is the first row:
-// looks at their scales alone.
-void require_finite_scales(const model::Checkpoint& checkpoint, const model::StoredTensor& tensor,
-                           std::uint64_t first, const ConstPlanes& stored);
 
 // Weights up to this size have room in an encoding whatever stands beside them
 // (codec::always_room, and FP8, which has room for all).
@@ -39,7 +23,7 @@ class WeightCheck {
   WeightCheck(const Plan& plan, const model::Checkpoint& checkpoint);
 
   // Rows from `first` on, as floats. `limit`: the smallest room_of the encodings they get.
-  // Returns whether `require_room` has something to look at. Throws as require_finite.
+  // Returns whether `require_room` has something to look at. Throws as weights::require_finite.
   bool look(const model::StoredTensor& tensor, std::uint64_t first, std::span<const float> weights,
             float limit);
 

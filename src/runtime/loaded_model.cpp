@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "model/sampling.h"
 #include "runtime/backend_choice.h"
+#include "weights/finite.h"
 
 namespace pajamas::runtime {
 namespace {
@@ -47,10 +48,11 @@ SamplerOptions recommended_sampling(const model::Checkpoint& checkpoint) {
 
 LoadedModel::LoadedModel(model::Checkpoint checkpoint, EngineOptions options,
                          model::TextAssets text)
-    : options_(settled(std::move(options), checkpoint)),
-      sampling_(recommended_sampling(checkpoint)),
-      text_(std::move(text), checkpoint.config().vocab),
-      engine_(open_engine(std::move(checkpoint), options_)) {}
+    : checkpoint_(std::move(checkpoint)),
+      options_(settled(std::move(options), checkpoint_)),
+      sampling_(recommended_sampling(checkpoint_)),
+      text_(std::move(text), checkpoint_.config().vocab),
+      engine_(open_engine(checkpoint_.share(), options_)) {}
 
 LoadedModel LoadedModel::open(const std::filesystem::path& path, EngineOptions options,
                               const model::TextOptions& text) {
@@ -63,6 +65,13 @@ std::vector<std::string> LoadedModel::notes() const {
   std::vector<std::string> notes = config().notes;
   notes.insert(notes.end(), text_.notes().begin(), text_.notes().end());
   return notes;
+}
+
+void throw_bad_weight(std::span<const LoadedModel* const> models) {
+  for (const LoadedModel* model : models) {
+    const EngineOptions& options = model->options();
+    weights::require_finite(model->checkpoint(), *options.kernels, *options.pool);
+  }
 }
 
 }  // namespace pajamas::runtime

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "model/checkpoint.h"
 #include "model/text_model.h"
 #include "runtime/backend.h"
@@ -30,6 +32,8 @@ class LoadedModel {
   LoadedModel(const LoadedModel&) = delete;
   LoadedModel& operator=(const LoadedModel&) = delete;
 
+  // The files, which the engine has open too.
+  const model::Checkpoint& checkpoint() const noexcept { return checkpoint_; }
   Engine& engine() const noexcept { return *engine_; }
   const model::ModelConfig& config() const noexcept { return engine_->config(); }
   // How the engine was opened.
@@ -42,12 +46,40 @@ class LoadedModel {
   const SamplerOptions& sampling() const noexcept { return sampling_; }
   // What the user should know of how files and text were read.
   std::vector<std::string> notes() const;
+  // Runs `fn`, as the function of the same name below does.
+  template <class Fn>
+  decltype(auto) naming_bad_weights(Fn&& fn) const;
 
  private:
+  model::Checkpoint checkpoint_;
   EngineOptions options_;
   SamplerOptions sampling_;
   model::TextModel text_;
   std::unique_ptr<Engine> engine_;
 };
+
+// Looks through the weights of models that computed something that is not finite and throws the
+// Error{kCorruptFile} that names file, tensor and row, if one of them is not; reads all of them.
+void throw_bad_weight(std::span<const LoadedModel* const> models);
+
+// Runs `fn`, which runs these models. Where it finds a model corrupt, the weights are searched for
+// the reason as above; where they are sound, its error is told to be of the first model.
+template <class Fn>
+decltype(auto) naming_bad_weights(std::span<const LoadedModel* const> models, Fn&& fn) {
+  try {
+    return fn();
+  } catch (Error& error) {
+    if (error.code() != ErrorCode::kCorruptFile) throw;
+    throw_bad_weight(models);
+    error.at(printable(models.front()->checkpoint().path().native(), 300));
+    throw;
+  }
+}
+
+template <class Fn>
+decltype(auto) LoadedModel::naming_bad_weights(Fn&& fn) const {
+  const LoadedModel* const self = this;
+  return runtime::naming_bad_weights({&self, 1}, fn);
+}
 
 }  // namespace pajamas::runtime

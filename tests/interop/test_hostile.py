@@ -657,8 +657,9 @@ def test_gguf_cut_short(models, tmp_path, fraction):
 def test_gguf_with_a_weight_that_is_no_number(broken, short_text):
     path = broken(nan)
     fails("validate", path, "--metrics", "perplexity", "--text", short_text, "--ctx", 256,
-          names=["broken.gguf"])
-    fails("run", path, "--raw", "--prompt", "x", "--max-tokens", "1", names=["broken.gguf"])
+          names=["broken.gguf", Q0G, "is nan"])
+    fails("run", path, "--raw", "--prompt", "x", "--max-tokens", "1",
+          names=["broken.gguf", Q0G, "is nan"])
 
 
 # --- MLX -----------------------------------------------------------------------------------------

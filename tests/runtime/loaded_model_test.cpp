@@ -5,6 +5,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <string>
 
 #include "base/append_file.h"
 #include "base/error.h"
@@ -79,6 +81,58 @@ TEST(LoadedModel, SamplesAsTheMakersRecommend) {
   const SamplerOptions odd = sampling_of(R"({"temperature": -3, "top_k": 7})");
   EXPECT_EQ(odd.temperature, SamplerOptions{}.temperature);
   EXPECT_EQ(odd.top_k, 7);
+}
+
+// A copy of tiny-qwen2 of which weight 5 in row 3 of a layer's q has the bits of a BF16 NaN.
+fs::path damaged_copy(const fs::path& folder) {
+  const fs::path copy = folder / "damaged";
+  fs::copy(path_of("tiny-qwen2"), copy);
+  const model::Checkpoint sound = model::Checkpoint::open(copy);
+  const model::StoredTensor& q = sound.get({model::Role::kAttnQ, 1});
+  const model::PlaneLocation& place = q.parts[0][0];
+  std::fstream file(sound.files()[place.file].path(),
+                    std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(place.offset + 3 * place.row_step + 5 * 2));
+  file.write("\xC0\x7F", 2);
+  return copy;
+}
+
+std::string error_of(const std::function<void()>& fn) {
+  try {
+    fn();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kCorruptFile);
+    return error.what();
+  }
+  return "no error";
+}
+
+// Whoever loads a model is told which weight is at fault, from the files that were opened: their
+// names may mean others, or nothing, by then.
+TEST(LoadedModel, NamesTheWeightThatIsNoNumber) {
+  TemporaryFolder folder;
+  const fs::path copy = damaged_copy(folder.path());
+  const LoadedModel damaged = LoadedModel::open(copy, options_with(64));
+  const LoadedModel sound = LoadedModel::open(path_of("tiny-qwen2"), options_with(64));
+  fs::remove_all(copy);
+  const auto answer = [&](const LoadedModel& model) {
+    Sampler sampler(model.sampling());
+    (void)generate(model.engine(), sampler, model.text().encode("Who?"), {{1, model.context(), {}}},
+                   StopFlag{}, nullptr, [](std::int32_t) {});
+  };
+  const std::string found = error_of([&] { damaged.naming_bad_weights([&] { answer(damaged); }); });
+  EXPECT_NE(found.find("weight 5 of row 3 is nan"), std::string::npos) << found;
+  EXPECT_NE(found.find("model.layers.1.self_attn.q_proj.weight"), std::string::npos) << found;
+  EXPECT_NE(found.find((copy / "model.safetensors").native()), std::string::npos) << found;
+  // Of several it is the one at fault, not the first.
+  const LoadedModel* const both[] = {&sound, &damaged};
+  EXPECT_EQ(error_of([&] { naming_bad_weights(both, [&] { answer(damaged); }); }), found);
+  // Where all weights are numbers, the error stays what it was, and tells the model.
+  const std::string other = error_of([&] {
+    sound.naming_bad_weights([] { throw Error(ErrorCode::kCorruptFile, "something else"); });
+  });
+  EXPECT_NE(other.find("something else"), std::string::npos) << other;
+  EXPECT_NE(other.find(path_of("tiny-qwen2")), std::string::npos) << other;
 }
 
 }  // namespace
