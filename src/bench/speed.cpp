@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/readable.h"
+#include "base/splitmix.h"
 #include "bench/bytes_read.h"
 
 namespace pajamas::bench {
@@ -19,9 +20,7 @@ constexpr std::array<std::uint64_t, 3> kUsualContexts{512, 2048, 8192};
 // A token for a position, the same in every run: spread over the vocabulary, so that experts are
 // chosen as variously as by a text.
 std::int32_t token_at(std::uint64_t position, std::uint64_t vocab) noexcept {
-  std::uint64_t z = (position + 1) * 0x9e3779b97f4a7c15u;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  return static_cast<std::int32_t>((z ^ (z >> 31)) % vocab);
+  return static_cast<std::int32_t>(split_mix((position + 1) * kSplitMixStep) % vocab);
 }
 
 }  // namespace

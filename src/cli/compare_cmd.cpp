@@ -25,6 +25,7 @@
 #include "cli/model_summary.h"
 #include "cli/report_file.h"
 #include "cli/terminal.h"
+#include "cli/text_metrics.h"
 #include "cli/text_option.h"
 #include "eval/perplexity.h"
 #include "eval/shipped.h"
@@ -75,16 +76,7 @@ void check_compare(const CompareFlags& options) {
                 fmt::format("give --model{} too", i + 1))
         .at(fmt::format("--backend{}", i + 1));
   }
-  if (options.chunk < 4 || options.chunk > 1 << 20) {
-    throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", options.chunk),
-                "give a number from 4 to 1048576")
-        .at("--ctx");
-  }
-  if (options.chunks < 0) {
-    throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", options.chunks),
-                "give 1 or more, or 0 for the whole text")
-        .at("--chunks");
-  }
+  check_chunks(options.chunk, options.chunks);
   if (options.asks("speed") && options.speed.repeats < 2) {
     throw Error(ErrorCode::kUsage, "one measurement has no noise to compare a difference with",
                 "give 2 or more")

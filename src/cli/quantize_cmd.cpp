@@ -154,10 +154,19 @@ void run_quantize(const QuantizeFlags& options, Context& context) {
     }
   };
   if (options.output_name.empty()) check();
+  std::string model;
+  std::optional<model::Checkpoint> checkpoint;
+  quantize::PlanInput input;
+  // Of a model of the hub the headers may be all that is here; whatever is here whole is read once.
+  const auto open = [&](hub::Need need) {
+    std::string found = local_model(options.model, need, options.no_download, context);
+    if (found == model) return;
+    model = std::move(found);
+    input = quantize::load_plan_input(model, &checkpoint, {.pre_tokenizer = options.pre_tokenizer});
+  };
   if (!options.preset.empty()) {
-    const std::string headers =
-        local_model(options.model, hub::Need::kHeaders, options.no_download, context);
-    add_preset_recipes(options, quantize::load_plan_input(headers, nullptr), recipes);
+    open(hub::Need::kHeaders);
+    add_preset_recipes(options, input, recipes);
     if (options.output_name.empty()) check();
   }
   const std::optional<io::Imatrix> given = given_matrix(options);
@@ -166,11 +175,7 @@ void run_quantize(const QuantizeFlags& options, Context& context) {
   const kernels::KernelTable& kernels = chosen_kernels(options.kernels);
   const auto target = size_target(options);
   // Types are chosen by what the weights are.
-  const hub::Need need = options.dry_run && !target ? hub::Need::kHeaders : hub::Need::kAll;
-  const std::string model = local_model(options.model, need, options.no_download, context);
-  std::optional<model::Checkpoint> checkpoint;
-  quantize::PlanInput input =
-      quantize::load_plan_input(model, &checkpoint, {.pre_tokenizer = options.pre_tokenizer});
+  open(options.dry_run && !target ? hub::Need::kHeaders : hub::Need::kAll);
   log_opened(*checkpoint);
   if (!options.output_name.empty()) {
     name_outputs(options, input, recipes.recipes);

@@ -321,13 +321,16 @@ void add_text_options(const Command& command, TextFlags& flags) {
       .group("");
 }
 
+void check_chunks(std::int64_t context, std::int64_t chunks) {
+  require_between("--ctx", context, kMinContext, kMaxContext);
+  if (chunks >= 0) return;
+  throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", chunks),
+              "give 1 or more, or 0 for the whole text")
+      .at("--chunks");
+}
+
 void check_text_flags(const TextFlags& flags, bool asked, const std::string& reference) {
-  require_between("--ctx", flags.context, kMinContext, kMaxContext);
-  if (flags.chunks < 0) {
-    throw Error(ErrorCode::kUsage, fmt::format("{} is out of range", flags.chunks),
-                "give 1 or more, or 0 for the whole text")
-        .at("--chunks");
-  }
+  check_chunks(flags.context, flags.chunks);
   if (!flags.memory_budget.empty()) parse_byte_size(flags.memory_budget, "--memory-budget");
   if (!flags.memory_budget.empty() && !asked) {
     throw Error(ErrorCode::kUsage, "it is for perplexity and kl, which are not measured",

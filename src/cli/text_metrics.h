@@ -27,6 +27,8 @@ struct TextFlags {
 
 // --text, --chunks, --memory-budget, --per-layer, --dump-logits; --ctx is the command's.
 void add_text_options(const Command& command, TextFlags& flags);
+// --ctx and --chunks of a text that is scored. Throws Error{kUsage} for what is out of range.
+void check_chunks(std::int64_t context, std::int64_t chunks);
 // Throws Error{kUsage} for what is out of range or needs what is not there; `asked`: a text is
 // scored; `reference`: as it was given, empty without one.
 void check_text_flags(const TextFlags& flags, bool asked, const std::string& reference);

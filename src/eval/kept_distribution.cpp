@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/splitmix.h"
 
 namespace pajamas::eval {
 namespace {
@@ -32,13 +33,8 @@ std::uint32_t load_id(const std::byte* from, std::uint64_t bytes) {
   return id;
 }
 
-// In [0, 1), well mixed (the finalizer of splitmix64).
-double fraction(std::uint64_t draw) {
-  std::uint64_t x = draw + 0x9e3779b97f4a7c15u;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return static_cast<double>((x ^ (x >> 31)) >> 11) * 0x1p-53;
-}
+// In [0, 1), well mixed.
+double fraction(std::uint64_t draw) { return unit_interval(split_mix(draw + kSplitMixStep)); }
 
 // The likeliest first, equal ones by their ids: an order without ties, so that what is kept does
 // not depend on how a library sorts.

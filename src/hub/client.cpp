@@ -99,17 +99,21 @@ std::optional<std::string> Client::get_if_there(const std::string& url) {
   throw_write_failure(ending, settings_, id_);
 }
 
+Ending Client::ask_post(Post post, std::string& body) {
+  return ask({.url = std::move(post.url),
+              .range = {},
+              .method = Method::kPost,
+              .headers = std::move(post.headers),
+              .body = std::move(post.body),
+              .on_answer = {},
+              .on_body = {},
+              .on_end = {}},
+             body);
+}
+
 std::optional<Ending> Client::try_post(Post post) {
   std::string body;
-  const Ending ending = ask({.url = std::move(post.url),
-                             .range = {},
-                             .method = Method::kPost,
-                             .headers = std::move(post.headers),
-                             .body = std::move(post.body),
-                             .on_answer = {},
-                             .on_body = {},
-                             .on_end = {}},
-                            body);
+  const Ending ending = ask_post(std::move(post), body);
   if (ending.how != Break::kNone) throw_write_failure(ending, settings_, id_);
   if (ending.answer.succeeded()) return std::nullopt;
   return ending;
@@ -117,15 +121,7 @@ std::optional<Ending> Client::try_post(Post post) {
 
 std::string Client::post(Post post) {
   std::string body;
-  const Ending ending = ask({.url = std::move(post.url),
-                             .range = {},
-                             .method = Method::kPost,
-                             .headers = std::move(post.headers),
-                             .body = std::move(post.body),
-                             .on_answer = {},
-                             .on_body = {},
-                             .on_end = {}},
-                            body);
+  const Ending ending = ask_post(std::move(post), body);
   if (ending.how != Break::kNone || !ending.answer.succeeded()) {
     throw_write_failure(ending, settings_, id_);
   }

@@ -57,6 +57,7 @@ class Client {
   // How it ended, after as many tries as are worth it; `body` is that of an answer which is none of
   // an error.
   Ending ask(const Request& request, std::string& body);
+  Ending ask_post(Post post, std::string& body);
 
   const Settings& settings_;
   const ModelId& id_;

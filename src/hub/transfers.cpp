@@ -172,6 +172,13 @@ int on_seek(void* user, curl_off_t offset, int origin) noexcept {
   return CURL_SEEKFUNC_OK;
 }
 
+template <class Value>
+void set_option(CURL* easy, CURLoption option, Value value) {
+  const CURLcode code = ::curl_easy_setopt(easy, option, value);
+  if (code == CURLE_OK) return;
+  throw Error(ErrorCode::kInternal, fmt::format("libcurl: {}", ::curl_easy_strerror(code)));
+}
+
 }  // namespace
 
 std::string Answer::header(const std::string& name) const {
@@ -210,12 +217,7 @@ struct Transfers::Impl {
   void configure_sending(Transfer& transfer) {
     CURL* easy = transfer.easy;
     const Request& request = transfer.request;
-    const auto set = [&](CURLoption option, auto value) {
-      const CURLcode code = ::curl_easy_setopt(easy, option, value);
-      if (code != CURLE_OK) {
-        throw Error(ErrorCode::kInternal, fmt::format("libcurl: {}", ::curl_easy_strerror(code)));
-      }
-    };
+    const auto set = [&](CURLoption option, auto value) { set_option(easy, option, value); };
     // Nobody waits for a server's leave to send, which not all of them give.
     add_header(transfer, "Expect:");
     // What was sent is worked on before the answer comes.
@@ -240,12 +242,7 @@ struct Transfers::Impl {
   void configure(Transfer& transfer) {
     CURL* easy = transfer.easy;
     const Request& request = transfer.request;
-    const auto set = [&](CURLoption option, auto value) {
-      const CURLcode code = ::curl_easy_setopt(easy, option, value);
-      if (code != CURLE_OK) {
-        throw Error(ErrorCode::kInternal, fmt::format("libcurl: {}", ::curl_easy_strerror(code)));
-      }
-    };
+    const auto set = [&](CURLoption option, auto value) { set_option(easy, option, value); };
     const auto timeout = std::max(1L, static_cast<long>(settings.timeout_seconds));
     set(CURLOPT_URL, request.url.c_str());
     set(CURLOPT_PRIVATE, &transfer);

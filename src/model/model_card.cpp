@@ -23,9 +23,6 @@ constexpr std::uint64_t kMostBytes = 2u << 20;
 // Sources, tags and languages that are taken: beyond that it is no description of a model.
 constexpr std::size_t kMostEntries = 1000;
 
-constexpr std::array<const char*, 9> kSourceFields{
-    "name", "author", "version", "organization", "description", "url", "doi", "uuid", "repo_url"};
-
 // The first of `keys` that has a text.
 std::string text_of(const json& card, std::initializer_list<const char*> keys) {
   for (const char* key : keys) {
@@ -49,7 +46,7 @@ CardSource source_of(const json& entry) {
   CardSource source;
   if (entry.is_string()) source.id = entry;
   if (!entry.is_object()) return source;
-  for (const char* field : kSourceFields) {
+  for (const char* field : kCardSourceFields) {
     if (std::string text = text_of(entry, {field}); !text.empty()) source.fields[field] = text;
   }
   return source;

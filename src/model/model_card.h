@@ -11,9 +11,12 @@
 
 namespace pajamas::model {
 
+// What a card says of a model or data set that the model was made from, in the converter's order.
+inline constexpr std::array<const char*, 9> kCardSourceFields{
+    "name", "author", "version", "organization", "description", "url", "doi", "uuid", "repo_url"};
+
 // A model or data set that the model was made from: as the card names it (`owner/name`, an
-// address), or by fields ("name", "author", "version", "organization", "description", "url", "doi",
-// "uuid", "repo_url") where the card has them.
+// address), or by fields (kCardSourceFields) where the card has them.
 struct CardSource {
   std::string id;
   std::map<std::string, std::string> fields;

@@ -34,8 +34,8 @@ std::vector<std::size_t> by_size(std::span<const Candidate> candidates) {
 // The steps along the hull: each saves less a byte than the one before it.
 std::vector<Step> hull(std::size_t tensor, std::span<const Candidate> candidates) {
   std::vector<Step> steps;
-  std::size_t last = by_size(candidates).front();
   const std::vector<std::size_t> order = by_size(candidates);
+  std::size_t last = order.front();
   for (const std::size_t next : order) {
     if (candidates[next].loss >= candidates[last].loss) continue;
     Step step{tensor, last, next, 0, 0};

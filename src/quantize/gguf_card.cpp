@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
-
 #include "quantize/model_name.h"
 
 namespace pajamas::quantize {
@@ -12,9 +10,6 @@ namespace {
 
 using io::GgufMetadata;
 
-// In the converter's order.
-constexpr std::array<const char*, 9> kSourceKeys{
-    "name", "author", "version", "organization", "description", "url", "doi", "uuid", "repo_url"};
 // The hub's names are shorter; what is longer is not taken apart.
 constexpr std::size_t kLongestId = 200;
 constexpr std::string_view kHub = "huggingface.co/";
@@ -78,7 +73,7 @@ void add_sources(GgufMetadata& metadata, std::string_view kind,
   metadata.add(fmt::format("general.{}.count", kind), static_cast<std::uint32_t>(sources->size()));
   for (std::size_t i = 0; i < sources->size(); ++i) {
     const auto fields = fields_of((*sources)[i], parameters);
-    for (const char* key : kSourceKeys) {
+    for (const char* key : model::kCardSourceFields) {
       const auto found = fields.find(key);
       if (found == fields.end()) continue;
       add_text(metadata, fmt::format("general.{}.{}.{}", kind, i, key), found->second);

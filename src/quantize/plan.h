@@ -25,7 +25,7 @@ struct PlannedPlane {
 enum class RowOrder : std::uint8_t { kSame, kInterleave, kSeparate };
 
 struct PlannedTensor {
-  model::TensorSpec spec;
+  model::TensorSpec spec = {};
   std::string name;  // in the output's format
   Encoding encoding;
   std::string reason;

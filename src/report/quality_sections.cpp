@@ -66,16 +66,20 @@ Table rows_of(const ordered_json& document) {
   return table;
 }
 
-Figure by_position(const ordered_json& positions, const char* key) {
-  Figure figure{.mark = Mark::kLine, .x = {"position in the chunk"}};
-  Series& series = figure.series.emplace_back();
-  for (const ordered_json& band : positions) {
-    const auto first = number_at(band, "first"), last = number_at(band, "last");
-    if (!first || !last) continue;
-    const auto x = static_cast<double>(figure.x.names.size());
-    figure.x.names.push_back(fmt::format("{}–{}", *first, *last));
-    series.points.push_back({x, number_at(band, key)});
-  }
+std::string band_name(const ordered_json& band) {
+  const auto first = number_at(band, "first"), last = number_at(band, "last");
+  return first && last ? fmt::format("{}–{}", *first, *last) : std::string();
+}
+
+std::string layer_name(const ordered_json& layer) {
+  return number_cell(number_at(layer, "layer")).text;
+}
+
+// One line along the rows of a list.
+Figure line_of(const ordered_json& rows, RowName name, const char* along, const char* key,
+               const char* series) {
+  Figure figure{.mark = Mark::kLine, .x = {along}};
+  figure.series.push_back(by_name(series, rows, name, key, figure.x));
   return figure;
 }
 
@@ -89,8 +93,7 @@ Figure percentiles(const ordered_json& shares) {
                 .y = {"KL divergence, nats", Unit::kNumber, true}};
   Series& series = figure.series.emplace_back(Series{"KL divergence"});
   for (const auto& [name, value] : shares.items()) {
-    const auto x = static_cast<double>(figure.x.names.size());
-    figure.x.names.push_back(name);
+    const double x = place_on(figure.x, name);
     // A logarithm has no place for what is the same to the last bit.
     const bool shown = value.is_number() && value.get<double>() > 0;
     series.points.push_back({x, shown ? std::optional(value.get<double>()) : std::nullopt});
@@ -98,32 +101,19 @@ Figure percentiles(const ordered_json& shares) {
   return figure;
 }
 
-Figure by_layer(const ordered_json& layers, const char* key) {
-  Figure figure{.mark = Mark::kLine, .x = {"layer"}};
-  Series& series = figure.series.emplace_back();
-  for (const ordered_json& layer : layers) {
-    const auto x = static_cast<double>(figure.x.names.size());
-    figure.x.names.push_back(number_cell(number_at(layer, "layer")).text);
-    series.points.push_back({x, number_at(layer, key)});
-  }
-  return figure;
-}
-
 Section layers_section(const ordered_json& layers) {
   Section section{.title = "Layer by layer"};
-  Figure error = by_layer(layers, "error");
+  Figure error = line_of(layers, layer_name, "layer", "error", "error");
   error.title = "Error by layer";
   error.about =
       "The difference between the outputs of both models' layers, over the reference's. Each model "
       "goes on from its own outputs, so that errors add up; a step shows where one enters.";
   error.y = {"relative error"};
-  error.series[0].name = "error";
   add_figure(section, std::move(error));
-  Figure same = by_layer(layers, "same_experts");
+  Figure same = line_of(layers, layer_name, "layer", "same_experts", "same experts");
   same.title = "Agreement of the routers";
   same.about = "How many of the experts that the reference chooses the model chooses too.";
   same.y = {"same experts", Unit::kShare};
-  same.series[0].name = "same experts";
   add_figure(section, std::move(same));
   return section;
 }
@@ -141,8 +131,7 @@ Figure answers_figure(const char* title, const ordered_json& groups) {
                 .y = {"right answers", Unit::kShare}};
   Series model{"model"}, reference{"reference"};
   for (const auto& [name, group] : groups.items()) {
-    const auto x = static_cast<double>(figure.x.names.size());
-    figure.x.names.push_back(name);
+    const double x = place_on(figure.x, name);
     const ordered_json& interval = array_at(group, "interval");
     model.points.push_back({x, number_at(group, "accuracy"), item(interval, 0), item(interval, 1)});
     if (const auto other = number_at(group, "reference_accuracy")) {
@@ -187,9 +176,7 @@ Section humaneval_section(const ordered_json& humaneval) {
   ordered_json shares = object_at(humaneval, "pass_at_k");
   if (shares.empty()) shares["1"] = number_at(humaneval, "pass_at_1").value_or(0);
   for (const auto& [k, share] : shares.items()) {
-    const auto x = static_cast<double>(figure.x.names.size());
-    figure.x.names.push_back("pass@" + k);
-    series.points.push_back({x, number_at(shares, k)});
+    series.points.push_back({place_on(figure.x, "pass@" + k), number_at(shares, k)});
   }
   section.text = number_cell(number_at(humaneval, "problems"), Unit::kCount).text + " problems.";
   add_figure(section, std::move(figure));
@@ -204,19 +191,18 @@ std::vector<Section> text_sections(const ordered_json& document) {
   summary.table = rows_of(document);
   Section where{.title = "Position by position"};
   const ordered_json& positions = array_at(document, "positions");
-  Figure kl = by_position(positions, "kl_mean");
+  constexpr const char* kPosition = "position in the chunk";
+  Figure kl = line_of(positions, band_name, kPosition, "kl_mean", "KL divergence");
   kl.title = "KL divergence by position";
   kl.about =
       "How far the predictions lie from the reference's, in nats a token, by how many tokens stand "
       "before: does the loss grow with the context?";
   kl.y = {"mean KL divergence, nats"};
-  kl.series[0].name = "KL divergence";
   add_figure(where, std::move(kl));
-  Figure perplexity = by_position(positions, "perplexity");
+  Figure perplexity = line_of(positions, band_name, kPosition, "perplexity", "perplexity");
   perplexity.title = "Perplexity by position";
   perplexity.about = "More context makes the rest of a text easier to predict.";
   perplexity.y = {"perplexity"};
-  perplexity.series[0].name = "perplexity";
   add_figure(where, std::move(perplexity));
   add_figure(where, percentiles(object_at(document, "kl_percentiles")));
   return {summary, where, layers_section(array_at(document, "layers"))};

@@ -32,6 +32,25 @@ void add_figure(Section& section, Figure figure) {
   if (has_marks(figure)) section.figures.push_back(std::move(figure));
 }
 
+double place_on(Axis& axis, const std::string& name) {
+  const auto found = std::ranges::find(axis.names, name);
+  const auto place = static_cast<double>(found - axis.names.begin());
+  if (found == axis.names.end()) axis.names.push_back(name);
+  return place;
+}
+
+Series by_name(const std::string& series, const ordered_json& rows, RowName name,
+               const std::string& key, Axis& axis) {
+  Series made{series};
+  for (const ordered_json& row : rows) {
+    const std::string called = name(row);
+    if (called.empty()) continue;
+    made.points.push_back({place_on(axis, called), number_at(row, key),
+                           number_at(row, key + "_min"), number_at(row, key + "_max")});
+  }
+  return made;
+}
+
 std::string short_path(const std::string& path) {
   const std::size_t end = path.find_last_not_of('/');
   if (end == std::string::npos) return path;

@@ -33,9 +33,14 @@ const ordered_json& object_at(const ordered_json& object, const std::string& key
 // A figure with something to see is added.
 void add_figure(Section& section, Figure figure);
 
-// Of `results`, one series: the figure `key` by context, with the least and the greatest.
-Series by_context(const std::string& name, const ordered_json& results, const std::string& key,
-                  std::vector<std::string>& contexts);
+// Where a name stands on an axis of names: behind the others where it is new.
+double place_on(Axis& axis, const std::string& name);
+// How a row of a list is called; nothing: it is left out.
+using RowName = std::string (*)(const ordered_json& row);
+// The figure `key` of each row as a series along `axis`, with the least and the greatest of it
+// (`key` and "_min", "_max") where they are there.
+Series by_name(const std::string& series, const ordered_json& rows, RowName name,
+               const std::string& key, Axis& axis);
 // What every report on speed shows of models: {name, results} each.
 struct NamedResults {
   std::string name;

@@ -1,5 +1,5 @@
 // What `benchmark` and `compare` measured of speed and memory.
-#include <algorithm>
+#include <utility>
 
 #include "base/readable.h"
 #include "report/sections.h"
@@ -63,12 +63,9 @@ Figure memory_by_context(const ordered_json& results) {
                 .mark = Mark::kBars,
                 .x = {"context"},
                 .y = {"memory", Unit::kBytes}};
-  figure.series = {{"resident"}, {"KV cache"}};
-  for (const ordered_json& result : results) {
-    const auto x = static_cast<double>(figure.x.names.size());
-    figure.x.names.push_back(context_name(result));
-    figure.series[0].points.push_back({x, number_at(result, "resident_memory_bytes")});
-    figure.series[1].points.push_back({x, number_at(result, "kv_cache_bytes")});
+  for (const auto& [name, key] :
+       {std::pair{"resident", "resident_memory_bytes"}, {"KV cache", "kv_cache_bytes"}}) {
+    figure.series.push_back(by_name(name, results, context_name, key, figure.x));
   }
   return figure;
 }
@@ -91,20 +88,6 @@ Figure memory_over_time(const ordered_json& samples) {
 
 }  // namespace
 
-Series by_context(const std::string& name, const ordered_json& results, const std::string& key,
-                  std::vector<std::string>& contexts) {
-  Series series{name};
-  for (const ordered_json& result : results) {
-    const std::string context = context_name(result);
-    const auto found = std::ranges::find(contexts, context);
-    const auto x = static_cast<double>(found - contexts.begin());
-    if (found == contexts.end()) contexts.push_back(context);
-    series.points.push_back({x, number_at(result, key), number_at(result, key + "_min"),
-                             number_at(result, key + "_max")});
-  }
-  return series;
-}
-
 void add_speed_figures(Section& section, const std::vector<NamedResults>& models) {
   for (const SpeedFigure& one : kSpeedFigures) {
     Figure figure{.title = one.title,
@@ -113,7 +96,7 @@ void add_speed_figures(Section& section, const std::vector<NamedResults>& models
                   .x = {"context"},
                   .y = {one.label, one.unit}};
     for (const NamedResults& model : models) {
-      figure.series.push_back(by_context(model.name, *model.results, one.key, figure.x.names));
+      figure.series.push_back(by_name(model.name, *model.results, context_name, one.key, figure.x));
     }
     add_figure(section, std::move(figure));
   }

@@ -122,9 +122,7 @@ Figure bytes_figure(const TypeMap& map, const std::string& output) {
   Series& series = figure.series.emplace_back(Series{"bytes"});
   Table table{{"type", "bits a weight", "tensors", "weights", "bytes"}, {}};
   for (const TypeUse& type : map.types) {
-    const auto x = static_cast<double>(figure.x.names.size());
-    figure.x.names.push_back(type.name);
-    series.points.push_back({x, type.bytes});
+    series.points.push_back({place_on(figure.x, type.name), type.bytes});
     table.rows.push_back({{type.name, {}},
                           number_cell(type.bits()),
                           number_cell(static_cast<double>(type.tensors), Unit::kCount),

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/splitmix.h"
 
 namespace pajamas::runtime {
 namespace {
@@ -59,13 +60,7 @@ void Sampler::accept(std::int32_t token) {
   }
 }
 
-// splitmix64: 53 uniform bits in [0, 1).
-double Sampler::next_uniform() {
-  std::uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
+double Sampler::next_uniform() { return unit_interval(next_split_mix(state_)); }
 
 void Sampler::penalize() {
   if (options_.repeat_penalty == 1.0) return;

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/splitmix.h"
 #include "tensor/rows.h"
 
 namespace pajamas::weights {
@@ -48,16 +49,10 @@ Numbers numbers_of(Role role) noexcept {
   }
 }
 
-// splitmix64.
 class Random {
  public:
   explicit Random(std::uint64_t seed) noexcept : state_(seed) {}
-  std::uint64_t next() noexcept {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-  }
+  std::uint64_t next() noexcept { return next_split_mix(state_); }
   double uniform() noexcept { return static_cast<double>((next() >> 11) + 1) * 0x1p-53; }
   float normal() noexcept {
     const double radius = std::sqrt(-2 * std::log(uniform()));
