@@ -201,9 +201,7 @@ void run_card(const CardFlags& options, Context& context) {
     const bool told = figures[i] && figures[i]->perplexity && figures[i]->kl_mean;
     if (measure && !told) {
       MeasuredFigures now = measure_quality(found[i].path.native(), reference, options, context);
-      if (figures[i]) now.mmlu = figures[i]->mmlu;
-      if (figures[i]) now.reference_mmlu = figures[i]->reference_mmlu;
-      figures[i] = std::move(now);
+      figures[i] = figures[i] ? together(std::move(*figures[i]), now) : std::move(now);
     }
     model.figures = std::move(figures[i]);
     facts.models.push_back(std::move(model));
@@ -242,7 +240,7 @@ void add_card(const Command& app, Context& context) {
       .type_name("MODEL");
   command
       .add_option("--measured", options->measured,
-                  "What `validate` or `compare` printed of the models with --json")
+                  "What `validate`, `benchmark` or `compare` printed of the models with --json")
       .delimiter(',')
       .type_name("FILE");
   command.add_flag("--no-measure", options->no_measure,

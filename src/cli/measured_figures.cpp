@@ -87,9 +87,10 @@ void take_rates(const json& report, MeasuredFigures& figures) {
 }
 
 // One model's part of any of the reports.
-MeasuredFigures figures_of_model(const json& report, std::string name) {
+MeasuredFigures figures_of_model(const json& report, std::string name, const std::string& file) {
   MeasuredFigures figures;
   figures.model = std::move(name);
+  figures.quality_file = figures.mmlu_file = figures.rates_file = file;
   figures.perplexity = number_at(report, "perplexity");
   figures.perplexity_stderr = number_at(report, "perplexity_stderr");
   if (figures.perplexity) {
@@ -118,25 +119,6 @@ void take_over(std::optional<T>& old, const std::optional<T>& newer) {
   if (newer) old = newer;
 }
 
-// What stands in `newer` replaces what `all` has of the same run of the same command.
-void merge(MeasuredFigures& all, const MeasuredFigures& newer) {
-  if (newer.perplexity) {
-    MeasuredFigures next = newer;
-    next.mmlu = all.mmlu;
-    next.reference_mmlu = all.reference_mmlu;
-    next.rates = std::move(all.rates);
-    next.processor = std::move(all.processor);
-    next.backend = std::move(all.backend);
-    all = std::move(next);
-  }
-  take_over(all.mmlu, newer.mmlu);
-  take_over(all.reference_mmlu, newer.reference_mmlu);
-  if (newer.rates.empty()) return;
-  all.rates = newer.rates;
-  all.processor = newer.processor;
-  all.backend = newer.backend;
-}
-
 std::string name_at_end(const std::string& name) {
   const std::filesystem::path path = name;
   return path.filename().empty() ? path.parent_path().filename() : path.filename();
@@ -144,17 +126,17 @@ std::string name_at_end(const std::string& name) {
 
 }  // namespace
 
-std::vector<MeasuredFigures> figures_of(const json& report) {
+std::vector<MeasuredFigures> figures_of(const json& report, const std::string& file) {
   if (!report.is_object()) throw_no_report("is no report");
   std::vector<MeasuredFigures> all;
   if (const json* const models = present(report, "models")) {
     if (!models->is_array()) throw_no_report("its models are no list");
     for (const json& model : *models) {
       if (!model.is_object()) throw_no_report("its models are no list of objects");
-      all.push_back(figures_of_model(model, string_at(model, "path")));
+      all.push_back(figures_of_model(model, string_at(model, "path"), file));
     }
   } else {
-    all.push_back(figures_of_model(report, string_at(report, "model")));
+    all.push_back(figures_of_model(report, string_at(report, "model"), file));
   }
   for (const MeasuredFigures& figures : all) {
     if (figures.model.empty()) throw_no_report("names no model");
@@ -170,9 +152,32 @@ std::vector<MeasuredFigures> read_measured(const std::vector<std::string>& files
   for (const std::string& file : files) {
     const json report = model::read_json_file(file);
     with_context(printable(file, 300), [&] {
-      for (MeasuredFigures& figures : figures_of(report)) all.push_back(std::move(figures));
+      for (MeasuredFigures& figures : figures_of(report, file)) all.push_back(std::move(figures));
     });
   }
+  return all;
+}
+
+MeasuredFigures together(MeasuredFigures all, const MeasuredFigures& newer) {
+  if (newer.perplexity) {
+    MeasuredFigures next = newer;
+    next.mmlu = all.mmlu;
+    next.reference_mmlu = all.reference_mmlu;
+    next.mmlu_file = std::move(all.mmlu_file);
+    next.rates = std::move(all.rates);
+    next.processor = std::move(all.processor);
+    next.backend = std::move(all.backend);
+    next.rates_file = std::move(all.rates_file);
+    all = std::move(next);
+  }
+  if (newer.mmlu) all.mmlu_file = newer.mmlu_file;
+  take_over(all.mmlu, newer.mmlu);
+  take_over(all.reference_mmlu, newer.reference_mmlu);
+  if (newer.rates.empty()) return all;
+  all.rates = newer.rates;
+  all.processor = newer.processor;
+  all.backend = newer.backend;
+  all.rates_file = newer.rates_file;
   return all;
 }
 
@@ -188,7 +193,7 @@ std::optional<MeasuredFigures> figures_for(const std::vector<MeasuredFigures>& a
     if (!found) {
       found = figures;
     } else {
-      merge(*found, figures);
+      found = together(std::move(*found), figures);
     }
   }
   return found;

@@ -34,18 +34,21 @@ struct MeasuredFigures {
   // Against a reference.
   std::string reference;
   std::optional<double> reference_perplexity, loss_percent, kl_mean, kl_stderr, kl_p99, top1;
+  std::string quality_file;  // the report that told this; empty: none did
   std::optional<MeasuredAccuracy> mmlu;
   std::optional<double> reference_mmlu;
+  std::string mmlu_file;
   // Speed, and where.
   std::vector<MeasuredRates> rates;
   std::string processor, backend;
+  std::string rates_file;
 
   bool has_quality() const noexcept { return perplexity || mmlu; }
 };
 
-// Of a report; one of `compare` has several models. Throws Error{kCorruptFile} for what is no
-// report of these commands.
-std::vector<MeasuredFigures> figures_of(const nlohmann::json& report);
+// Of a report, which came from `file`; one of `compare` has several models. Throws
+// Error{kCorruptFile} for what is no report of these commands.
+std::vector<MeasuredFigures> figures_of(const nlohmann::json& report, const std::string& file = {});
 
 // --measured FILE, one or several: all that they hold. Throws as read_json_file, naming the file.
 std::vector<MeasuredFigures> read_measured(const std::vector<std::string>& files);
@@ -53,6 +56,10 @@ std::vector<MeasuredFigures> read_measured(const std::vector<std::string>& files
 // Whether figures for the model called `named` are those of the model at `path`, which the user
 // calls `given`: by the whole name, or by its last part.
 bool is_of(const std::string& named, const std::string& path, const std::string& given);
+
+// What is told of one model in two runs: figures that were measured together stay together, and of
+// those that both have the newer ones count.
+MeasuredFigures together(MeasuredFigures all, const MeasuredFigures& newer);
 
 // All that is told of this model, together: what comes later in `all` counts. Empty where nothing
 // is.

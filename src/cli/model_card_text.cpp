@@ -158,7 +158,13 @@ std::string name_alone(const std::string& path) {
   return cell(whole.filename().empty() ? whole.parent_path().filename() : whole.filename());
 }
 
-// What the figures of the table mean; a sentence for each way in which they were measured.
+// Where figures come from: a report, or what was measured for the card.
+std::string told_by(const std::string& file) {
+  return file.empty() ? std::string("measured for this card") : "from " + name_alone(file);
+}
+
+// What the figures of the table mean, and which report has them; a sentence for each way in which
+// they were measured.
 std::string how_measured(const CardFacts& facts) {
   std::set<std::string> ways;
   for (const CardModel& model : facts.models) {
@@ -166,24 +172,59 @@ std::string how_measured(const CardFacts& facts) {
     const MeasuredFigures& m = *model.figures;
     if (m.perplexity && m.context > 0) {
       ways.insert(fmt::format(
-          "Perplexity by llama.cpp's procedure on {} in chunks of {} tokens ({} scored){}.",
+          "Perplexity by llama.cpp's procedure on {} in chunks of {} tokens ({} scored){}; {}.",
           m.text == "embedded" ? fmt::format("the text that is built into {}", kProject)
                                : name_alone(m.text),
           m.context, with_thousands(m.tokens),
           m.reference_perplexity
               ? fmt::format("; that of the original is {:.4f}", *m.reference_perplexity)
-              : ""));
+              : "",
+          told_by(m.quality_file)));
     }
     if (m.kl_mean && !m.reference.empty()) {
       ways.insert(fmt::format("KL is the mean divergence of the predictions from those of {}.",
                               name_alone(m.reference)));
     }
-    if (m.mmlu && m.reference_mmlu) {
-      ways.insert(fmt::format("MMLU of the original: {:.1f} %.", *m.reference_mmlu * 100));
+    if (m.mmlu) {
+      ways.insert(fmt::format("MMLU with Wilson's interval of 95 %{}; {}.",
+                              m.reference_mmlu ? fmt::format("; that of the original is {:.1f} %",
+                                                             *m.reference_mmlu * 100)
+                                               : "",
+                              told_by(m.mmlu_file)));
     }
   }
   if (ways.empty()) return "Quality was not measured.\n";
   std::string text;
+  for (const std::string& way : ways) text += way + "\n";
+  return text;
+}
+
+std::string rate_cell(const std::optional<double>& rate) {
+  return rate ? readable_rate(*rate) : std::string(kUnmeasured);
+}
+
+// Of the models whose speed was measured, a row for each depth of the cache; empty where none was.
+std::string speed_table(const CardFacts& facts) {
+  std::string table;
+  std::set<std::string> ways;
+  for (const CardModel& model : facts.models) {
+    if (!model.figures || model.figures->rates.empty()) continue;
+    const MeasuredFigures& m = *model.figures;
+    for (const MeasuredRates& each : m.rates) {
+      table +=
+          fmt::format("| {} | {} | {} | {} |\n", cell(model.path), with_thousands(each.context),
+                      rate_cell(each.prompt), rate_cell(each.generation));
+    }
+    ways.insert(fmt::format("Tokens a second on top of so many in the KV cache{}{}; from {}.",
+                            m.processor.empty() ? "" : fmt::format(", on {}", cell(m.processor)),
+                            m.backend.empty() ? "" : fmt::format(", backend {}", cell(m.backend)),
+                            name_alone(m.rates_file)));
+  }
+  if (table.empty()) return {};
+  std::string text =
+      "\n## Speed\n\n| file | context | prompt, tokens/s | generation, tokens/s |\n"
+      "|---|---|---|---|\n" +
+      table + "\n";
   for (const std::string& way : ways) text += way + "\n";
   return text;
 }
@@ -252,8 +293,8 @@ std::string model_card_text(const CardFacts& facts) {
               ? fmt::format("Quantized with {} {}.\n", kProject, facts.version)
               : fmt::format("[{0}](https://huggingface.co/{0}), quantized with {1} {2}.\n",
                             facts.base_model, kProject, facts.version);
-  text += fmt::format("\n## Files\n\n{}\n{}\n", files_table(facts), how_measured(facts));
-  return text + how_to_run(facts);
+  text += fmt::format("\n## Files\n\n{}\n{}", files_table(facts), how_measured(facts));
+  return text + speed_table(facts) + "\n" + how_to_run(facts);
 }
 
 std::vector<std::string> missing_of(const CardFacts& facts) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
 
@@ -96,8 +97,10 @@ TEST(MeasuredFigures, OfOneModelTogether) {
   again.erase("kl_mean");
   again.erase("kl_stderr");
   std::vector<MeasuredFigures> all;
-  for (const json& report : {kValidated, speed, again}) {
-    for (auto& figures : figures_of(report)) all.push_back(figures);
+  const std::pair<json, const char*> reports[] = {
+      {kValidated, "a.json"}, {speed, "b.json"}, {again, "c.json"}};
+  for (const auto& [report, file] : reports) {
+    for (auto& figures : figures_of(report, file)) all.push_back(figures);
   }
   const auto found = figures_for(all, "m.gguf", "m.gguf");
   ASSERT_TRUE(found);
@@ -106,6 +109,8 @@ TEST(MeasuredFigures, OfOneModelTogether) {
   EXPECT_FALSE(found->kl_mean);
   ASSERT_EQ(found->rates.size(), 1u);
   EXPECT_EQ(found->backend, "cpu");
+  EXPECT_EQ(found->quality_file, "c.json");
+  EXPECT_EQ(found->rates_file, "b.json");
   EXPECT_FALSE(figures_for(all, "other.gguf", "other.gguf"));
 }
 

@@ -66,6 +66,40 @@ TEST(ModelCardText, HasNoFigureThatWasNotMeasured) {
   EXPECT_EQ(model_card_text(facts).find("perplexity"), std::string::npos);
 }
 
+// A figure without its origin is no figure.
+TEST(ModelCardText, SaysWhereEachFigureComesFrom) {
+  CardFacts facts = facts_of_two();
+  MeasuredFigures& first = *facts.models.front().figures;
+  EXPECT_NE(model_card_text(facts).find("(765 scored); measured for this card."),
+            std::string::npos);
+  EXPECT_EQ(model_card_text(facts).find("## Speed"), std::string::npos);
+  first.quality_file = "/home/me/reports/q4.json";
+  first.mmlu = MeasuredAccuracy{.5, .4, .6, 40};
+  first.mmlu_file = "/home/me/mmlu.json";
+  first.rates = {{.context = 512,
+                  .prompt = 210.4,
+                  .generation = 12.5,
+                  .bytes_per_token = 0,
+                  .resident_memory_bytes = 0},
+                 {.context = 8192,
+                  .prompt = {},
+                  .generation = {},
+                  .bytes_per_token = 0,
+                  .resident_memory_bytes = 0}};
+  first.processor = "A|B 9000";
+  first.backend = "cpu";
+  first.rates_file = "/home/me/speed.json";
+  const std::string text = model_card_text(facts);
+  for (const char* part :
+       {"(765 scored); from q4.json.", "interval of 95 %; from mmlu.json.",
+        "| a\\|b.gguf | 512 | 210 | 12.5 |", "| a\\|b.gguf | 8,192 | not measured | not measured |",
+        "KV cache, on A\\|B 9000, backend cpu; from speed.json."}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+  }
+  EXPECT_EQ(text.find("/home"), std::string::npos);
+  EXPECT_EQ(text.find("| mlx model |"), std::string::npos);  // it has no speed
+}
+
 TEST(ModelCardText, TellsNothingOfTheMachine) {
   EXPECT_EQ(model_card_text(facts_of_two()).find("/home"), std::string::npos);
 }

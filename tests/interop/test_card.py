@@ -85,6 +85,24 @@ def test_with_figures_of_reports_alone(made, tmp_path):
     assert ours["MMLU"].startswith(f"{told['mmlu']['accuracy'] * 100:.1f} %")
     (other,) = table.values()
     assert other["perplexity"] == other["MMLU"] == "not measured"
+    assert "from q.json" in body and "## Speed" not in body
+    # Speed, and of each figure the report that has it; a later report of quality leaves speed as it was.
+    timed = pajamas.run("benchmark", gguf, "--context-lengths", "16,32", "--prompt-tokens", 8, "--generation-tokens", 4,
+                        "--repeats", 1, "--json").stdout
+    (tmp_path / "speed.json").write_text(timed)
+    pajamas.run("card", made / "out", "--measured", f"{tmp_path / 'speed.json'},{tmp_path / 'q.json'}", "--output",
+                tmp_path / "speed.md")
+    _, body = front_of(tmp_path / "speed.md")
+    files, speed = body.split("## Speed")
+    assert rows(files)[f"gguf/{gguf.name}"] == ours
+    shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in speed.splitlines() if line.startswith("| gguf/")]
+    report = json.loads(timed)
+    assert [(path, int(context)) for path, context, _, _ in shown] == [(f"gguf/{gguf.name}", 16), (f"gguf/{gguf.name}", 32)]
+    for row, told_row in zip(shown, report["results"]):
+        for cell, key in zip(row[2:], ("prompt_tokens_per_second", "generation_tokens_per_second")):
+            assert float(cell.replace(",", "")) == pytest.approx(told_row[key], rel=0.006)
+    assert "from speed.json" in speed and f"backend {report['backend']}" in speed and "from q.json" in files
+    assert str(tmp_path) not in body
     # No figure of a report for another file, and none at all.
     pajamas.run("card", gguf, "--output", tmp_path / "bare.md")
     _, body = front_of(tmp_path / "bare.md")
