@@ -1,6 +1,8 @@
 """--report: pages as a browser shows them, each in both themes, on a phone and on a desk; their figures
 made again in Python from what the command printed."""
 
+import gzip
+import itertools
 import json
 import math
 import pathlib
@@ -14,6 +16,7 @@ from browser import CHROMIUM, Browser
 
 SPEED = ("--context-lengths", "0,16,48", "--prompt-tokens", 8, "--generation-tokens", 4, "--repeats", 2)
 TEXT = ("--ctx", 64, "--chunks", 6)
+RIGHT = (2, 1, 0)  # of two programs for each of three problems
 MMLU = pathlib.Path(__file__).parent / "data/mmlu"
 VIEWS = [(360, "dark"), (360, "light"), (1440, "light"), (1440, "dark")]
 # A path that ends a script, an attribute and a tag, and begins others.
@@ -102,7 +105,25 @@ def quantize_page(folder, subject, page):
                             "--output", folder / "out", "--json", "--report", page)
 
 
-MAKERS = {"compare": compare_page, "benchmark": benchmark_page, "validate": validate_page, "quantize": quantize_page}
+def programs_page(folder, subject, page):
+    """Of given programs, two for each of three problems: right and wrong ones. It takes no model, and ours need no sandbox."""
+    with gzip.open(pajamas.ROOT / "models/eval/HumanEval.jsonl.gz") as file:
+        problems = [json.loads(line) for line in itertools.islice(file, len(RIGHT))]
+    lines = [{"task_id": problem["task_id"], "completion": problem["canonical_solution"] if sample < right else "    return\n"}
+             for problem, right in zip(problems, RIGHT) for sample in range(2)]
+    (folder / "programs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return pajamas.run_json("validate", "--metrics", "humaneval", "--completions", folder / "programs.jsonl", "--unsafe-execution", "--json",
+                            "--report", page)
+
+
+def shape_page(folder, subject, page):
+    return pajamas.run_json("benchmark", "--shape", subject.original / "config.json", "--method", "Q4_K_M", *SPEED, "--json",
+                            "--report", page)
+
+
+# By the command and what of it.
+MAKERS = {"compare": compare_page, "benchmark": benchmark_page, "benchmark-shape": shape_page, "validate": validate_page,
+          "validate-programs": programs_page, "quantize": quantize_page}
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +177,7 @@ def check_view(browser, width):
 @pytest.mark.parametrize("name", MAKERS)
 def test_in_the_browser(name, made, browser):
     report, page = made(name)
+    command = name.split("-")[0]
     browser.errors.clear()
     width, theme = VIEWS[0]
     browser.show(width, theme=theme)
@@ -167,7 +189,7 @@ def test_in_the_browser(name, made, browser):
         check_view(browser, width)
         grounds.add((theme, browser.evaluate("getComputedStyle(document.body).backgroundColor")))
     assert len(grounds) == 2
-    assert browser.evaluate("document.title").startswith(f"{name}: ")
+    assert browser.evaluate("document.title").startswith(command)
     # Every heading, table and chart is named.
     assert browser.evaluate('[...document.querySelectorAll("h1,h2,h3,caption,th[scope=row],summary,a,dt")]'
                             '.every(element => element.textContent.trim())')
@@ -175,7 +197,7 @@ def test_in_the_browser(name, made, browser):
         browser.evaluate('document.querySelectorAll("table > caption").length')
     assert browser.evaluate('document.querySelectorAll("img, iframe, link[rel=stylesheet], script[src]").length') == 0
     data = browser.evaluate('JSON.parse(document.getElementById("data").textContent)')
-    assert data["command"] == name and str(page) in data["repeat"]
+    assert data["command"] == command and str(page) in data["repeat"]
     assert data["about"]["threads"] > 0 and data["about"]["date"].endswith("Z")
     if name == "quantize":
         for output in data["result"]["outputs"]:
@@ -260,6 +282,26 @@ def test_figures_of_validate(made):
     assert ys(figures["MMLU by category"], 0, "low") == [group["interval"][0] for group in categories]
     assert ys(figures["MMLU by category"], 1) == [group["reference_accuracy"] for group in categories]
     assert ys(figures["MMLU by subject"]) == [group["accuracy"] for group in mmlu["subjects"].values()]
+
+
+def test_figures_of_programs(made):
+    report, page = made("validate-programs")
+    figure = figures_of(page)["HumanEval, pass@k"]
+    assert figure["x"]["names"] == ["pass@1", "pass@2"]
+    assert ys(figure) == list(report["humaneval"]["pass_at_k"].values())
+    assert ys(figure) == pytest.approx([sum(RIGHT) / 2 / 3, sum(right > 0 for right in RIGHT) / 3])
+
+
+def test_figures_of_a_shape(made):
+    """Of a model that no file holds, as of one that does."""
+    report, page = made("benchmark-shape")
+    figures = figures_of(page)
+    for title, key in (("Generation by context", "generation_tokens_per_second"),
+                       ("Prompt by context", "prompt_tokens_per_second"), ("Time to the first token", "first_token_seconds"),
+                       ("Memory by context", "resident_memory_bytes")):
+        assert figures[title]["x"]["names"] == ["0", "16", "48"]
+        assert ys(figures[title]) == [row[key] for row in report["results"]]
+    assert "random weights" in report["model"] and "random weights" in page.read_text()
 
 
 def test_figures_of_quantize(made, qwen3_moe):
@@ -379,6 +421,50 @@ def test_ctrl_c_leaves_a_part(models, tmp_path):
     assert 'class="partial"' in page.read_text()
     assert ys(figures_of(page)["Generation by context"]) == \
         [row["generation_tokens_per_second"] for row in json.loads(stdout)["results"]]
+
+
+def test_ctrl_c_leaves_a_part_of_a_comparison(models, tmp_path):
+    page = tmp_path / "part.html"
+    small = models.gguf("Q4_0")
+    process = subprocess.Popen([pajamas.BINARY, "compare", "--model1", small, "--model2", pajamas.TINY, *map(str, SPEED[:-2]),
+                                "--repeats", "100000", "--json", "--report", page],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for line in process.stderr:
+        message = json.loads(line)
+        if message.get("step") == "comparing speed" and message.get("done", 0) > 1500:
+            break
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    report = json.loads(stdout)
+    assert report["partial"] is True
+    assert 'class="partial"' in page.read_text()
+    figures = figures_of(page)
+    for number, model in enumerate(report["models"]):
+        assert model["results"]
+        assert ys(figures["Generation by context"], number) == \
+            [row["generation_tokens_per_second"] for row in model["results"]]
+    assert "Perplexity against file size" not in figures  # it was not come to
+    assert [path.name for path in tmp_path.iterdir()] == ["part.html"]
+
+
+def test_ctrl_c_of_quantize_leaves_nothing(tmp_path):
+    """A model is whole or not there, and so is its page: there is no part of one, and what was there stays."""
+    page = tmp_path / "page.html"
+    page.write_text("precious")
+    matrix, = pajamas.MATRICES.glob("tiny-qwen3-moe*")
+    process = subprocess.Popen([pajamas.BINARY, "quantize", pajamas.TINY_MOE, "--format", "gguf,mlx", "--method",
+                                "IQ2_XS:4bit", "--imatrix", matrix, "--threads", "1", "--output", tmp_path / "out", "--json",
+                                "--report", page, "--force"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for line in process.stderr:
+        message = json.loads(line)
+        if message.get("step") == "quantizing" and message.get("done", 0) > 0:
+            break
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130 and not stdout, stderr
+    left = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if not path.is_dir()]
+    assert left == [pathlib.Path("page.html")] and page.read_text() == "precious"
 
 
 def test_ctrl_c_keeps_what_validate_was_through_with(models, tmp_path):
