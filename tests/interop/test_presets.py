@@ -1,12 +1,17 @@
 """--preset: files below a folder that stock peers load, of the size that `presets` tells, and a KV cache that `run` takes."""
 
 import json
+import math
+import re
+import struct
 
 import gguf
 import numpy as np
 import pajamas
 import peers
 import pytest
+from checkpoint import files
+from checkpoint.architectures import FORMS, MX_BLOCK, config_of_form, specs_of
 
 CHUNK = [list(range(5, 69))]
 KINDS = {
@@ -114,3 +119,71 @@ def test_published_models_are_listed_with_what_no_file_can_do():
     assert moe["streamed_memory_bytes"] < 3e9 < moe["smallest_file_bytes"]
     dense = pajamas.run("presets", "--memory-budget", "8GB").stdout
     assert "in 8.00 GB: hq, gguf" in dense
+
+
+GGUF_BYTES = {kind.name: size for kind, size in gguf.GGML_QUANT_SIZES.items()}
+
+
+def holes(folder, config):
+    """A checkpoint in its published form and full size whose weights are a hole: headers alone are there."""
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config_of_form(config, FORMS[config["model_type"]][0])))
+    header, offset = {"__metadata__": {"format": "pt"}}, 0
+    for spec in specs_of(config, FORMS[config["model_type"]][0]):
+        # Of MXFP4 the codes and the scales, else BF16.
+        parts = [(spec.name, "BF16", spec.shape)]
+        if spec.kind == "mxfp4":
+            blocks = (*spec.shape[:-1], spec.shape[-1] // MX_BLOCK)
+            parts = [(spec.name + "_blocks", "U8", (*blocks, 16)), (spec.name + "_scales", "U8", blocks)]
+        for name, dtype, shape in parts:
+            end = offset + math.prod(shape) * files.SIZES[dtype]
+            header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, end]}
+            offset = end
+    text = json.dumps(header).encode()
+    with open(folder / "model.safetensors", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + offset)
+    return folder
+
+
+def stored_bytes(tensor):
+    """From shape and type alone, as the formats' own programs have it."""
+    (*stack, rows, columns), kind = (1, 1, *tensor["shape"]), tensor["type"]
+    matrices, weights = math.prod(stack), math.prod(tensor["shape"])
+    if kind in GGUF_BYTES:
+        block, size = GGUF_BYTES[kind]
+        return weights // block * size
+    if kind == "mxfp4":
+        return weights // 32 * 17
+    if kind == "F8_E4M3":  # an F32 scale for each tile
+        return weights + matrices * -(-rows // 128) * -(-columns // 128) * 4
+    bits, group = map(int, re.fullmatch(r"(\d)bit-g(\d+)", kind).groups())
+    return weights * bits // 8 + weights // group * 4  # a scale and an offset of two bytes
+
+
+@pytest.mark.parametrize("name", ["Qwen2.5-7B-Instruct", "Qwen3-30B-A3B", "gpt-oss-20b"])
+def test_sizes_of_the_published_shapes(tmp_path, name):
+    """What `presets` tells, of the configuration alone and of a checkpoint's headers, is what a plan has, and that
+    is the sum of its tensors."""
+    config = json.loads((pajamas.ROOT / f"models/configs/{name}.json").read_text())
+    path = tmp_path / "alone" / name / "config.json"  # a model is called by its folder, and its file has the name
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(config))
+    listed = {m["model"]: m for m in pajamas.run_json("presets", "--json")["models"]}[name]
+    folder = holes(tmp_path / name, config)
+    told, = pajamas.run_json("presets", folder, "--json")["models"]
+    assert len(told["presets"]) == 3 and told["weights"] == listed["weights"]
+    for alone, preset in zip(listed["presets"], told["presets"]):
+        by_config = pajamas.run_json("plan", "--config", path, "--preset", preset["preset"], "--json")["outputs"]
+        by_headers = pajamas.run_json("plan", folder, "--preset", preset["preset"], "--json")["outputs"]
+        assert [o["file_bytes"] for o in alone["outputs"]] == [o["file_bytes"] for o in by_config]
+        assert [o["file_bytes"] for o in preset["outputs"]] == [o["file_bytes"] for o in by_headers]
+        weights = sum(math.prod(spec.shape) for spec in specs_of(config, FORMS[config["model_type"]][0]))
+        for output in by_config + by_headers:
+            tensors = output["tensors"]
+            assert sum(math.prod(tensor["shape"]) for tensor in tensors) == weights
+            sizes = [stored_bytes(tensor) for tensor in tensors]
+            assert sizes == [tensor["bytes"] for tensor in tensors] and sum(sizes) == output["tensor_bytes"]
+            # The rest: names, shapes and places of all that is stored, and a few keys of the configuration.
+            stored = len(tensors) * {"gguf": 1, "mlx": 3, "fp8": 2 * config.get("num_experts", 0)}[output["format"]]
+            assert 0 < output["file_bytes"] - sum(sizes) < 16_000 + 250 * stored

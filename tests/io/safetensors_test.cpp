@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cstring>
+#include <ctime>
+#include <limits>
 
 #include "io/temp.h"
 #include "paths.h"
@@ -186,23 +188,33 @@ TEST(Safetensors, LayoutRefusesWhatCannotBeRead) {
   });
 }
 
-TEST(Safetensors, TwentyThousandTensorsOpenFast) {
+// Seconds of this process's own work, the least of three times.
+double seconds_to_open(const TempFolder& folder, int tensors) {
   std::vector<SafetensorsSpec> specs;
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < tensors; ++i) {
     specs.push_back({"model.layers." + std::to_string(i / 400) + ".mlp.experts." +
                          std::to_string(i % 400) + ".down_proj.weight",
                      DType::kBF16,
                      {16, 8}});
   }
   const auto layout = lay_out_safetensors(specs, {});
-  const TempFolder folder;
   const auto path = folder.write("m.safetensors", layout.header);
   std::filesystem::resize_file(path, layout.file_bytes);
-  const auto start = std::chrono::steady_clock::now();
-  EXPECT_EQ(SafetensorsFile::open(path).entries().size(), specs.size());
-  const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start;
-  RecordProperty("milliseconds", std::to_string(taken.count()));
-  EXPECT_LT(taken.count(), 2000.0);  // 20 ms in a release build; a quadratic search takes minutes
+  double least = std::numeric_limits<double>::max();
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    const std::clock_t start = std::clock();
+    EXPECT_EQ(SafetensorsFile::open(path).entries().size(), specs.size());
+    least = std::min(least, static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
+  }
+  return least;
+}
+
+// How the work grows, not how long it takes: whatever else runs here. Ten times the tensors are
+// some 13 times the work; a search through all of them for each is 100 times the work.
+TEST(Safetensors, TwentyThousandTensorsOpenFast) {
+  const TempFolder folder;
+  const double few = seconds_to_open(folder, 2'000), many = seconds_to_open(folder, 20'000);
+  EXPECT_LT(many / few, 40) << few << " s and " << many << " s";
 }
 
 }  // namespace
