@@ -421,7 +421,9 @@ void score_given_text(const TextRun& run, ordered_json& out, eval::GateFigures& 
     against.sink = sink;
     score = score_against(against);
   } else {
-    // Without a reference, one pass is enough; the second engine has the same files.
+    // Without a reference, one pass is enough; the second engine has the same files and runs on the
+    // same backend: what differs is the cache.
+    exact_engine.backend = model.model->options().backend;
     const auto exact = runtime::open_engine(model.model->checkpoint().share(), exact_engine);
     const bool twice = reference || kept;
     score = score_against({.reference = exact.get(),
