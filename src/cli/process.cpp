@@ -34,7 +34,7 @@ void open_standard_streams() noexcept {
 StopFlag& install_signal_handlers() noexcept {
   struct sigaction action {};
   action.sa_handler = on_signal;
-  ::sigemptyset(&action.sa_mask);
+  sigemptyset(&action.sa_mask);  // a macro on macOS
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction before {};
     ::sigaction(signal, nullptr, &before);

@@ -60,7 +60,7 @@ ChatSignals::ChatSignals(StopFlag& stop, bool interrupt_ends) : stop_(stop) {
   struct sigaction action {};
   action.sa_handler = on_chat_signal;
   action.sa_flags = SA_RESTART;  // a write to the terminal is not cut short by a new window size
-  ::sigemptyset(&action.sa_mask);
+  sigemptyset(&action.sa_mask);  // a macro on macOS
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     ::sigaction(kSignals[i], &action, &before_[i]);
     // `nohup` is not undone.
