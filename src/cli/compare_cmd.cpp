@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -210,83 +212,80 @@ void compare_speed(std::vector<Contender>& contenders, bench::SpeedQuestion& que
   }
 }
 
-// A model that is scored, and the text as it sees it.
-struct ScoredModel {
-  std::unique_ptr<runtime::LoadedModel> model;
+// A model that is going to be scored, and the text as it sees it: no weight has been read.
+struct ToScore {
+  std::string given;
+  model::Checkpoint checkpoint;
+  model::TextAssets assets;
+  runtime::EngineOptions engine;
+  std::optional<std::int32_t> bos;
   std::vector<std::int32_t> tokens;
+
+  bool reads_as(const ToScore& other) const {
+    return checkpoint.config().vocab == other.checkpoint.config().vocab && tokens == other.tokens;
+  }
 };
 
 // As `validate` opens it: exact activations, keys and values as they are.
-ScoredModel open_scored(const std::string& path, runtime::EngineOptions engine,
-                        std::string_view text, std::int64_t chunk, Context& context) {
+ToScore prepare_to_score(const Contender& contender, std::string_view text, std::int64_t chunk,
+                         Context& context) {
+  model::Checkpoint checkpoint = model::Checkpoint::open(contender.path);
+  model::TextAssets assets = load_text(checkpoint, {}, *context.progress);
+  const model::TextModel reader(assets, checkpoint.config().vocab);
+  runtime::EngineOptions engine = contender.engine;
   engine.activations = runtime::Activations::kFloat;
   engine.kv_type = runtime::KvType::kF32;
   engine.context = static_cast<std::uint64_t>(chunk);
-  ScoredModel scored;
-  model::Checkpoint checkpoint = model::Checkpoint::open(path);
-  model::TextAssets assets = load_text(checkpoint, {}, *context.progress);
-  scored.model = std::make_unique<runtime::LoadedModel>(std::move(checkpoint), std::move(engine),
-                                                        std::move(assets));
-  scored.tokens = scored.model->text().encode(text);
-  return scored;
+  return {contender.given,   std::move(checkpoint), std::move(assets),
+          std::move(engine), reader.first_token(),  reader.encode(text)};
 }
 
-bool same_tokens(const ScoredModel& a, const ScoredModel& b) {
-  return a.model->config().vocab == b.model->config().vocab && a.tokens == b.tokens;
+std::unique_ptr<runtime::LoadedModel> open_to_score(ToScore& of) {
+  return std::make_unique<runtime::LoadedModel>(std::move(of.checkpoint), of.engine,
+                                                std::move(of.assets));
 }
 
+// Each model is opened and scored once: beside the reference, without one beside the first.
 void compare_quality(const CompareFlags& options, const std::vector<Contender>& contenders,
                      std::vector<ComparedModel>& models, Context& context) {
   const std::string given = options.text.empty() ? "" : read_text_input(options.text, context.stop);
   const std::string_view text = options.text.empty() ? eval::heldout_text() : given;
-  const auto open = [&](const Contender& contender) {
-    return open_scored(contender.path, contender.engine, text, options.chunk, context);
-  };
-  const ScoredModel first = open(contenders.front());
-  std::optional<ScoredModel> reference;
-  // The tokenizers of all, before the first is scored.
-  const auto agrees = [&](const ScoredModel& other, const std::string& name) {
-    if (same_tokens(first, other)) return true;
+  std::vector<ToScore> all;
+  for (const Contender& contender : contenders) {
+    all.push_back(prepare_to_score(contender, text, options.chunk, context));
+  }
+  const bool has_reference = !options.reference.empty();
+  if (has_reference) {
+    Contender reference = contenders.front();
+    reference.given = options.reference;
+    reference.path = local_model(options.reference, hub::Need::kAll, options.no_download, context);
+    all.push_back(prepare_to_score(reference, text, options.chunk, context));
+  }
+  for (const ToScore& other : all) {
+    if (other.reads_as(all.front())) continue;
     context.progress->note(fmt::format(
         "quality is left out: {} and {} have different tokenizers, so that perplexities do not "
         "compare",
-        printable(contenders.front().given, 200), printable(name, 200)));
-    return false;
-  };
-  if (!options.reference.empty()) {
-    Contender of_reference = contenders.front();
-    of_reference.path =
-        local_model(options.reference, hub::Need::kAll, options.no_download, context);
-    reference = open(of_reference);
-    if (!agrees(*reference, options.reference)) return;
-  }
-  for (std::size_t i = 1; i < contenders.size(); ++i) {
-    if (!agrees(open(contenders[i]), contenders[i].given)) return;
+        printable(all.front().given, 200), printable(other.given, 200)));
+    return;
   }
   const eval::ScoreOptions score_options{static_cast<std::uint32_t>(options.chunk),
                                          static_cast<std::uint64_t>(options.chunks),
-                                         first.model->text().first_token()};
-  const auto score = [&](const Contender& contender, const ScoredModel& scored,
-                         const ScoredModel* against) {
-    return with_context(printable(contender.given, 200), [&] {
-      eval::ScoreAgainst with;
-      with.reference = against == nullptr ? nullptr : &against->model->engine();
-      return eval::score_text(scored.model->engine(), with, scored.tokens, score_options,
-                              *contender.engine.pool, *context.progress, context.stop);
-    });
-  };
+                                         all.front().bos};
+  std::unique_ptr<runtime::LoadedModel> base;
+  if (has_reference) base = open_to_score(all.back());
   for (std::size_t i = 0; i < contenders.size(); ++i) {
-    std::optional<ScoredModel> other;
-    if (i > 0) other = open(contenders[i]);
-    const ScoredModel& scored = other ? *other : first;
-    if (i > 0 || !reference) {
-      models[i].quality = score(contenders[i], scored, i > 0 ? &first : nullptr);
-      models[i].divergence = models[i].quality->comparison;
-    }
-    if (!reference) continue;
-    const eval::Score from_reference = score(contenders[i], scored, &*reference);
-    models[i].divergence = from_reference.comparison;
-    if (i == 0) models[i].quality = from_reference;
+    std::unique_ptr<runtime::LoadedModel> scored = open_to_score(all[i]);
+    eval::ScoreAgainst against;
+    against.reference = base == nullptr ? nullptr : &base->engine();
+    eval::Score score = with_context(printable(all[i].given, 200), [&] {
+      return eval::score_text(scored->engine(), against, all[i].tokens, score_options,
+                              *all[i].engine.pool, *context.progress, context.stop);
+    });
+    if (i > 0) models[i].loss = eval::paired_loss(score, *models.front().quality);
+    models[i].divergence = score.comparison;
+    models[i].quality = std::move(score);
+    if (base == nullptr) base = std::move(scored);
   }
 }
 

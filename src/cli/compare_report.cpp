@@ -56,9 +56,7 @@ void judge_quality(const std::vector<ComparedModel>& models,
     figure.value = std::log(model.quality->perplexity);
     // Of the ratio to the first model, in percent; position by position, so that what both find
     // hard cancels.
-    if (const auto& loss = model.quality->comparison; loss && logs.size() > 1) {
-      figure.error = loss->loss_stderr / (100 + loss->loss_percent);
-    }
+    if (model.loss) figure.error = model.loss->error / (100 + model.loss->percent);
   }
   verdicts.push_back(bench::judge_logs("quality", Better::kLess, logs));
 }

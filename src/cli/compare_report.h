@@ -23,8 +23,9 @@ struct ComparedModel {
   runtime::EngineOptions engine;
   std::optional<bench::SpeedReport> speed;
   std::vector<double> prompt_rates, generation_rates;  // of each round, over all contexts
-  std::optional<eval::Score> quality;                  // against the first model, but for the first
-  std::optional<eval::Comparison> divergence;          // from what is compared with
+  std::optional<eval::Score> quality;
+  std::optional<eval::Loss> loss;              // against the first model, but for the first
+  std::optional<eval::Comparison> divergence;  // from what is compared with
 };
 
 struct ComparisonReport {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "base/error.h"
 
@@ -73,10 +74,19 @@ MeanAndError mean_of(std::span<const double> values) {
   return result;
 }
 
+Loss paired_loss(const Score& model, const Score& other) {
+  PJ_CHECK(!model.nll.empty() && model.nll.size() == other.nll.size());
+  std::vector<double> differences(model.nll.size());
+  std::ranges::transform(model.nll, other.nll, differences.begin(), std::minus<>());
+  const MeanAndError loss = mean_of(differences);
+  return {(model.perplexity / other.perplexity - 1) * 100, std::exp(loss.mean) * loss.error * 100};
+}
+
 Score summarize(std::span<const PositionScore> positions, std::uint64_t chunks, bool compared) {
   PJ_CHECK(chunks > 0 && !positions.empty());
-  const MeanAndError nll = mean_of(each(positions, nll_of));
   Score score;
+  score.nll = each(positions, nll_of);
+  const MeanAndError nll = mean_of(score.nll);
   score.perplexity = std::exp(nll.mean);
   score.perplexity_stderr = nll.error * score.perplexity;
   score.tokens = positions.size();

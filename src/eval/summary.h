@@ -36,6 +36,12 @@ struct Comparison {
   double top1_stderr = 0;
 };
 
+// How much higher one model's perplexity is than another's.
+struct Loss {
+  double percent = 0;  // (perplexity / the other's - 1) * 100
+  double error = 0;    // standard error of that, from the differences position by position
+};
+
 // Positions [first, last] of all chunks together.
 struct Band {
   std::uint64_t first = 0;
@@ -52,9 +58,13 @@ struct Score {
   double perplexity_stderr = 0;
   std::uint64_t tokens = 0;  // positions that were scored
   std::uint64_t chunks = 0;
+  std::vector<double> nll;  // -ln p of each token that was scored, in their order
   std::optional<Comparison> comparison;
   std::vector<Band> bands;  // by the position in the chunk: at most kBands of about equal length
 };
+
+// Of two models on the same positions.
+Loss paired_loss(const Score& model, const Score& other);
 
 // Without bands: of texts of any lengths.
 Score summarize(std::span<const PositionScore> positions, std::uint64_t chunks, bool compared);

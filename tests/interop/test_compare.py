@@ -83,6 +83,11 @@ def test_a_reference_of_its_own(models):
         scored = validated(path, "--reference", pajamas.TINY, "--metrics", "perplexity,kl")
         assert model["kl_mean"] == pytest.approx(scored["kl_mean"], rel=1e-12)
         assert model["kl_from"] == str(pajamas.TINY)
+    # The difference of the two is that of the pair, whatever both are compared with.
+    quality = next(v for v in report["verdicts"] if v["metric"] == "quality")
+    paired = validated(pair[1], "--reference", pair[0], "--metrics", "perplexity,kl")
+    error = paired["loss_percent_stderr"] / (100 + paired["loss_percent"])
+    assert math.log(quality["high"] / quality["ratio"]) == pytest.approx(1.96 * error, rel=1e-9)
 
 
 def test_table(models):
