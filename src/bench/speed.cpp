@@ -75,20 +75,6 @@ std::vector<std::uint64_t> default_contexts(const model::ModelConfig& config,
   return fitting;
 }
 
-// A session that is given back. Moves nowhere.
-class SpeedMeter::Session {
- public:
-  Session(runtime::Engine& engine, runtime::SessionId id) : engine_(engine), id_(id) {}
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
-  ~Session() { engine_.release(id_); }
-  runtime::SessionId id() const noexcept { return id_; }
-
- private:
-  runtime::Engine& engine_;
-  runtime::SessionId id_;
-};
-
 SpeedMeter::SpeedMeter(runtime::Engine& engine, SpeedQuestion question, Progress& progress,
                        Clock clock)
     : engine_(engine),
@@ -115,7 +101,7 @@ double SpeedMeter::seconds_of(const std::function<void()>& work) {
 }
 
 // `count` tokens, `step` at a time; logits of the last one of the prompt, or of each generated one.
-void SpeedMeter::run(const Session& session, std::uint64_t count, std::uint64_t step,
+void SpeedMeter::run(const runtime::OwnedSession& session, std::uint64_t count, std::uint64_t step,
                      const StopFlag& stop) {
   step = std::min<std::uint64_t>(step, engine_.max_batch());
   std::uint64_t position = engine_.length(session.id());
@@ -136,7 +122,7 @@ void SpeedMeter::run(const Session& session, std::uint64_t count, std::uint64_t 
 }
 
 void SpeedMeter::warm_up(const StopFlag& stop) {
-  const Session session(engine_, engine_.create_session());
+  const runtime::OwnedSession session(engine_, engine_.create_session());
   seconds_of([&] {
     run(session, question_.prompt_tokens, engine_.max_batch(), stop);
     run(session, kWarmUpGenerated, 1, stop);
@@ -144,7 +130,7 @@ void SpeedMeter::warm_up(const StopFlag& stop) {
 }
 
 void SpeedMeter::round(const StopFlag& stop) {
-  const Session session(engine_, engine_.create_session());
+  const runtime::OwnedSession session(engine_, engine_.create_session());
   std::uint64_t depth = 0;
   double filling = 0;  // from an empty cache to `depth`
   for (DepthSamples& at : samples_) {
@@ -156,13 +142,13 @@ void SpeedMeter::round(const StopFlag& stop) {
     at.cache_bytes = engine_.bytes(session.id());
     // Forks, so that every sample begins at the same depth with the same past.
     {
-      const Session fork(engine_, engine_.fork(session.id()));
+      const runtime::OwnedSession fork(engine_, engine_.fork(session.id()));
       at.prompt.push_back(
           seconds_of([&] { run(fork, question_.prompt_tokens, engine_.max_batch(), stop); }));
     }
     at.resident_bytes = std::max(at.resident_bytes, memory_.back().resident_bytes);
     {
-      const Session fork(engine_, engine_.fork(session.id()));
+      const runtime::OwnedSession fork(engine_, engine_.fork(session.id()));
       at.generation.push_back(seconds_of([&] { run(fork, question_.generation_tokens, 1, stop); }));
     }
     at.resident_bytes = std::max(at.resident_bytes, memory_.back().resident_bytes);

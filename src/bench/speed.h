@@ -14,6 +14,7 @@
 #include "bench/samples.h"
 #include "runtime/backend.h"
 #include "runtime/engine.h"
+#include "runtime/owned_session.h"
 
 namespace pajamas::bench {
 
@@ -81,9 +82,9 @@ class SpeedMeter {
   bool is_complete() const noexcept;
 
  private:
-  class Session;
   double seconds_of(const std::function<void()>& work);
-  void run(const Session& session, std::uint64_t count, std::uint64_t step, const StopFlag& stop);
+  void run(const runtime::OwnedSession& session, std::uint64_t count, std::uint64_t step,
+           const StopFlag& stop);
 
   runtime::Engine& engine_;
   SpeedQuestion question_;

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "eval/divergence.h"
 #include "eval/mmlu.h"
+#include "runtime/owned_session.h"
 
 namespace pajamas::eval {
 namespace {
@@ -20,27 +21,14 @@ namespace {
 constexpr std::uint64_t kBlock = 128;
 constexpr std::uint64_t kBlocksBeside = 2;
 
-// A session of the engine, given back when it goes.
-class AskedSession {
- public:
-  AskedSession(runtime::Engine& engine, runtime::SessionId id) : engine_(engine), id_(id) {}
-  AskedSession(const AskedSession&) = delete;
-  AskedSession& operator=(const AskedSession&) = delete;
-  ~AskedSession() { engine_.release(id_); }
-  runtime::SessionId id() const noexcept { return id_; }
-
- private:
-  runtime::Engine& engine_;
-  runtime::SessionId id_;
-};
-using AskedSessionPtr = std::unique_ptr<const AskedSession>;
+using SessionPtr = std::unique_ptr<const runtime::OwnedSession>;
 
 // A question that is being asked.
 struct Pending {
   std::size_t index = 0;
   MmluAnswer answer;
-  std::size_t left = 1;     // runs that are still to end
-  AskedSessionPtr session;  // has seen the question; for letters of several tokens
+  std::size_t left = 1;  // runs that are still to end
+  SessionPtr session;    // has seen the question; for letters of several tokens
 };
 
 // Tokens that continue a fork: what a question has of its own, or a letter's but its last.
@@ -50,7 +38,7 @@ struct Run {
   std::span<const std::int32_t> tokens;
   std::size_t past = 0;
   std::size_t done = 0;
-  AskedSessionPtr session;  // once it began
+  SessionPtr session;  // once it began
 
   // Of a question the prediction behind it counts, of a letter that behind each token.
   bool wants(std::size_t token) const noexcept { return letter || token + 1 == tokens.size(); }
@@ -126,8 +114,8 @@ class Asking {
   // Adds what fits of a run; returns how many rows want logits.
   std::size_t add_rows(Run& run) {
     if (run.session == nullptr) {
-      const AskedSession& from = run.letter ? *run.question->session : prefix_;
-      run.session = std::make_unique<AskedSession>(engine_, engine_.fork(from.id()));
+      const runtime::OwnedSession& from = run.letter ? *run.question->session : prefix_;
+      run.session = std::make_unique<runtime::OwnedSession>(engine_, engine_.fork(from.id()));
     }
     const std::size_t end =
         std::min(run.tokens.size(), run.done + engine_.max_batch() - batch_.size());
@@ -192,7 +180,7 @@ class Asking {
   const MmluPrompts& prompts_;
   std::size_t at_once_;
   const StopFlag& stop_;
-  AskedSession prefix_;
+  runtime::OwnedSession prefix_;
   std::deque<Pending> pending_;  // in the order of the questions; a deque's stay where they are
   std::deque<Run> runs_;
   std::vector<runtime::BatchRow> batch_;

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 
@@ -105,3 +106,16 @@ def supported_kernels():
     if {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"} <= flags:
         names.append("avx512")
     return names
+
+
+def interrupted(*args, step, beyond):
+    """What is printed by a command (given --json) that gets Ctrl-C once `step` is further than `beyond`."""
+    process = subprocess.Popen([BINARY, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for line in process.stderr:
+        message = json.loads(line)
+        if message.get("step") == step and message.get("done", 0) > beyond:
+            break
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    return stdout

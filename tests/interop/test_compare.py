@@ -2,10 +2,7 @@
 
 import json
 import math
-import os
 import shutil
-import signal
-import subprocess
 
 import pajamas
 import pytest
@@ -114,17 +111,8 @@ def test_different_tokenizers_leave_quality_out(tmp_path):
 
 
 def test_ctrl_c_keeps_what_was_measured():
-    process = subprocess.Popen(
-        [pajamas.BINARY, "compare", "--model1", pajamas.TINY, "--model2", pajamas.TINY, *map(str, SPEED),
-         "--repeats", "100000", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ))
-    for line in process.stderr:
-        message = json.loads(line)
-        if message.get("step") == "comparing speed" and message.get("done", 0) > 1500:
-            break
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
-    report = json.loads(stdout)
+    report = json.loads(pajamas.interrupted("compare", "--model1", pajamas.TINY, "--model2", pajamas.TINY, *SPEED, "--repeats", "100000",
+                                            "--json", step="comparing speed", beyond=1500))
     assert report["partial"] is True
     assert all(row["generation_tokens_per_second"] > 0 for model in report["models"] for row in model["results"])
     assert report["verdicts"][0]["metric"] == "speed"

@@ -408,15 +408,8 @@ def test_places_that_cannot_be_written(models, tmp_path):
 
 def test_ctrl_c_leaves_a_part(models, tmp_path):
     page = tmp_path / "part.html"
-    process = subprocess.Popen([pajamas.BINARY, "benchmark", models.gguf("Q4_0"), *map(str, SPEED[:-2]), "--repeats", "100000",
-                                "--json", "--report", page], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    for line in process.stderr:
-        message = json.loads(line)
-        if message.get("step") == "benchmarking" and message.get("done", 0) > 1500:
-            break
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
+    stdout = pajamas.interrupted("benchmark", models.gguf("Q4_0"), *SPEED[:-2], "--repeats", "100000", "--json", "--report", page,
+                                 step="benchmarking", beyond=1500)
     assert json.loads(stdout)["partial"] is True
     assert 'class="partial"' in page.read_text()
     assert ys(figures_of(page)["Generation by context"]) == \
@@ -426,17 +419,8 @@ def test_ctrl_c_leaves_a_part(models, tmp_path):
 def test_ctrl_c_leaves_a_part_of_a_comparison(models, tmp_path):
     page = tmp_path / "part.html"
     small = models.gguf("Q4_0")
-    process = subprocess.Popen([pajamas.BINARY, "compare", "--model1", small, "--model2", pajamas.TINY, *map(str, SPEED[:-2]),
-                                "--repeats", "100000", "--json", "--report", page],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    for line in process.stderr:
-        message = json.loads(line)
-        if message.get("step") == "comparing speed" and message.get("done", 0) > 1500:
-            break
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
-    report = json.loads(stdout)
+    report = json.loads(pajamas.interrupted("compare", "--model1", small, "--model2", pajamas.TINY, *SPEED[:-2], "--repeats", "100000",
+                                            "--json", "--report", page, step="comparing speed", beyond=1500))
     assert report["partial"] is True
     assert 'class="partial"' in page.read_text()
     figures = figures_of(page)
@@ -453,16 +437,10 @@ def test_ctrl_c_of_quantize_leaves_nothing(tmp_path):
     page = tmp_path / "page.html"
     page.write_text("precious")
     matrix, = pajamas.MATRICES.glob("tiny-qwen3-moe*")
-    process = subprocess.Popen([pajamas.BINARY, "quantize", pajamas.TINY_MOE, "--format", "gguf,mlx", "--method",
-                                "IQ2_XS:4bit", "--imatrix", matrix, "--threads", "1", "--output", tmp_path / "out", "--json",
-                                "--report", page, "--force"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    for line in process.stderr:
-        message = json.loads(line)
-        if message.get("step") == "quantizing" and message.get("done", 0) > 0:
-            break
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130 and not stdout, stderr
+    stdout = pajamas.interrupted("quantize", pajamas.TINY_MOE, "--format", "gguf,mlx", "--method", "IQ2_XS:4bit", "--imatrix", matrix,
+                                 "--threads", "1", "--output", tmp_path / "out", "--json", "--report", page, "--force",
+                                 step="quantizing", beyond=0)
+    assert not stdout
     left = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if not path.is_dir()]
     assert left == [pathlib.Path("page.html")] and page.read_text() == "precious"
 
