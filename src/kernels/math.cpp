@@ -24,7 +24,8 @@ inline float exp_of(float x) noexcept {
   x = x > 89.0f ? 89.0f : x;  // infinity from there
   x = x < -104.0f ? -104.0f : x;
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves no room for fractions
-  const float n = (x * 1.44269504f + kRound) - kRound;
+  const float rounded = x * 1.44269504f + kRound;
+  const float n = rounded - kRound;
   // x - n ln 2 in two steps: the first product is exact.
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   // Taylor's series: |r| <= ln 2 / 2, so the next term is below 2^-26.
@@ -36,8 +37,11 @@ inline float exp_of(float x) noexcept {
   p = p * r + 0.5f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
-  // Two factors, since 2^n itself need not be a normal number.
-  const auto shift = static_cast<std::int32_t>(n);
+  // Two factors, since 2^n itself need not be a normal number. n stands in the last bits of what
+  // was rounded; read there, NaN gives some whole number too, where a conversion has no defined
+  // result.
+  const std::int32_t shift =
+      std::bit_cast<std::int32_t>(rounded) - std::bit_cast<std::int32_t>(kRound);
   const std::int32_t half = shift >> 1;
   return p * std::bit_cast<float>((half + 127) << 23) *
          std::bit_cast<float>((shift - half + 127) << 23);

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -288,6 +289,24 @@ TEST(Math, SiluMultiplyIsWithinRoundingAtAllSizes) {
     const auto z = static_cast<double>(before[i]);
     const double exact = 3 * z / (1 + std::exp(-z));
     EXPECT_NEAR(gate[i], exact, std::abs(exact) * 5e-7 + 1e-37) << z;
+  }
+}
+
+// Bad weights are found by their NaN, so every kernel has to pass it on; ASan's build would stop at
+// a conversion of it to a whole number.
+TEST(Math, WhatIsNoNumberStaysNone) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  for (const float bad : {kNan, -kNan, std::bit_cast<float>(0x7FFFFFFFu)}) {
+    for (const std::size_t at : {0u, 18u}) {  // in a vector, in the rest
+      std::vector<float> x(19, 1.0f), gate(x);
+      x[at] = gate[at] = bad;
+      EXPECT_TRUE(std::isnan(exp_sum(x, 0.5f, 0.25f)));
+      silu_multiply(gate, std::vector<float>(gate.size(), 2.0f));
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        EXPECT_EQ(std::isnan(x[i]), i == at) << i;
+        EXPECT_EQ(std::isnan(gate[i]), i == at) << i;
+      }
+    }
   }
 }
 
