@@ -103,6 +103,7 @@ ordered_json to_json(const SpeedReport& report, const runtime::EngineOptions& op
                       {"load_seconds", report.load_seconds},
                       {"peak_memory_bytes", report.peak_memory_bytes},
                       {"memory_over_time", std::move(memory)}};
+  if (report.library_peak_bytes) out["library_peak_bytes"] = *report.library_peak_bytes;
   if (report.partial) out["partial"] = true;
   return out;
 }

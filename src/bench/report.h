@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,13 +25,15 @@ struct SpeedReport {
   std::vector<MemorySample> memory;
   double load_seconds = 0;
   std::uint64_t peak_memory_bytes = 0;
-  double bytes_per_second = 0;  // that memory gives; 0: not measured
-  bool partial = false;         // somebody stopped it
+  std::optional<std::uint64_t> library_peak_bytes;  // Engine::library_peak_bytes
+  double bytes_per_second = 0;                      // that memory gives; 0: not measured
+  bool partial = false;                             // somebody stopped it
   SpeedQuestion question;
 };
 
 // {model, backend, machine, results: [...], load_seconds, peak_memory_bytes, memory_over_time:
-// [{seconds, resident_bytes}]}, and "partial": true where it was stopped.
+// [{seconds, resident_bytes}]}, "library_peak_bytes" where there is a counter, and "partial": true
+// where it was stopped.
 nlohmann::ordered_json to_json(const SpeedReport& report, const runtime::EngineOptions& options,
                                nlohmann::ordered_json machine);
 

@@ -143,17 +143,23 @@ std::string benchmark_table(const bench::SpeedReport& report, const std::string&
         readable_bytes(result.bytes_per_token()),
         share ? fmt::format("{:.0f} %", *share * 100) : "-");
   }
+  text += report.backend;
+  if (engine.backend->built_in())  // others have threads and kernels of their own
+    text += fmt::format(", {} threads, kernels {}", engine.pool->threads(), engine.kernels->name);
   text += fmt::format(
-      "{}, {} threads, kernels {}; {} prompt tokens in batches and {} generated on top of each "
-      "context;\nmedian (least..greatest) of {}; KV cache {}\n",
-      report.backend, engine.pool->threads(), engine.kernels->name, report.question.prompt_tokens,
-      report.question.generation_tokens, report.question.repeats,
+      "; {} prompt tokens in batches and {} generated on top of each context;\n"
+      "median (least..greatest) of {}; KV cache {}\n",
+      report.question.prompt_tokens, report.question.generation_tokens, report.question.repeats,
       runtime::info(engine.kv_type).name);
   text += fmt::format("load {:.2f} s, peak memory {}, resident {}, memory reads {}\n",
                       report.load_seconds, readable_bytes(report.peak_memory_bytes),
                       readable_bytes(most_resident(report.results)),
                       report.bytes_per_second > 0 ? readable_byte_rate(report.bytes_per_second)
                                                   : std::string("at an unknown rate"));
+  if (report.library_peak_bytes) {
+    text += fmt::format("the backend's library had {} at most, mapped files aside\n",
+                        readable_bytes(*report.library_peak_bytes));
+  }
   if (report.partial) text += "stopped before all was measured\n";
   return text;
 }
@@ -182,6 +188,7 @@ void run_benchmark(const BenchmarkFlags& options, Context& context) {
   report.load_seconds = subject->load_seconds;
   // Before the buffer of what follows. The system brings its own peak up to date late.
   report.peak_memory_bytes = std::max(peak_resident_bytes(), most_resident(report.results));
+  report.library_peak_bytes = subject->engine().library_peak_bytes();
   report.bytes_per_second = measure_memory(engine, context);
   report.partial = !meter.is_complete();
   report.question = question;

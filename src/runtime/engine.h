@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -62,6 +63,9 @@ class Engine {
   virtual std::string_view backend() const noexcept = 0;
   // Rows that one batch may have.
   virtual std::size_t max_batch() const noexcept = 0;
+  // The most memory that was taken at a time, by the counter of the library that the backend runs
+  // on; nothing: it has none, and what the system says of the process is all.
+  virtual std::optional<std::uint64_t> library_peak_bytes() const noexcept { return std::nullopt; }
 
   virtual SessionId create_session() = 0;
   // A session with the same past, which costs memory only where the two come to differ.

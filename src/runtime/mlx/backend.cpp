@@ -79,13 +79,6 @@ class MlxBackend final : public Backend {
   }
 
   void require_options(const EngineOptions& options) const override {
-    const KvTypeInfo& kept = info(options.kv_type);
-    if (kept.block != 1) {
-      throw Error(
-          ErrorCode::kUnsupported,
-          fmt::format("the backend \"mlx\" does not store keys and values as {}", kept.name),
-          "use --kv-cache f16 or f32, or --backend cpu");
-    }
     const auto refuse = [](const char* flag, const char* what) {
       throw Error(ErrorCode::kUnsupported,
                   fmt::format("the backend \"mlx\" has no {} to choose", what),

@@ -17,7 +17,7 @@ namespace pajamas::runtime {
 struct MlxArguments {
   std::shared_ptr<const weights::WeightStore> store;
   Activations activations = Activations::kFloat;
-  KvType kv_type = KvType::kF32;  // kF32, kF16 or kBF16
+  KvType kv_type = KvType::kF32;
   // Cosine and sine of a position's angles: [head_dim / 2] both.
   std::function<void(std::uint32_t, std::span<float>, std::span<float>)> angles;
 };
@@ -27,10 +27,10 @@ using MakeMlxDevice = Device* (*)(MlxArguments&& arguments);
 // "mlx 0.32.4 on gpu", for as long as the process lives.
 using DescribeMlx = const char* (*)();
 
-#define PAJAMAS_MLX_DEVICE pajamas_mlx_device_1
-#define PAJAMAS_MLX_DESCRIBE pajamas_mlx_describe_1
-inline constexpr const char* kMlxDeviceSymbol = "pajamas_mlx_device_1";
-inline constexpr const char* kMlxDescribeSymbol = "pajamas_mlx_describe_1";
+#define PAJAMAS_MLX_DEVICE pajamas_mlx_device_2
+#define PAJAMAS_MLX_DESCRIBE pajamas_mlx_describe_2
+inline constexpr const char* kMlxDeviceSymbol = "pajamas_mlx_device_2";
+inline constexpr const char* kMlxDescribeSymbol = "pajamas_mlx_describe_2";
 
 #ifdef __APPLE__
 inline constexpr const char* kMlxPluginName = "libpajamas_mlx.dylib";

@@ -103,6 +103,8 @@ class Device : public Allocator {
  public:
   virtual std::string_view name() const noexcept = 0;
   virtual const model::ModelConfig& config() const noexcept = 0;
+  // As Engine::library_peak_bytes.
+  virtual std::optional<std::uint64_t> peak_bytes() const noexcept { return std::nullopt; }
 
   // from.size() is to.size().
   virtual void write(std::span<const float> from, FloatView to) = 0;

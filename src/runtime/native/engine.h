@@ -28,6 +28,9 @@ class NativeEngine final : public Engine {
   const model::ModelConfig& config() const noexcept override { return device_->config(); }
   std::string_view backend() const noexcept override { return device_->name(); }
   std::size_t max_batch() const noexcept override { return kMaxBatch; }
+  std::optional<std::uint64_t> library_peak_bytes() const noexcept override {
+    return device_->peak_bytes();
+  }
 
   SessionId create_session() override;
   SessionId fork(SessionId session) override;

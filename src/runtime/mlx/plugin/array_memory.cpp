@@ -34,9 +34,4 @@ mx::array ArrayMemory::get(std::size_t offset, std::size_t rows, std::size_t col
   return mx::reshape(mx::slice(flat, {static_cast<int>(begin)}, {static_cast<int>(end)}), shape);
 }
 
-const mx::array* ArrayMemory::at(std::size_t offset) const noexcept {
-  const auto found = arrays_.find(offset);
-  return found == arrays_.end() ? nullptr : &found->second;
-}
-
 }  // namespace pajamas::runtime

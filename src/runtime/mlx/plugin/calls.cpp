@@ -2,7 +2,9 @@
 
 #include <mlx/mlx.h>
 
+#include <cstddef>
 #include <utility>
+#include <variant>
 
 #include "base/error.h"
 
@@ -75,6 +77,23 @@ mx::array attention_of(const mx::array& queries, const mx::array& keys, const mx
                                                 sinks);
 }
 
+KvPlanes codes_of(const mx::array& rows, const KvForm& form) {
+  return mx::quantize(rows, form.group, form.bits);
+}
+
+mx::array decoded(const KvPlanes& codes, const KvForm& form, mx::Dtype type) {
+  return mx::dequantize(codes[0], codes[1], codes[2], form.group, form.bits, "affine", std::nullopt,
+                        type);
+}
+
+mx::array times_codes(const mx::array& x, const KvPlanes& codes, const KvForm& form,
+                      bool transposed) {
+  return as_type(
+      mx::quantized_matmul(x, codes[0], as_type(codes[1], x.dtype()), as_type(codes[2], x.dtype()),
+                           transposed, form.group, form.bits),
+      x.dtype());
+}
+
 mx::array adopt(const void* bytes, mx::Shape shape, mx::Dtype type,
                 std::shared_ptr<const void> keeper) {
   // Nothing writes to it: it is shared by whoever holds the matrix, and MLX writes in place only to
@@ -82,6 +101,20 @@ mx::array adopt(const void* bytes, mx::Shape shape, mx::Dtype type,
   return mx::array(const_cast<void*>(bytes), std::move(shape), type,
                    [keeper = std::move(keeper)](void*) {});
 }
+
+void raise_wired_limit() noexcept {
+  if (runs_on_processor()) return;
+  try {
+    const auto& facts = mx::device_info();
+    const auto found = facts.find("max_recommended_working_set_size");
+    if (found == facts.end()) return;
+    if (const auto* const bytes = std::get_if<std::size_t>(&found->second))
+      mx::set_wired_limit(*bytes);
+  } catch (const std::exception&) {  // an older system has none
+  }
+}
+
+std::uint64_t peak_bytes() noexcept { return mx::get_peak_memory(); }
 
 std::string mlx_description() {
   return std::string("mlx ") + mx::version() + (runs_on_processor() ? " on cpu" : " on gpu");

@@ -5,10 +5,12 @@
 #include <mlx/array.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "runtime/mlx/plugin/kv_rows.h"
 #include "tensor/encoding.h"
 
 namespace pajamas::runtime {
@@ -40,9 +42,22 @@ mlx::core::array attention_of(const mlx::core::array& queries, const mlx::core::
                               const std::optional<mlx::core::array>& mask,
                               const std::optional<mlx::core::array>& sinks);
 
+// Rows of keys or values [heads][n][dim] in form.type as codes, these as numbers, and x
+// [heads][m][k] with each head's codes or with their transpose.
+KvPlanes codes_of(const mlx::core::array& rows, const KvForm& form);
+mlx::core::array decoded(const KvPlanes& codes, const KvForm& form, mlx::core::Dtype type);
+mlx::core::array times_codes(const mlx::core::array& x, const KvPlanes& codes, const KvForm& form,
+                             bool transposed);
+
 // The bytes as an array, in place where MLX can; `keeper` lives as long as it does.
 mlx::core::array adopt(const void* bytes, mlx::core::Shape shape, mlx::core::Dtype type,
                        std::shared_ptr<const void> keeper);
+
+// Lets the GPU hold on to as much memory as the system recommends, where there is such a limit, so
+// that weights are not moved out between two tokens.
+void raise_wired_limit() noexcept;
+// The most memory that MLX has had at a time.
+std::uint64_t peak_bytes() noexcept;
 
 std::string mlx_description();
 // Whether what runs is the processor, where MLX has no arithmetic in 16 bits that is worth having.

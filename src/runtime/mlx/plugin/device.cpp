@@ -25,10 +25,6 @@ constexpr int kBlockRows = static_cast<int>(KvBlock::kPositions);
 
 int as_int(std::uint64_t number) noexcept { return static_cast<int>(number); }
 
-mx::Dtype stored_type(KvType type) noexcept {
-  return type == KvType::kF16 ? mx::float16 : type == KvType::kBF16 ? mx::bfloat16 : mx::float32;
-}
-
 // Activations are floats where the user asks for them, and where nothing narrower is faster.
 mx::Dtype activation_type(const MlxArguments& arguments) {
   return arguments.activations == Activations::kFloat || runs_on_processor() ? mx::float32
@@ -39,15 +35,33 @@ mx::array floats(std::span<const float> from, mx::Shape shape) {
   return mx::array(from.data(), std::move(shape), mx::float32);
 }
 
+// MLX's exceptions are no concern of those above.
+template <class F>
+void translated(const F& computes) {
+  try {
+    computes();
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& failed) {
+    throw Error(ErrorCode::kIo, std::string("MLX: ") + printable(failed.what(), 200));
+  }
+}
+
 }  // namespace
 
 MlxDevice::MlxDevice(MlxArguments arguments)
     : type_(activation_type(arguments)),
       matrices_(std::move(arguments.store), type_),
-      kv_type_(stored_type(arguments.kv_type)),
-      angles_(std::move(arguments.angles)) {}
+      kv_form_(arguments.kv_type, as_int(config().head_dim)),
+      angles_(std::move(arguments.angles)) {
+  raise_wired_limit();
+}
 
 MlxDevice::~MlxDevice() = default;
+
+std::optional<std::uint64_t> MlxDevice::peak_bytes() const noexcept {
+  return runtime::peak_bytes();
+}
 
 Buffer MlxDevice::allocate(std::size_t bytes) { return {std::make_unique<ArrayMemory>(), bytes}; }
 
@@ -60,13 +74,7 @@ void MlxDevice::compute(std::vector<mx::array> wanted) {
   pending_.clear();
   const std::optional<mx::array> largest = std::exchange(largest_, std::nullopt);
   if (largest) wanted.push_back(*largest);
-  try {
-    mx::eval(std::move(wanted));
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (const std::exception& failed) {
-    throw Error(ErrorCode::kIo, std::string("MLX: ") + printable(failed.what(), 200));
-  }
+  translated([&] { mx::eval(std::move(wanted)); });
   // As the cache of the CPU says it.
   if (largest && !(mx::array(*largest).item<float>() <= 65504.0f)) {
     throw Error(ErrorCode::kUnsupported, "a key or value has no room in float16",
@@ -99,9 +107,11 @@ void MlxDevice::embed(Batch batch, FloatView out) {
   put_array(out, rows_of(matrices_.of({Role::kTokenEmbedding}), ids, type_));
 }
 
-// A batch begins with them: what the one before left to compute is put on its way.
+// A batch begins with them: what the one before left to compute is put on its way, and this one's
+// graph is built while that runs.
 void MlxDevice::angles(Batch batch, const Rotation& out) {
-  if (!pending_.empty()) compute({});
+  if (largest_) pending_.push_back(*largest_);
+  translated([&] { mx::async_eval(std::exchange(pending_, {})); });
   const std::size_t half = out.cos.cols;
   std::vector<float> cos(batch.size() * half), sin(cos.size());
   for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -155,14 +165,14 @@ void MlxDevice::store(int layer, std::span<const KvRun> runs, FloatView keys, Fl
   const int dim = as_int(config().head_dim), heads = as_int(config().kv_heads);
   const auto by_head = [&](const FloatView& view) {  // [kv_heads][rows][dim]
     const mx::array all = array_at(view);
-    if (kv_type_ == mx::float16) {
+    if (kv_form_.type == mx::float16) {
       const mx::array most = mx::max(mx::abs(mx::astype(all, mx::float32)));
       largest_ = largest_ ? mx::maximum(*largest_, most) : most;
     }
-    return mx::astype(mx::transpose(mx::reshape(all, {as_int(view.rows), heads, dim}), {1, 0, 2}),
-                      kv_type_);
+    return stored_as(mx::transpose(mx::reshape(all, {as_int(view.rows), heads, dim}), {1, 0, 2}),
+                     kv_form_);
   };
-  const mx::array parts[] = {by_head(keys), by_head(values)};
+  const KvPlanes parts[] = {by_head(keys), by_head(values)};
   for (const KvRun& run : runs) {
     for (std::size_t done = 0; done < run.count;) {
       const std::uint32_t position = run.position + static_cast<std::uint32_t>(done);
@@ -171,59 +181,101 @@ void MlxDevice::store(int layer, std::span<const KvRun> runs, FloatView keys, Fl
       const int from = as_int(run.first + done);
       const KvBlock& block = run.cache->block(static_cast<std::uint64_t>(layer), position);
       for (const bool is_key : {true, false}) {
-        ArrayMemory& memory = ArrayMemory::of((is_key ? block.keys : block.values).memory());
-        const mx::array rows =
-            mx::slice(parts[is_key ? 0 : 1], {0, from, 0}, {heads, from + count, dim});
-        const mx::array* const before = memory.at(0);
-        mx::array after = mx::slice_update(
-            before != nullptr ? *before : mx::zeros({heads, kBlockRows, dim}, kv_type_), rows,
-            mx::Shape{0, at, 0}, mx::Shape{heads, at + count, dim});
-        pending_.push_back(after);
-        memory.put(0, std::move(after));
+        KvBlockRows& rows = ArrayMemory::of((is_key ? block.keys : block.values).memory()).kv();
+        const KvPlanes& added = parts[is_key ? 0 : 1];
+        KvPlanes after = rows.planes == nullptr
+                             ? no_rows(heads, kBlockRows, kv_form_)
+                             : KvPiece{rows.planes, rows.first, rows.first + kBlockRows}.rows();
+        rows = {};  // so that MLX may write in place
+        for (std::size_t plane = 0; plane < after.size(); ++plane) {
+          const int cols = added[plane].shape(2);
+          after[plane] = mx::slice_update(
+              after[plane], mx::slice(added[plane], {0, from, 0}, {heads, from + count, cols}),
+              mx::Shape{0, at, 0}, mx::Shape{heads, at + count, cols});
+          pending_.push_back(after[plane]);
+        }
+        rows.planes = std::make_shared<const KvPlanes>(std::move(after));
       }
       done += static_cast<std::size_t>(count);
     }
   }
 }
 
-// Positions [from, the run's end) of a session: [1][kv_heads][n][dim].
-mx::array MlxDevice::stored(int layer, const KvRun& run, bool keys, std::uint32_t from) const {
+std::vector<KvPiece> MlxDevice::seen(int layer, const KvRun& run, bool keys, std::uint32_t from) {
   const std::uint32_t end = run.position + static_cast<std::uint32_t>(run.count);
   const std::uint32_t begin = from / KvBlock::kPositions * KvBlock::kPositions;
-  std::vector<mx::array> blocks;
+  const auto rows_at = [&](std::uint32_t position) -> KvBlockRows& {
+    const KvBlock& block = run.cache->block(static_cast<std::uint64_t>(layer), position);
+    return ArrayMemory::of((keys ? block.keys : block.values).memory()).kv();
+  };
+  std::vector<KvPiece> pieces;
   for (std::uint32_t at = begin; at < end; at += KvBlock::kPositions) {
-    const KvBlock& block = run.cache->block(static_cast<std::uint64_t>(layer), at);
-    blocks.push_back(*ArrayMemory::of((keys ? block.keys : block.values).memory()).at(0));
+    const KvBlockRows& rows = rows_at(at);
+    const int count = std::min(kBlockRows, as_int(end - at));
+    if (!pieces.empty() && pieces.back().planes == rows.planes && pieces.back().end == rows.first) {
+      pieces.back().end += count;
+    } else {
+      pieces.push_back({rows.planes, rows.first, rows.first + count});
+    }
   }
-  const mx::array all = blocks.size() == 1 ? blocks[0] : mx::concatenate(std::move(blocks), 1);
-  return mx::expand_dims(mx::slice(all, {0, as_int(from - begin), 0},
-                                   {all.shape(0), as_int(end - begin), all.shape(2)}),
-                         0);
+  // Copied side by side, once for so many positions as a block has: full blocks are pieces of one
+  // whole from then on, which forks share. A single row is not worth moving the last block for.
+  const std::size_t apart = run.count == 1 && end % KvBlock::kPositions != 0 ? 1 : 0;
+  if (pieces.size() > 1 + apart) {
+    const auto last = pieces.end() - static_cast<std::ptrdiff_t>(apart);
+    const auto whole = std::make_shared<const KvPlanes>(joined({pieces.begin(), last}));
+    for (std::uint32_t at = begin; at + KvBlock::kPositions <= end; at += KvBlock::kPositions)
+      rows_at(at) = {whole, as_int(at - begin)};
+    pieces.erase(pieces.begin(), last);
+    pieces.insert(pieces.begin(), {whole, 0, whole->front().shape(1)});
+  }
+  pieces.front().begin += as_int(from - begin);
+  return pieces;
+}
+
+mx::array MlxDevice::window_mask(const KvRun& run, std::uint32_t from, std::uint64_t window) {
+  if (!mask_ || mask_->position != run.position || mask_->from != from ||
+      mask_->rows != run.count) {
+    const int first = as_int(run.position), end = first + as_int(run.count);
+    const mx::array own = mx::expand_dims(mx::arange(first, end, 1, mx::int32), 1);
+    const mx::array other = mx::expand_dims(mx::arange(as_int(from), end, 1, mx::int32), 0);
+    mask_ = {run.position, from, run.count,
+             mx::logical_and(mx::less_equal(other, own),
+                             mx::greater(other, mx::subtract(own, mx::array(as_int(window)))))};
+  }
+  return mask_->seen;
 }
 
 mx::array MlxDevice::attended(int layer, const KvRun& run, const mx::array& queries) {
   const int dim = as_int(config().head_dim), heads = as_int(config().heads);
-  const int count = as_int(run.count), first = as_int(run.position);
+  const int count = as_int(run.count);
   const std::uint64_t window = config().window(static_cast<std::uint64_t>(layer));
-  const std::uint64_t seen = std::uint64_t{run.position} + 1;
-  const auto from = static_cast<std::uint32_t>(window == 0 || seen <= window ? 0 : seen - window);
-  std::optional<mx::array> mask;
-  if (count > 1 && window != 0 && seen + run.count - 1 > window) {
-    const mx::array own = mx::expand_dims(mx::arange(first, first + count, 1, mx::int32), 1);
-    const mx::array other =
-        mx::expand_dims(mx::arange(as_int(from), first + count, 1, mx::int32), 0);
-    mask = mx::logical_and(mx::less_equal(other, own),
-                           mx::greater(other, mx::subtract(own, mx::array(as_int(window)))));
-  }
+  const std::uint64_t positions = std::uint64_t{run.position} + 1;  // that the first row sees
+  const auto from =
+      static_cast<std::uint32_t>(window == 0 || positions <= window ? 0 : positions - window);
   std::optional<mx::array> sinks;
   if (const mx::array* const found = matrices_.vector({Role::kAttnSinks, layer}); found != nullptr)
     sinks = *found;
-  const mx::array asked =
+  mx::array asked =
       mx::expand_dims(mx::transpose(mx::reshape(queries, {count, heads, dim}), {1, 0, 2}), 0);
-  const mx::array mixed =
-      attention_of(asked, stored(layer, run, true, from), stored(layer, run, false, from),
-                   1.0f / std::sqrt(static_cast<float>(dim)), mask, sinks);
-  return mx::reshape(mx::transpose(mx::squeeze(mixed, 0), {1, 0, 2}), {count, heads * dim});
+  if (kv_form_.rotated) asked = mx::hadamard_transform(asked);
+
+  const std::vector<KvPiece> keys = seen(layer, run, true, from);
+  const std::vector<KvPiece> values = seen(layer, run, false, from);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
+  const mx::array mixed = [&] {
+    if (count == 1 && (keys.size() > 1 || kv_form_.bits != 0))
+      return attention_over(asked, keys, values, kv_form_, scale, sinks);
+    std::optional<mx::array> mask;
+    if (count > 1 && window != 0 && positions + run.count - 1 > window)
+      mask = window_mask(run, from, window);
+    const auto numbers = [&](std::span<const KvPiece> pieces) {
+      return mx::expand_dims(numbers_of(joined(pieces), kv_form_, asked.dtype()), 0);
+    };
+    return attention_of(asked, numbers(keys), numbers(values), scale, mask, sinks);
+  }();
+  const mx::array out = kv_form_.rotated ? mx::hadamard_transform(mixed) : mixed;
+  return mx::reshape(mx::transpose(mx::squeeze(out, 0), {1, 0, 2}), {count, heads * dim});
 }
 
 void MlxDevice::attend(int layer, std::span<const KvRun> runs, FloatView queries, FloatView out) {

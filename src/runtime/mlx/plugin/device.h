@@ -23,6 +23,7 @@ class MlxDevice final : public Device {
 
   std::string_view name() const noexcept override { return "mlx"; }
   const model::ModelConfig& config() const noexcept override { return matrices_.config(); }
+  std::optional<std::uint64_t> peak_bytes() const noexcept override;
   void write(std::span<const float> from, FloatView to) override;
   std::span<const float> read(FloatView from, std::vector<float>& room) override;
   std::span<const std::uint32_t> read(NumberView from, std::vector<std::uint32_t>& room) override;
@@ -52,17 +53,27 @@ class MlxDevice final : public Device {
   void logits(model::TensorKey matrix, FloatView x, std::span<float> out) override;
 
  private:
-  mlx::core::array stored(int layer, const KvRun& run, bool keys, std::uint32_t from) const;
+  // What a run sees of keys or of values, positions [from, its end), in as few pieces as there is
+  // sense in: one, and for a single row the block that is still being filled beside it.
+  std::vector<KvPiece> seen(int layer, const KvRun& run, bool keys, std::uint32_t from);
+  // Which of them each of the run's rows sees: [rows][positions].
+  mlx::core::array window_mask(const KvRun& run, std::uint32_t from, std::uint64_t window);
   mlx::core::array attended(int layer, const KvRun& run, const mlx::core::array& queries);
   // Computes what was asked for, and keys and values with it. Throws where those had no room.
   void compute(std::vector<mlx::core::array> wanted);
 
   mlx::core::Dtype type_;  // of activations
   MlxMatrices matrices_;
-  mlx::core::Dtype kv_type_;
+  KvForm kv_form_;
   decltype(MlxArguments::angles) angles_;
-  std::vector<mlx::core::array> pending_;     // keys and values that nobody has waited for
-  std::optional<mlx::core::array> largest_;   // of them, where the cache's type has a bound
+  std::vector<mlx::core::array> pending_;    // keys and values that nobody has waited for
+  std::optional<mlx::core::array> largest_;  // of them, where the cache's type has a bound
+  struct Mask {
+    std::uint32_t position, from;
+    std::size_t rows;
+    mlx::core::array seen;
+  };
+  std::optional<Mask> mask_;                  // the last one: layers of a batch have the same
   std::optional<mlx::core::array> assigned_;  // expert of each assignment that was routed last
 };
 
