@@ -19,7 +19,7 @@ struct ColumnsTogether {
   int vectors;
   alignas(64) float x[kColumnsTogether * kLanes], w[kColumnsTogether * kLanes];
   Lanes is_odd, step;
-  Lanes entries[2][2], errors[2][2];  // [vector][variant]
+  NearestEntry entries[2][2];  // [vector][variant]
 };
 
 inline void look_at(const Grid& grid, const FeedbackTile& t, int first, const Lanes& inv_unit,
@@ -40,7 +40,7 @@ inline void look_at(const Grid& grid, const FeedbackTile& t, int first, const La
     const int at = v * grid.book.columns * kLanes;
     set_columns(tile, grid.book, c.x + at, c.w + at);
     tile.is_odd = c.is_odd;
-    nearest_entries(tile, grid, c.step, c.entries[v], c.errors[v]);
+    nearest_entries(tile, grid, c.step, c.entries[v]);
   }
 }
 
@@ -50,8 +50,8 @@ inline IntLanes second_for_group(const Grid& grid, const FeedbackTile& t, int fi
   Lanes sum[2] = {splat(0), splat(0)};
   for (int j = first; j < first + grid.group; j += kColumnsTogether) {
     look_at(grid, t, j, inv_unit, tile, c);
-    sum[0] = sum[0] + c.errors[0][0];
-    sum[1] = sum[1] + c.errors[0][1];
+    sum[0] = sum[0] + c.entries[0][0].error;
+    sum[1] = sum[1] + c.entries[0][1].error;
   }
   return sum[1] < sum[0];
 }
@@ -69,9 +69,10 @@ inline void round_tile_of_vectors(const Grid& grid, const float* coefficients, F
     look_at(grid, t, first, inv_unit, tile, c);
     IntLanes second[2] = {for_group, for_group};
     if (variants == Variants::kAnyVector) {
-      second[0] = c.errors[0][1] < c.errors[0][0];
+      second[0] = c.entries[0][1].error < c.entries[0][0].error;
     } else if (variants == Variants::kOneOfPair) {
-      const Lanes left = c.errors[0][1] - c.errors[0][0], right = c.errors[1][1] - c.errors[1][0];
+      const Lanes left = c.entries[0][1].error - c.entries[0][0].error,
+                  right = c.entries[1][1].error - c.entries[1][0].error;
       const IntLanes is_right = right < left;
       second[0] = splat(0.5f) < select(is_right, splat(0), c.is_odd);
       second[1] = splat(0.5f) < select(is_right, c.is_odd, splat(0));

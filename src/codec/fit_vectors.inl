@@ -74,11 +74,14 @@ inline void try_steps(VectorTile& t, const Grid& grid, const Lanes* steps, const
   const int variants = variants_of(grid) == Variants::kOne ? 1 : 2;
   const int vectors = grid.group / book.columns;
   for (int variant = 0; variant < variants; ++variant) {
-    Nearest<kSteps> best;
     prepare(t, book, variant);
-    look_at_all(t, book, steps, best);
-    for (int i = 0; i < kSteps; ++i) {
-      sums_of(t, book, best.entry[i], out.a[variant][at + i], out.b[variant][at + i]);
+    for (int first = 0; first < kSteps; first += 4) {  // as many as registers hold
+      Nearest<4> best;
+      look_at_all(t, book, steps + first, best);
+      for (int i = 0; i < 4; ++i) {
+        const int to = at + first + i;
+        sums_of(t, best.low[i], best.high[i], out.a[variant][to], out.b[variant][to]);
+      }
     }
   }
   for (int i = 0; i < kSteps; ++i) {
@@ -98,7 +101,7 @@ inline void try_steps(VectorTile& t, const Grid& grid, const Lanes* steps, const
   }
 }
 
-template <int kSteps>
+template <int kSteps, int kFine>
 inline void find_candidates(VectorTile& t, const Grid& grid, const VectorSearch& search,
                             VectorCandidates& out) {
   const CodeBook& book = grid.book;
@@ -133,18 +136,18 @@ inline void find_candidates(VectorTile& t, const Grid& grid, const VectorSearch&
   out.is_odd = t.is_odd;
   try_steps<kSteps>(t, grid, steps, noise, out, gain);
   const Lanes middle = out.step;
-  for (int i = 0; i < kSteps; ++i) {
-    const float away = static_cast<float>(i) - 0.5f * (kSteps - 1);
+  for (int i = 0; i < kFine; ++i) {
+    const float away = static_cast<float>(i) - 0.5f * (kFine - 1);
     steps[i] = middle * splat(1 + search.fine * away);
   }
-  try_steps<kSteps>(t, grid, steps, noise, out, gain);
+  try_steps<kFine>(t, grid, steps, noise, out, gain);
 }
 
 // Short vectors take more steps: what is left of the error is less, and more of it the step's.
 inline void find_candidates(VectorTile& t, const Grid& grid, const VectorSearch& search,
                             VectorCandidates& out) {
-  if (grid.book.columns == 4) return find_candidates<8>(t, grid, search, out);
-  find_candidates<4>(t, grid, search, out);
+  if (grid.book.columns == 4) return find_candidates<8, 4>(t, grid, search, out);
+  find_candidates<4, 4>(t, grid, search, out);
 }
 
 // The best of the candidates under a step of each group: their error less sum w x^2, and sums.
@@ -274,19 +277,31 @@ inline void fit_vectors(const Format& format, const float* weights, const float*
   }
 }
 
+// Of sixteen vectors, for one variant.
+struct NearestEntry {
+  Lanes low, high;  // numbers of halves
+  Lanes error;      // what goes by it
+};
+
+inline unsigned half_bits(const CodeBook& book, const Lanes& number, int lane) {
+  return book.halves->bits[number_of(number, lane)];
+}
+
 // The codes of sixteen vectors whose entries and variants are given; `x` has the weights' signs.
-inline void write_codes(const VectorTile& t, const CodeBook& book, const Lanes* entries,
+inline void write_codes(const VectorTile& t, const CodeBook& book, const NearestEntry* entries,
                         const IntLanes& second, const float* x, float* codes) {
   alignas(64) float down[kLanes];
   store(down, select(second, splat(1), splat(0)));
   for (int lane = 0; lane < kLanes; ++lane) {
     const int variant = down[lane] != 0 ? 1 : 0;
-    const auto at = static_cast<std::size_t>(lane_of(entries[variant], lane));
+    const NearestEntry& entry = entries[variant];
+    const unsigned bits = half_bits(book, entry.low, lane) | half_bits(book, entry.high, lane)
+                                                                 << (book.columns / 2 * book.bits);
     const float wrong = book.columns == 8 ? lane_of(t.is_odd, lane) : static_cast<float>(variant);
     int flipped = -1;
     float least = 1e30f;
     for (int k = 0; k < book.columns; ++k) {
-      const auto level = static_cast<float>(book.level(at, k));
+      const auto level = static_cast<float>(book.level_of(bits, k));
       if (book.signs == Signs::kOfLevels) {
         codes[k * kLanes + lane] = level + (variant == 0 ? 1.0f : -1.0f);
         continue;
@@ -302,16 +317,15 @@ inline void write_codes(const VectorTile& t, const CodeBook& book, const Lanes* 
   }
 }
 
-// The nearest entry of each variant, and what its error goes by; returns how many variants.
-inline int nearest_entries(VectorTile& t, const Grid& grid, const Lanes& step, Lanes* entries,
-                           Lanes* errors) {
+// The nearest entry of each variant; returns how many variants.
+inline int nearest_entries(VectorTile& t, const Grid& grid, const Lanes& step,
+                           NearestEntry* entries) {
   const int variants = variants_of(grid) == Variants::kOne ? 1 : 2;
   for (int variant = 0; variant < variants; ++variant) {
     Nearest<1> best;
     prepare(t, grid.book, variant);
     look_at_all(t, grid.book, &step, best);
-    entries[variant] = best.entry[0];
-    errors[variant] = best.error[0];
+    entries[variant] = {best.low[0], best.high[0], best.error[0]};
   }
   return variants;
 }
@@ -322,10 +336,10 @@ inline void round_tile_of_vectors(VectorTile& t, const Grid& grid, const float* 
                                   const Lanes& step, float* codes) {
   const CodeBook& book = grid.book;
   set_neighbours(t, book, x, w);
-  Lanes entries[2], errors[2];
-  const int variants = nearest_entries(t, grid, step, entries, errors);
+  NearestEntry entries[2];
+  const int variants = nearest_entries(t, grid, step, entries);
   IntLanes second = splat(1) < splat(0);
-  if (variants == 2) second = second_variant(grid, t.is_odd, errors[0], errors[1]);
+  if (variants == 2) second = second_variant(grid, t.is_odd, entries[0].error, entries[1].error);
   write_codes(t, book, entries, second, x, codes);
 }
 

@@ -9,6 +9,8 @@
 
 namespace pajamas::codec {
 
+struct BookHalves;
+
 // How the signs of a vector's columns are stored.
 enum class Signs : std::uint8_t {
   kOfLevels,  // by the levels alone
@@ -25,6 +27,7 @@ struct CodeBook {
   // Vectors: one entry sets `columns` columns together, each to the level whose number is in `bits`
   // bits of the entry, the first column's lowest. Ascending. (codec/codebook_tables.h)
   std::span<const std::uint16_t> entries{};
+  const BookHalves* halves = nullptr;  // of the entries (codec/book_halves.h)
   int columns = 1;
   int bits = 0;
   Signs signs = Signs::kOfLevels;
@@ -34,8 +37,10 @@ struct CodeBook {
   constexpr bool is_vectors() const noexcept { return columns > 1; }
   // Of column `column` of an entry, before sign and shift.
   constexpr int level(std::size_t entry, int column) const noexcept {
-    const int number = (entries[entry] >> (column * bits)) & ((1 << bits) - 1);
-    return levels[static_cast<std::size_t>(number)];
+    return level_of(entries[entry], column);
+  }
+  constexpr int level_of(unsigned entry_bits, int column) const noexcept {
+    return levels[(entry_bits >> (column * bits)) & ((1u << bits) - 1)];
   }
 };
 

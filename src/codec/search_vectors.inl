@@ -1,47 +1,19 @@
 // The nearest entries of a codebook for sixteen vectors at once, a vector a lane: every entry is
 // looked at, so the nearest one is found whatever the importance of the columns. The weighted error
 // of entry e under step s is sum w x^2 + s (s b - 2 a), where a = sum w x e and b = sum w e^2 do
-// not depend on the step: they are added up from two tables, of what the entry's first half of
-// columns can be and of the other half, and serve several steps at a time. Included by
+// not depend on the step: they are sums of what the entry's first half of columns gives and of what
+// the other half does, two tables that serve several steps. Included by
 // codec/rows.inl.
 #pragma once
 
+#include "codec/book_halves.h"
 #include "codec/fit_block.inl"
 
-// Sums over half the columns of a vector, by the numbers of their levels as digits, the first
-// column's lowest: 3^4 or 8^2 of them. Tables of all bits of half an entry would have gaps, which
-// the cache has to pay for.
+// Sums over half the columns of a vector, by the half's number (BookHalves).
 struct HalfSums {
-  static constexpr int kMost = 81;
+  static constexpr int kMost = BookHalves::kMost;
   Lanes a[kMost], b[kMost];
   Lanes least[kMost];  // of w x e, where signs are even
-};
-
-// From the bits of half an entry to the number in HalfSums: of levels of two bits, of which there
-// are three, and of three bits.
-constexpr std::array<std::array<std::uint8_t, 256>, 2> kHalfNumbers = [] {
-  std::array<std::array<std::uint8_t, 256>, 2> out{};
-  for (unsigned bits = 0; bits < 256; ++bits) {
-    unsigned number = 0;
-    for (int k = 3; k >= 0; --k) number = 3 * number + (bits >> (2 * k) & 3u);
-    out[0][bits] = static_cast<std::uint8_t>(number);
-    out[1][bits] = static_cast<std::uint8_t>(bits);
-  }
-  return out;
-}();
-
-// The two halves of an entry.
-struct Halves {
-  const std::uint8_t* number;
-  unsigned mask;
-  int bits;
-
-  explicit Halves(const CodeBook& book)
-      : number(kHalfNumbers[book.bits == 2 ? 0 : 1].data()),
-        mask((1u << (book.columns / 2 * book.bits)) - 1),
-        bits(book.columns / 2 * book.bits) {}
-  std::size_t low(std::uint16_t entry) const { return number[entry & mask]; }
-  std::size_t high(std::uint16_t entry) const { return number[entry >> bits]; }
 };
 
 // Vectors that can be coded in two ways, apart from their entries: with all codes one up or one
@@ -67,6 +39,7 @@ struct VectorTile {
   Lanes x[kMaxColumns], w[kMaxColumns];  // x: without its sign where that is stored apart
   Lanes is_odd;  // 1 where the eight columns of the signs have an odd number of minuses, or 0
   Lanes wrong;   // 2 where one column gets the wrong sign, or 0; as all below of one variant
+  bool any_wrong;
   HalfSums low, high;
 };
 
@@ -127,54 +100,99 @@ inline void prepare(VectorTile& t, const CodeBook& book, int variant) {
     fill_half(t, book, book.columns / 2, shift, t.high);
   }
   t.wrong = splat(0);
-  if (book.signs != Signs::kEven) return;
+  t.any_wrong = book.signs == Signs::kEven && (book.columns == 8 || variant != 0);
+  if (!t.any_wrong) return;
   t.wrong = book.columns == 8 ? t.is_odd + t.is_odd : splat(variant == 0 ? 0.0f : 2.0f);
 }
 
-// The best entries so far under each of several steps.
+// The best entries under each of several steps, as the numbers of their halves.
 template <int kSteps>
 struct Nearest {
-  Lanes half_step[kSteps];
+  Lanes low[kSteps], high[kSteps];
   Lanes error[kSteps];  // half of s b - 2 a
-  Lanes entry[kSteps];
 };
 
-template <bool kEven, int kSteps>
-inline void look_at_all_of(const VectorTile& t, const CodeBook& book, Nearest<kSteps>& out) {
-  const Halves halves(book);
-  const HalfSums &low = t.low, &high = t.high;
-  const Lanes wrong = t.wrong;
-  Lanes entry = splat(0);
-  Nearest<kSteps> best = out;  // a copy, which can stay in registers
-  for (const std::uint16_t bits : book.entries) {
-    const std::size_t l = halves.low(bits), h = halves.high(bits);
-    Lanes a = low.a[l] + high.a[h];
-    const Lanes b = low.b[l] + high.b[h];
-    // The wrong sign is that of the column where it costs least.
-    if constexpr (kEven) a = a - wrong * min(low.least[l], high.least[h]);
-#pragma GCC unroll 8
+// The number in the last bits of v, where it costs 2^-16 of v at most.
+inline Lanes with_number(const Lanes& v, int number) {
+  IntLanes bits = as_bits(v);
+  PJ_EACH_PIECE bits.p[i] = (bits.p[i] & ~127) | number;
+  return from_bits(bits);
+}
+inline Lanes number_in(const Lanes& v) {
+  IntLanes bits = as_bits(v);
+  PJ_EACH_PIECE bits.p[i] &= 127;
+  return to_floats(bits);
+}
+
+// What is half of s b - 2 a is that of the one half and of the other, so that under a step every
+// second half asks for the least among the first halves that go with it: one comparison an entry,
+// and whose the least is stands in its last bits. A wrong sign is in either half, in the column
+// where it costs least. Of entries that are nearly as good any one is taken.
+template <bool kAnyWrong, int kSteps>
+inline void look_at_all_of(const VectorTile& t, const CodeBook& book, const Lanes* steps,
+                           Nearest<kSteps>& out) {
+  const BookHalves& halves = *book.halves;
+  Lanes half_step[kSteps], low[HalfSums::kMost][kSteps];
+  Lanes low_wrong[kAnyWrong ? HalfSums::kMost : 1][kSteps];
+  for (int i = 0; i < kSteps; ++i) half_step[i] = steps[i] * splat(0.5f);
+  for (int l = 0; l < halves.count; ++l) {
     for (int i = 0; i < kSteps; ++i) {
-      const Lanes error = best.half_step[i] * b - a;
-      const IntLanes better = error < best.error[i];
-      best.error[i] = select(better, error, best.error[i]);
-      best.entry[i] = select(better, entry, best.entry[i]);
+      const Lanes error = half_step[i] * t.low.b[l] - t.low.a[l];
+      low[l][i] = with_number(error, l);
+      if constexpr (kAnyWrong) low_wrong[l][i] = with_number(error + t.wrong * t.low.least[l], l);
     }
-    entry = entry + splat(1);
   }
-  out = best;
+  const Lanes far = splat(1e30f), zero = splat(0);
+  Lanes best[kSteps], best_low[kSteps], best_high[kSteps];
+  for (int i = 0; i < kSteps; ++i) {
+    best[i] = far;
+    best_low[i] = best_high[i] = zero;
+  }
+  for (int place = 0; place < halves.count; ++place) {
+    const BookHalves::Second second = halves.second[place];
+    if (second.entries() == 0) break;
+    Lanes right[kSteps], wrong[kSteps];
+#pragma GCC unroll 4
+    for (int i = 0; i < kSteps; ++i) right[i] = wrong[i] = far;
+    for (int e = second.begin; e < second.end; ++e) {
+      const int l = halves.first[e];
+#pragma GCC unroll 4
+      for (int i = 0; i < kSteps; ++i) {
+        right[i] = min(low[l][i], right[i]);
+        if constexpr (kAnyWrong) wrong[i] = min(low_wrong[l][i], wrong[i]);
+      }
+    }
+    const int h = second.number;
+    const Lanes number = splat(static_cast<float>(h));
+#pragma GCC unroll 4
+    for (int i = 0; i < kSteps; ++i) {
+      const Lanes high = half_step[i] * t.high.b[h] - t.high.a[h];
+      Lanes error = high + right[i], its_low = right[i];
+      if constexpr (kAnyWrong) {
+        const Lanes in_low = high + wrong[i];
+        error = error + t.wrong * t.high.least[h];
+        its_low = select(in_low < error, wrong[i], its_low);
+        error = min(in_low, error);
+      }
+      const IntLanes better = error < best[i];
+      best[i] = min(error, best[i]);
+      best_low[i] = select(better, its_low, best_low[i]);
+      best_high[i] = select(better, number, best_high[i]);
+    }
+  }
+  for (int i = 0; i < kSteps; ++i) {
+    out.low[i] = number_in(best_low[i]);
+    out.high[i] = best_high[i];
+    out.error[i] = best[i];
+  }
 }
 
 // The best entry under each step for the variant that was prepared.
 template <int kSteps>
 inline void look_at_all(const VectorTile& t, const CodeBook& book, const Lanes* steps,
                         Nearest<kSteps>& best) {
-  for (int i = 0; i < kSteps; ++i) {
-    best.half_step[i] = steps[i] * splat(0.5f);
-    best.error[i] = splat(1e30f);
-    best.entry[i] = splat(0);
-  }
-  if (book.signs == Signs::kEven) return look_at_all_of<true>(t, book, best);
-  look_at_all_of<false>(t, book, best);
+  if (t.any_wrong) return look_at_all_of<true>(t, book, steps, best);
+  look_at_all_of<false>(t, book, steps, best);
 }
 
 inline float lane_of(const Lanes& v, int lane) {
@@ -183,20 +201,20 @@ inline float lane_of(const Lanes& v, int lane) {
   return value;
 }
 
+inline std::size_t number_of(const Lanes& numbers, int lane) {
+  return static_cast<std::size_t>(static_cast<std::int32_t>(lane_of(numbers, lane)));
+}
+
 // a and b of an entry in each lane, of the variant that was prepared.
-inline void sums_of(const VectorTile& t, const CodeBook& book, const Lanes& entry, Lanes& a,
-                    Lanes& b) {
+inline void sums_of(const VectorTile& t, const Lanes& low, const Lanes& high, Lanes& a, Lanes& b) {
   alignas(64) float out_a[kLanes], out_b[kLanes];
-  const Halves halves(book);
   for (int lane = 0; lane < kLanes; ++lane) {
-    const auto at = static_cast<std::int32_t>(lane_of(entry, lane));
-    const std::uint16_t bits = book.entries[static_cast<std::size_t>(at)];
-    const std::size_t l = halves.low(bits), h = halves.high(bits);
+    const std::size_t l = number_of(low, lane), h = number_of(high, lane);
     out_a[lane] = lane_of(t.low.a[l], lane) + lane_of(t.high.a[h], lane);
     out_b[lane] = lane_of(t.low.b[l], lane) + lane_of(t.high.b[h], lane);
-    if (book.signs != Signs::kEven) continue;
-    const float low = lane_of(t.low.least[l], lane), high = lane_of(t.high.least[h], lane);
-    out_a[lane] -= lane_of(t.wrong, lane) * (low < high ? low : high);
+    if (!t.any_wrong) continue;
+    const float of_low = lane_of(t.low.least[l], lane), of_high = lane_of(t.high.least[h], lane);
+    out_a[lane] -= lane_of(t.wrong, lane) * (of_low < of_high ? of_low : of_high);
   }
   a = load(out_a);
   b = load(out_b);

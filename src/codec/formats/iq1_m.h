@@ -25,6 +25,7 @@ struct IQ1_M {
                                            .unit = 0.125f,
                                            .book = {.levels = IQ1_S::kLevels,
                                                     .entries = kIq1Book,
+                                                    .halves = &kIq1Halves,
                                                     .columns = 8,
                                                     .bits = 2,
                                                     .shifted = 8}},

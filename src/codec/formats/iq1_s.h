@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "codec/codebook_tables.h"
+#include "codec/book_halves.h"
 #include "codec/format.h"
 
 namespace pajamas::codec {
@@ -27,6 +27,7 @@ struct IQ1_S {
                                            .unit = 0.125f,
                                            .book = {.levels = kLevels,
                                                     .entries = kIq1Book,
+                                                    .halves = &kIq1Halves,
                                                     .columns = 8,
                                                     .bits = 2,
                                                     .shifted = 32}},

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "codec/codebook_tables.h"
+#include "codec/book_halves.h"
 #include "codec/format.h"
 
 namespace pajamas::codec {
@@ -28,6 +28,7 @@ struct IQ2_S {
                                            .unit = 0.125f,
                                            .book = {.levels = kLevels,
                                                     .entries = kIq2SBook,
+                                                    .halves = &kIq2SHalves,
                                                     .columns = 8,
                                                     .bits = 2,
                                                     .signs = Signs::kEach}},

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "codec/codebook_tables.h"
+#include "codec/book_halves.h"
 #include "codec/format.h"
 
 namespace pajamas::codec {
@@ -26,6 +26,7 @@ struct IQ2_XS {
                                            .unit = 0.125f,
                                            .book = {.levels = kLevels,
                                                     .entries = kIq2XsBook,
+                                                    .halves = &kIq2XsHalves,
                                                     .columns = 8,
                                                     .bits = 2,
                                                     .signs = Signs::kEven}},

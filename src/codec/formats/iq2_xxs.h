@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "codec/codebook_tables.h"
+#include "codec/book_halves.h"
 #include "codec/format.h"
 
 namespace pajamas::codec {
@@ -29,6 +29,7 @@ struct IQ2_XXS {
                                            .unit = 0.125f,
                                            .book = {.levels = kLevels,
                                                     .entries = kIq2XxsBook,
+                                                    .halves = &kIq2XxsHalves,
                                                     .columns = 8,
                                                     .bits = 2,
                                                     .signs = Signs::kEven}},

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "codec/codebook_tables.h"
+#include "codec/book_halves.h"
 #include "codec/format.h"
 
 namespace pajamas::codec {
@@ -27,10 +27,11 @@ struct IQ3_S {
                                            .odd_scales = true,
                                            .book = {.levels = kLevels,
                                                     .entries = kIq3SBook,
+                                                    .halves = &kIq3SHalves,
                                                     .columns = 4,
                                                     .bits = 3,
                                                     .signs = Signs::kEach}},
-                                  .effort = {.vectors = {0.1f, 1.2f, 0.04f, 6, 6, 0.02f}},
+                                  .effort = {.vectors = {0.1f, 1.2f, 0.04f, 4, 4, 0.03f}},
                                   .layout = {.d = offsetof(Block, d)},
                                   .error_budget = 0.003,
                                   .better = DType::kIQ4_XS,
