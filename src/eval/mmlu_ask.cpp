@@ -16,9 +16,7 @@
 namespace pajamas::eval {
 namespace {
 
-// Keys and values grow by blocks of at most so many positions. A fork copies one and ends in
-// another.
-constexpr std::uint64_t kBlock = 128;
+// Of keys and values: a fork copies one and ends in another.
 constexpr std::uint64_t kBlocksBeside = 2;
 
 using SessionPtr = std::unique_ptr<const runtime::OwnedSession>;
@@ -191,7 +189,7 @@ class Asking {
 
 std::uint64_t mmlu_positions_beside(const runtime::Engine& engine, std::size_t at_once) noexcept {
   // Each question may have a letter's fork beside its own.
-  return engine.max_batch() + 2 * at_once * kBlocksBeside * kBlock;
+  return engine.max_batch() + 2 * at_once * kBlocksBeside * engine.block_positions();
 }
 
 void ask_mmlu(runtime::Engine& engine, const MmluPrompts& prompts, std::size_t at_once,

@@ -67,6 +67,10 @@ class Engine {
   // on; nothing: it has none, and what the system says of the process is all.
   virtual std::optional<std::uint64_t> library_peak_bytes() const noexcept { return std::nullopt; }
 
+  // Keys and values grow by so many positions at a time; a fork that goes on copies the last of
+  // them.
+  virtual std::uint32_t block_positions() const noexcept { return 1; }
+
   virtual SessionId create_session() = 0;
   // A session with the same past, which costs memory only where the two come to differ.
   virtual SessionId fork(SessionId session) = 0;

@@ -28,6 +28,7 @@ class NativeEngine final : public Engine {
   const model::ModelConfig& config() const noexcept override { return device_->config(); }
   std::string_view backend() const noexcept override { return device_->name(); }
   std::size_t max_batch() const noexcept override { return kMaxBatch; }
+  std::uint32_t block_positions() const noexcept override { return KvBlock::kPositions; }
   std::optional<std::uint64_t> library_peak_bytes() const noexcept override {
     return device_->peak_bytes();
   }
