@@ -2,12 +2,13 @@
 """Our engine's speed beside llama.cpp's on the same files, in turn.
 
     bench/engine_speed.py CHECKPOINT SCRATCH --peers PYTHON [--methods M,M...] [--rounds N]
-                          [--prompt-tokens N] [--max-tokens N] [--binary FILE] [--report FILE]
+                          [--prompt-tokens N] [--max-tokens N] [--mlx] [--binary FILE] [--report FILE]
 
 CHECKPOINT is quantized into SCRATCH first (files that are there are taken as they are). Every round
 runs ours, started anew, and then llama.cpp, which has the file loaded: a prompt, then one token at
 a time, the file mapped and in the page cache. The table has medians, and the median of the rounds'
-ratios with the least and the greatest. MLX methods (4bit) have no peer on this machine's file. PYTHON has
+ratios with the least and the greatest. MLX methods (4bit) have no peer, but with --mlx: ours runs them on
+the backend "mlx" and the peer is mlx-lm, both in float32. PYTHON has
 llama-cpp-python compiled for this processor (CMAKE_ARGS=-DGGML_NATIVE=ON).
 """
 
@@ -46,18 +47,22 @@ def warm(path):
                 pass
 
 
+def on_mlx(args, path):
+    return getattr(args, "mlx", False) and path.is_dir()
+
+
 def run_ours(args, path, *more):
     stats = args.scratch / "stats.json"
     stats.unlink(missing_ok=True)
     prompt = WORDS * (args.prompt_tokens // 17)
+    where = ["--backend", "mlx"] if on_mlx(args, path) else ["--threads", str(args.threads)]
     subprocess.run([args.binary, "run", path, "--raw", "--max-tokens", str(args.max_tokens),
-                    "--temperature", "1", "--seed", "1", "--threads", str(args.threads), "--stats",
-                    stats, *more], input=prompt.encode(), check=True, capture_output=True)
+                    "--temperature", "1", "--seed", "1", *where, "--stats", stats, *more], input=prompt.encode(), check=True, capture_output=True)
     return json.loads(stats.read_text())
 
 
 class Peer:
-    """llama.cpp with a file loaded: a measurement each time it is asked."""
+    """A peer with a model loaded: a measurement each time it is asked."""
 
     def __init__(self, args, path, tokens, *more):
         self.process = subprocess.Popen(
@@ -69,7 +74,7 @@ class Peer:
         print(file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         if not line:
-            sys.exit(f"error: llama.cpp stopped with status {self.process.wait()}")
+            sys.exit(f"error: the peer stopped with status {self.process.wait()}")
         return json.loads(line)
 
     def close(self):
@@ -86,7 +91,12 @@ def row(args, method):
     path = quantized(args, method)
     warm(path)
     first = run_ours(args, path)  # warms up, and tells the prompt's tokens
-    peer = Peer(args, path, first["prompt_tokens"]) if path.is_file() else None
+    peer = None
+    if path.is_file():
+        peer = Peer(args, path, first["prompt_tokens"])
+    elif on_mlx(args, path):
+        peer = Peer(args, path, first["prompt_tokens"], "--float")
+        peer.run()
     ours, theirs = [], []
     for _ in range(args.rounds):
         ours.append(run_ours(args, path))
@@ -117,6 +127,7 @@ def main():
     parser.add_argument("--prompt-tokens", type=int, default=512)
     parser.add_argument("--max-tokens", type=int, default=32)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--mlx", action="store_true")
     parser.add_argument("--binary", default=ROOT / "build/release/llama-pajamas")
     parser.add_argument("--report", type=pathlib.Path)
     args = parser.parse_args()
@@ -134,10 +145,10 @@ def main():
             f"{datetime.date.today()}, {described}; the threads "
             f"read memory at {bandwidth / 1e9:.1f} GB/s. Written by `bench/engine_speed.py "
             f"{' '.join(sys.argv[1:])}`.",
-            f"llama.cpp's build: {features}.", "",
+            f"The peer: {features}.", "",
             "Tokens/s: medians; ratios: medians, least and greatest of "
             f"{args.rounds} rounds in turn, {args.max_tokens} tokens generated.", "",
-            "| file | size | prompt | ours | llama.cpp | ratio | generation, ours | llama.cpp | "
+            "| file | size | prompt | ours | peer | ratio | generation, ours | peer | "
             "ratio | ready |", "|---|---|---|---|---|---|---|---|---|---|", *rows, ""]
     report = args.report or ROOT / f"bench/results/engine-speed-{args.checkpoint.name}.md"
     report.write_text("\n".join(text))

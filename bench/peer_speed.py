@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""llama.cpp's speed on one GGUF file, or how fast this machine reads memory; one line of JSON.
+"""llama.cpp's speed on one GGUF file, mlx-lm's on an MLX directory, or how fast this machine reads
+memory; one line of JSON.
 
-    bench/peer_speed.py MODEL.gguf [--prompt-tokens N] [--max-tokens N] [--threads N] [--serve]
+    bench/peer_speed.py MODEL [--prompt-tokens N] [--max-tokens N] [--threads N] [--serve]
                         [--flash-attention]
     bench/peer_speed.py --bandwidth [--threads N]
 
 Speed: a prompt in one batch (beyond 2,048 tokens in those of 512 that llama.cpp cuts by default),
 then one token at a time, the file mapped, keys and values as llama.cpp has them by default (F16).
 With --serve it measures again for every line of standard input, the model
-loaded once. Bandwidth: each thread forms the dot product of a gigabyte of its own with
+loaded once. mlx-lm as its generate_step does it, the likeliest token chosen. Bandwidth: each thread forms the dot product of a gigabyte of its own with
 itself, the best of several. Needs the Python packages of tests/interop/requirements.txt.
 """
 
@@ -69,6 +70,34 @@ def speed(args, model):
             "generation_tokens_per_second": args.max_tokens / (done - prompted)}
 
 
+def mlx_speed(args, model):
+    import mlx.core as mx
+    from mlx_lm.generate import generate_step
+    rng = np.random.default_rng(1)
+    prompt = mx.array(rng.integers(0, 2000, args.prompt_tokens))
+    began = time.perf_counter()
+    steps = generate_step(prompt, model, max_tokens=args.max_tokens)
+    next(steps)
+    prompted = time.perf_counter()
+    count = sum(1 for _ in steps)
+    done = time.perf_counter()
+    return {"prompt_tokens": len(prompt), "generated_tokens": args.max_tokens,
+            "features": ["mlx " + mx.__version__],
+            "prompt_tokens_per_second": len(prompt) / (prompted - began),
+            "generation_tokens_per_second": count / (done - prompted)}
+
+
+def load_mlx(args):
+    import pathlib
+
+    import mlx.core as mx
+    from mlx_lm import utils
+    model, _ = utils.load_model(pathlib.Path(args.model))
+    if args.float:
+        model.set_dtype(mx.float32)
+    return model
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -79,15 +108,17 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--serve", action="store_true")
     parser.add_argument("--flash-attention", action="store_true")
+    parser.add_argument("--float", action="store_true", help="mlx-lm's activations in float32")
     args = parser.parse_args()
     if not args.bandwidth and not args.model:
-        parser.error("give a GGUF file, or --bandwidth")
+        parser.error("give a GGUF file, an MLX directory, or --bandwidth")
     if args.bandwidth:
         print(json.dumps(bandwidth(args.threads)))
         return
-    model = load(args)
+    load_model, measure = (load_mlx, mlx_speed) if os.path.isdir(args.model) else (load, speed)
+    model = load_model(args)
     for _ in sys.stdin if args.serve else [""]:
-        print(json.dumps(speed(args, model)), flush=True)
+        print(json.dumps(measure(args, model)), flush=True)
 
 
 if __name__ == "__main__":
