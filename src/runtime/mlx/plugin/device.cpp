@@ -201,6 +201,11 @@ void MlxDevice::store(int layer, std::span<const KvRun> runs, FloatView keys, Fl
   }
 }
 
+// Numbers of 16 bits would be copied to floats on the way, where MLX's own attention does without.
+bool MlxDevice::in_pieces(const KvRun& run) const noexcept {
+  return run.count == 1 && (kv_form_.bits != 0 || type_ == mx::float32);
+}
+
 std::vector<KvPiece> MlxDevice::seen(int layer, const KvRun& run, bool keys, std::uint32_t from) {
   const std::uint32_t end = run.position + static_cast<std::uint32_t>(run.count);
   const std::uint32_t begin = from / KvBlock::kPositions * KvBlock::kPositions;
@@ -218,9 +223,9 @@ std::vector<KvPiece> MlxDevice::seen(int layer, const KvRun& run, bool keys, std
       pieces.push_back({rows.planes, rows.first, rows.first + count});
     }
   }
-  // Copied side by side, once for so many positions as a block has: full blocks are pieces of one
-  // whole from then on, which forks share. A single row is not worth moving the last block for.
-  const std::size_t apart = run.count == 1 && end % KvBlock::kPositions != 0 ? 1 : 0;
+  // Copied side by side: full blocks are pieces of one whole from then on, which forks share. A
+  // single row is not worth moving the last block for.
+  const std::size_t apart = in_pieces(run) && end % KvBlock::kPositions != 0 ? 1 : 0;
   if (pieces.size() > 1 + apart) {
     const auto last = pieces.end() - static_cast<std::ptrdiff_t>(apart);
     const auto whole = std::make_shared<const KvPlanes>(joined({pieces.begin(), last}));
@@ -264,7 +269,7 @@ mx::array MlxDevice::attended(int layer, const KvRun& run, const mx::array& quer
   const std::vector<KvPiece> values = seen(layer, run, false, from);
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
   const mx::array mixed = [&] {
-    if (count == 1 && (keys.size() > 1 || kv_form_.bits != 0))
+    if (in_pieces(run) && (keys.size() > 1 || kv_form_.bits != 0))
       return attention_over(asked, keys, values, kv_form_, scale, sinks);
     std::optional<mx::array> mask;
     if (count > 1 && window != 0 && positions + run.count - 1 > window)

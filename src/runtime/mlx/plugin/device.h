@@ -53,8 +53,10 @@ class MlxDevice final : public Device {
   void logits(model::TensorKey matrix, FloatView x, std::span<float> out) override;
 
  private:
+  // Whether a run's attention is attention_over, which needs nothing side by side.
+  bool in_pieces(const KvRun& run) const noexcept;
   // What a run sees of keys or of values, positions [from, its end), in as few pieces as there is
-  // sense in: one, and for a single row the block that is still being filled beside it.
+  // sense in: one, and where that needs no more the block that is still being filled beside it.
   std::vector<KvPiece> seen(int layer, const KvRun& run, bool keys, std::uint32_t from);
   // Which of them each of the run's rows sees: [rows][positions].
   mlx::core::array window_mask(const KvRun& run, std::uint32_t from, std::uint64_t window);

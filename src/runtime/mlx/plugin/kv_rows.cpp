@@ -89,8 +89,9 @@ mx::array attention_over(const mx::array& queries, std::span<const KvPiece> keys
                          const std::optional<mx::array>& sinks) {
   const int heads = queries.shape(1), kv_heads = keys[0].planes->at(0).shape(0);
   const int each = heads / kv_heads;
-  const mx::array asked = mx::reshape(mx::multiply(queries, mx::array(scale, queries.dtype())),
-                                      {kv_heads, each, form.dim});
+  // Scores of 16 bits would cost percents of a weight.
+  const mx::array asked = mx::reshape(
+      mx::multiply(mx::astype(queries, mx::float32), mx::array(scale)), {kv_heads, each, form.dim});
   std::vector<mx::array> scores;
   if (sinks) {
     scores.push_back(mx::reshape(mx::astype(*sinks, asked.dtype()), {kv_heads, each, 1}));
@@ -107,7 +108,7 @@ mx::array attention_over(const mx::array& queries, std::span<const KvPiece> keys
     const mx::array mixed = times_rows(own, piece.rows(), form, false);
     out = out ? mx::add(*out, mixed) : mixed;
   }
-  return mx::reshape(*out, {1, heads, 1, form.dim});
+  return mx::reshape(mx::astype(*out, queries.dtype()), {1, heads, 1, form.dim});
 }
 
 }  // namespace pajamas::runtime
