@@ -7,9 +7,8 @@
 CHECKPOINT is quantized into SCRATCH first (files that are there are taken as they are). Every round
 runs ours, started anew, and then llama.cpp, which has the file loaded: a prompt, then one token at
 a time, the file mapped and in the page cache. The table has medians, and the median of the rounds'
-ratios with the least and the greatest. MLX methods (4bit) have no peer, but with --mlx: ours runs them on
-the backend "mlx" and the peer is mlx-lm, both in float32. PYTHON has
-llama-cpp-python compiled for this processor (CMAKE_ARGS=-DGGML_NATIVE=ON).
+ratios with the least and the greatest. MLX methods (4bit) have no peer, but with --mlx: ours runs
+them on the backend "mlx" and the peer is mlx-lm, both in float32. PYTHON has llama-cpp-python compiled for this processor (CMAKE_ARGS=-DGGML_NATIVE=ON).
 """
 
 import argparse
@@ -57,7 +56,8 @@ def run_ours(args, path, *more):
     prompt = WORDS * (args.prompt_tokens // 17)
     where = ["--backend", "mlx"] if on_mlx(args, path) else ["--threads", str(args.threads)]
     subprocess.run([args.binary, "run", path, "--raw", "--max-tokens", str(args.max_tokens),
-                    "--temperature", "1", "--seed", "1", *where, "--stats", stats, *more], input=prompt.encode(), check=True, capture_output=True)
+                    "--temperature", "1", "--seed", "1", *where, "--stats", stats,
+                    *more], input=prompt.encode(), check=True, capture_output=True)
     return json.loads(stats.read_text())
 
 

@@ -3,14 +3,14 @@
 memory; one line of JSON.
 
     bench/peer_speed.py MODEL [--prompt-tokens N] [--max-tokens N] [--threads N] [--serve]
-                        [--flash-attention]
+                        [--flash-attention] [--float]
     bench/peer_speed.py --bandwidth [--threads N]
 
 Speed: a prompt in one batch (beyond 2,048 tokens in those of 512 that llama.cpp cuts by default),
 then one token at a time, the file mapped, keys and values as llama.cpp has them by default (F16).
-With --serve it measures again for every line of standard input, the model
-loaded once. mlx-lm as its generate_step does it, the likeliest token chosen. Bandwidth: each thread forms the dot product of a gigabyte of its own with
-itself, the best of several. Needs the Python packages of tests/interop/requirements.txt.
+mlx-lm as its generate_step does it, the likeliest token chosen. With --serve it measures again for
+every line of standard input, the model loaded once. Bandwidth: each thread forms the dot product
+of a gigabyte of its own with itself, the best of several. Needs the Python packages of tests/interop/requirements.txt.
 """
 
 import argparse

@@ -55,7 +55,7 @@ struct PairSearch {
 // square on, each `ratio` times the one before it, the last one for weights that are all alike.
 // Where there is a `top`, and the step of which the largest weight is so many lies outside of
 // these, it takes the place of the last but one: a column that matters far more than others makes
-// the root mean square its own. Then as many around the best, `fine` apart; under each the nearest
+// the root mean square its own. Then four around the best, `fine` apart; under each the nearest
 // entries of the whole book. Then `below` + 1 + `above` values of d, `spread` apart, around the one
 // that gives the group with the largest step the largest scale.
 struct VectorSearch {

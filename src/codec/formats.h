@@ -32,6 +32,8 @@ template <class... F>
 struct FormatList {
   static_assert(((sizeof(typename F::Block) == info(F::kFormat.type).block_bytes) && ...));
   static_assert(((F::kFormat.grid.block == info(F::kFormat.type).block_elems) && ...));
+  static_assert(((F::kFormat.grid.book.is_vectors() == (F::kFormat.grid.book.halves != nullptr)) &&
+                 ...));
 };
 
 template <class... A, class... B>

@@ -87,6 +87,15 @@ def test_keys_and_values_as_codes(subject, text, scratch, kept):
     assert 0 < error < 3 * np.square(cpu - exact).mean() ** .5
 
 
+def test_benchmark_tells_what_the_library_counts(models):
+    def peak(backend):
+        return pajamas.run_json("benchmark", models.mlx("4bit"), "--backend", backend, "--context-lengths", "16",
+                                "--prompt-tokens", "4", "--generation-tokens", "2", "--repeats", "1",
+                                "--json").get("library_peak_bytes")
+
+    assert 0 < peak("mlx") < 1 << 30 and peak("cpu") is None
+
+
 def test_compare_puts_the_two_side_by_side(models, text):
     done = pajamas.run("compare", "--model1", models.gguf("Q4_0"), "--model2", models.mlx("4bit"),
                        "--backend1", "cpu", "--backend2", "mlx", "--metrics",
