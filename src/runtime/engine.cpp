@@ -1,27 +1,37 @@
 #include "runtime/engine.h"
 
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 
 namespace pajamas::runtime {
+namespace {
 
-HiddenPtr run_layers(Engine& engine, Batch batch, const StopFlag& stop) {
+HiddenPtr run_first_layers(Engine& engine, Batch batch, std::uint64_t layers,
+                           const StopFlag& stop) {
   HiddenPtr hidden = engine.embed(batch);
-  for (std::uint64_t i = 0; i < engine.config().layers; ++i) {
+  for (std::uint64_t i = 0; i < layers; ++i) {
     stop.check();
     engine.layer(i, *hidden, batch);
   }
   return hidden;
 }
 
+}  // namespace
+
+HiddenPtr run_layers(Engine& engine, Batch batch, const StopFlag& stop) {
+  return run_first_layers(engine, batch, engine.config().layers, stop);
+}
+
 void forward(Engine& engine, Batch batch, std::span<float> logits, const StopFlag& stop) {
-  const HiddenPtr hidden = run_layers(engine, batch, stop);
+  HiddenPtr hidden = run_first_layers(engine, batch, engine.config().layers - 1, stop);
+  stop.check();
+  hidden = engine.last_layer(std::move(hidden), batch);
   thread_local std::vector<std::size_t> rows;
-  rows.clear();
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (batch[i].want_logits) rows.push_back(i);
-  }
+  rows.resize(hidden == nullptr ? 0 : hidden->rows());
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
   PJ_CHECK(logits.size() == rows.size() * engine.config().vocab);
   if (!rows.empty()) engine.logits(*hidden, rows, logits);
 }

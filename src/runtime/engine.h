@@ -98,6 +98,10 @@ class Engine {
   // products. Throws Error{kUsage} for activations of another engine, Error{kOutOfMemory}.
   virtual void layer(std::uint64_t index, Hidden& hidden, Batch batch,
                      LinearTap* tap = nullptr) = 0;
+  // The last layer for whoever wants logits and nothing else: extends its part of the sessions by
+  // all rows, and returns what comes out for the rows that want logits, in their order, the same
+  // bits as from `layer`; null where none does. Errors as there.
+  virtual HiddenPtr last_layer(HiddenPtr hidden, Batch batch) = 0;
   // For whoever runs many batches through one layer before the next: the weights of a layer, of
   // kEmbedding or of kOutput are about to be needed, and they have done their work for now. Hints:
   // memory and disk are used with more sense, and nothing else changes.
@@ -112,7 +116,8 @@ class Engine {
 // truncate the sessions to where the batch began then, whatever length() says.
 HiddenPtr run_layers(Engine& engine, Batch batch, const StopFlag& stop);
 
-// A whole forward pass; logits of the rows that want them, one after the other.
+// A whole forward pass; logits of the rows that want them, one after the other. Of the last layer
+// the other rows run only what extends their sessions.
 void forward(Engine& engine, Batch batch, std::span<float> logits, const StopFlag& stop);
 
 }  // namespace pajamas::runtime

@@ -52,6 +52,17 @@ inline std::vector<float> answers_of(Engine& engine) {
 
   EXPECT_EQ(engine.truncate(text, 140), 140u);
   keep(all_logits(engine, *run_layers(engine, rows_of_text(text, 2, vocab, 140, 9), StopFlag{})));
+  // Few rows that want logits, and none.
+  auto rest = rows_of_text(text, 2, vocab, 149, 20);
+  for (BatchRow& row : rest) row.want_logits = row.position == 160 || row.position == 168;
+  std::vector<float> of_two(2 * vocab);
+  forward(engine, rest, of_two, StopFlag{});
+  keep(of_two);
+  auto unheard = rows_of_text(text, 2, vocab, 169, 3);
+  for (BatchRow& row : unheard) row.want_logits = false;
+  forward(engine, unheard, {}, StopFlag{});
+  EXPECT_EQ(engine.length(text), 172u);
+
   const HiddenPtr restored = engine.restore(mixed, rows);
   keep(values_of(*restored));
   for (const SessionId session : {text, fork, other}) engine.release(session);

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
+#include <utility>
 
 #include "io/temp.h"
 #include "runtime/model_engine.h"
@@ -220,6 +222,44 @@ TEST(EngineLayers, ActivationsOfAnotherEngineAreRefused) {
 }
 
 // Fails at the inputs of one role in one layer.
+// Logits alone: of the last layer the rows that want none leave their keys and values.
+TEST_P(EachModel, LogitsAreThoseOfTheWholeLastLayer) {
+  ModelEngine model(GetParam());
+  Engine& engine = model.engine;
+  const std::size_t vocab = engine.config().vocab;
+  const auto batch_of = [&](SessionId a, SessionId b, std::uint32_t first, std::uint32_t count) {
+    auto rows = rows_of_text(a, 1, vocab, first, count);
+    const auto more = rows_of_text(b, 2, vocab, first, count);
+    rows.insert(rows.end(), more.begin(), more.end());
+    return rows;
+  };
+  const SessionId a = engine.create_session(), b = engine.create_session();
+  const SessionId whole_a = engine.create_session(), whole_b = engine.create_session();
+  std::uint32_t at = 0;
+  const std::pair<std::uint32_t, std::function<bool(std::size_t)>> steps[] = {
+      {200, [](std::size_t) { return false; }},
+      {40, [](std::size_t i) { return i == 39; }},
+      {9, [](std::size_t i) { return i == 8 || i == 17; }},
+      {30, [](std::size_t i) { return i % 3 == 1 || (i > 10 && i < 20); }},
+      {1, [](std::size_t) { return true; }}};
+  for (const auto& [count, wants] : steps) {
+    const auto all =
+        all_logits(engine, *run_layers(engine, batch_of(whole_a, whole_b, at, count), StopFlag{}));
+    auto rows = batch_of(a, b, at, count);
+    std::vector<float> expected;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      rows[i].want_logits = wants(i);
+      const auto row = std::span(all).subspan(i * vocab, vocab);
+      if (wants(i)) expected.insert(expected.end(), row.begin(), row.end());
+    }
+    std::vector<float> logits(expected.size());
+    forward(engine, rows, logits, StopFlag{});
+    EXPECT_EQ(logits, expected) << at;
+    at += count;
+    EXPECT_EQ(engine.length(a), at);
+  }
+}
+
 class FailingTap final : public LinearTap {
  public:
   FailingTap(model::TensorKey key) : key_(key) {}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "runtime/engine.h"
@@ -35,6 +36,10 @@ class ProbeEngine final : public Engine {
   void layer(std::uint64_t index, Hidden& hidden, Batch batch, LinearTap* tap) override {
     if (before_layer) before_layer(index, batch);
     engine_.layer(index, hidden, batch, tap);
+  }
+  HiddenPtr last_layer(HiddenPtr hidden, Batch batch) override {
+    if (before_layer) before_layer(config().layers - 1, batch);
+    return engine_.last_layer(std::move(hidden), batch);
   }
   void logits(const Hidden& hidden, std::span<const std::size_t> wanted, std::span<float> out,
               LinearTap* tap) override {

@@ -73,13 +73,19 @@ const NativeHidden& NativeEngine::own(const Hidden& hidden) const {
               "read them and restore them");
 }
 
-std::unique_ptr<NativeHidden, ReleaseHidden> NativeEngine::begin(Batch batch) {
-  PJ_CHECK(!batch.empty() && batch.size() <= kMaxBatch);
+NativeEngine::OwnHidden NativeEngine::room_for(Batch rows) {
+  PJ_CHECK(!rows.empty() && rows.size() <= kMaxBatch);
   std::unique_ptr<NativeHidden> hidden = pool_->take();
   if (hidden == nullptr) hidden = std::make_unique<NativeHidden>(pool_);
-  hidden->begin(*device_, number_, batch);
-  device_->angles(batch, hidden->rotation());
-  return std::unique_ptr<NativeHidden, ReleaseHidden>(hidden.release());
+  hidden->begin(*device_, number_, rows.size());
+  device_->angles(rows, hidden->rotation());
+  return OwnHidden(hidden.release());
+}
+
+NativeEngine::OwnHidden NativeEngine::begin(Batch batch) {
+  OwnHidden hidden = room_for(batch);
+  hidden->extends(batch);
+  return hidden;
 }
 
 HiddenPtr NativeEngine::embed(Batch batch) {
@@ -119,7 +125,8 @@ void NativeEngine::make_room(std::uint64_t layer, const NativeHidden& hidden) {
 void NativeEngine::find_runs(Batch batch) {
   runs_.clear();
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (i > 0 && batch[i].session == batch[i - 1].session) {
+    if (i > 0 && batch[i].session == batch[i - 1].session &&
+        batch[i].position == batch[i - 1].position + 1) {
       ++runs_.back().count;
     } else {
       runs_.push_back({&session(batch[i].session), batch[i].position, i, 1});
@@ -135,6 +142,37 @@ void NativeEngine::layer(std::uint64_t index, Hidden& hidden, Batch batch, Linea
   attention(static_cast<int>(index), rows, tap);
   feed_forward(static_cast<int>(index), rows, tap);
   for (const SessionRows& of : rows.sessions()) session(of.session).count(index, of.end);
+}
+
+HiddenPtr NativeEngine::last_layer(HiddenPtr hidden, Batch batch) {
+  const NativeHidden& rows = own(*hidden);
+  const std::uint64_t index = config().layers - 1;
+  PJ_CHECK(rows.rows() == batch.size());
+  wanted_.clear();
+  places_.clear();
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (!batch[i].want_logits) continue;
+    wanted_.push_back(batch[i]);
+    places_.push_back(i);
+  }
+  if (wanted_.size() == batch.size()) {
+    layer(index, *hidden, batch);
+    return hidden;
+  }
+  make_room(index, rows);
+  find_runs(batch);
+  attention_keys(static_cast<int>(index), rows);
+  HiddenPtr out;
+  if (!wanted_.empty()) {
+    auto chosen = room_for(wanted_);
+    device_->take(rows.values(), places_, chosen->values());
+    find_runs(wanted_);
+    attention_queries(static_cast<int>(index), *chosen);
+    feed_forward(static_cast<int>(index), *chosen, nullptr);
+    out = std::move(chosen);
+  }
+  for (const SessionRows& of : rows.sessions()) session(of.session).count(index, of.end);
+  return out;
 }
 
 }  // namespace pajamas::runtime

@@ -44,6 +44,7 @@ class NativeEngine final : public Engine {
   HiddenPtr embed(Batch batch) override;
   HiddenPtr restore(Batch batch, std::span<const float> rows) override;
   void layer(std::uint64_t index, Hidden& hidden, Batch batch, LinearTap* tap = nullptr) override;
+  HiddenPtr last_layer(HiddenPtr hidden, Batch batch) override;
   void expect(std::uint64_t index) noexcept override { device_->expect(index); }
   void leave(std::uint64_t index) noexcept override { device_->leave(index); }
   void logits(const Hidden& hidden, std::span<const std::size_t> rows, std::span<float> out,
@@ -52,10 +53,19 @@ class NativeEngine final : public Engine {
  private:
   // Refuses what another engine made.
   const NativeHidden& own(const Hidden& hidden) const;
-  std::unique_ptr<NativeHidden, ReleaseHidden> begin(Batch batch);
+  using OwnHidden = std::unique_ptr<NativeHidden, ReleaseHidden>;
+  OwnHidden room_for(Batch rows);
+  OwnHidden begin(Batch batch);
   void make_room(std::uint64_t layer, const NativeHidden& hidden);
   void find_runs(Batch batch);
   void attention(int layer, const NativeHidden& hidden, LinearTap* tap);
+  // Keys and values to where later rows see them.
+  void keep(int layer, const NativeHidden& hidden, const AttentionWork& work);
+  // From queries to what attention adds.
+  void attend(int layer, const NativeHidden& hidden, const AttentionWork& work, LinearTap* tap);
+  // `attention` in two: what rows leave behind, and what of it and of the others comes back.
+  void attention_keys(int layer, const NativeHidden& hidden);
+  void attention_queries(int layer, const NativeHidden& hidden);
   void feed_forward(int layer, const NativeHidden& hidden, LinearTap* tap);
   // Shows the tap rows of the batch, then multiplies them.
   void project(FloatView x, std::initializer_list<Projection> products, LinearTap* tap);
@@ -69,6 +79,8 @@ class NativeEngine final : public Engine {
   SessionId next_session_ = 0;
   std::shared_ptr<HiddenPool> pool_;
   std::vector<KvRun> runs_;             // of the batch whose layer runs
+  std::vector<BatchRow> wanted_;        // its rows that want logits
+  std::vector<std::size_t> places_;     // theirs in the batch
   std::vector<std::uint32_t> numbers_;  // 0, 1, ... of the largest batch's rows
   TapReader tap_reader_;
   std::uint64_t number_;  // no other engine of this process has it

@@ -25,9 +25,35 @@ void NativeEngine::attention(int layer, const NativeHidden& hidden, LinearTap* t
            {{Role::kAttnK, layer}, Role::kAttnKBias, work.keys},
            {{Role::kAttnV, layer}, Role::kAttnVBias, work.values}},
           tap);
-  device_->rotate({Role::kAttnQNorm, layer}, hidden.rotation(), work.queries);
+  keep(layer, hidden, work);
+  attend(layer, hidden, work, tap);
+}
+
+void NativeEngine::attention_keys(int layer, const NativeHidden& hidden) {
+  const AttentionWork work = work_.attention(hidden.rows());
+  device_->norm({Role::kAttnNorm, layer}, hidden.values(), work.x);
+  project(work.x,
+          {{{Role::kAttnK, layer}, Role::kAttnKBias, work.keys},
+           {{Role::kAttnV, layer}, Role::kAttnVBias, work.values}},
+          nullptr);
+  keep(layer, hidden, work);
+}
+
+void NativeEngine::attention_queries(int layer, const NativeHidden& hidden) {
+  const AttentionWork work = work_.attention(hidden.rows());
+  device_->norm({Role::kAttnNorm, layer}, hidden.values(), work.x);
+  project(work.x, {{{Role::kAttnQ, layer}, Role::kAttnQBias, work.queries}}, nullptr);
+  attend(layer, hidden, work, nullptr);
+}
+
+void NativeEngine::keep(int layer, const NativeHidden& hidden, const AttentionWork& work) {
   device_->rotate({Role::kAttnKNorm, layer}, hidden.rotation(), work.keys);
   device_->store(layer, runs_, work.keys, work.values);
+}
+
+void NativeEngine::attend(int layer, const NativeHidden& hidden, const AttentionWork& work,
+                          LinearTap* tap) {
+  device_->rotate({Role::kAttnQNorm, layer}, hidden.rotation(), work.queries);
   device_->attend(layer, runs_, work.queries, work.mixed);
   project(work.mixed, {{{Role::kAttnOutput, layer}, Role::kAttnOutputBias, work.update}}, tap);
   device_->add(work.update, hidden.values());

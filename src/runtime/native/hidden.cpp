@@ -7,21 +7,23 @@
 
 namespace pajamas::runtime {
 
-void NativeHidden::begin(Device& device, std::uint64_t engine, Batch batch) {
+void NativeHidden::begin(Device& device, std::uint64_t engine, std::size_t rows) {
   engine_ = engine;
   device_ = &device;
-  const std::size_t count = batch.size(), hidden = device.config().hidden;
+  const std::size_t hidden = device.config().hidden;
   const std::size_t half = device.config().head_dim / 2;
-  const std::size_t bytes = count * (hidden + 2 * half) * sizeof(float);
+  const std::size_t bytes = rows * (hidden + 2 * half) * sizeof(float);
   if (buffer_.bytes() < bytes) {
     buffer_ = {};  // gives the old one back first
     buffer_ = device.allocate(bytes);
   }
   Memory* const memory = buffer_.memory();
-  values_ = {memory, 0, count, hidden};
-  rotation_ = {{memory, count * hidden, count, half},
-               {memory, count * (hidden + half), count, half}};
+  values_ = {memory, 0, rows, hidden};
+  rotation_ = {{memory, rows * hidden, rows, half}, {memory, rows * (hidden + half), rows, half}};
   sessions_.clear();
+}
+
+void NativeHidden::extends(Batch batch) {
   for (const BatchRow& row : batch) {
     auto of = std::find_if(sessions_.rbegin(), sessions_.rend(),
                            [&](const SessionRows& rows) { return rows.session == row.session; });

@@ -25,9 +25,11 @@ class NativeHidden final : public Hidden {
   // Of no batch yet; `pool` takes it back when it is released.
   explicit NativeHidden(std::weak_ptr<HiddenPool> pool) noexcept : pool_(std::move(pool)) {}
 
-  // Of this batch from now on. Values are undefined. `engine` is the number of the one that does
-  // it; the device must outlive what is read.
-  void begin(Device& device, std::uint64_t engine, Batch batch);
+  // Of so many rows of no session from now on. Values are undefined. `engine` is the number of the
+  // one that does it; the device must outlive what is read.
+  void begin(Device& device, std::uint64_t engine, std::size_t rows);
+  // They are these, which extend their sessions.
+  void extends(Batch batch);
 
   std::size_t rows() const noexcept override { return values_.rows; }
   std::size_t width() const noexcept override { return values_.cols; }
@@ -36,7 +38,7 @@ class NativeHidden final : public Hidden {
   std::uint64_t engine() const noexcept { return engine_; }
   FloatView values() const noexcept { return values_; }  // [rows][hidden]
   const Rotation& rotation() const noexcept { return rotation_; }
-  std::span<const SessionRows> sessions() const noexcept { return sessions_; }  // of the batch
+  std::span<const SessionRows> sessions() const noexcept { return sessions_; }  // that it extends
 
  private:
   void release() noexcept override;
