@@ -14,6 +14,12 @@ namespace pajamas::cli {
 
 using nlohmann::ordered_json;
 
+namespace {
+
+std::string further_place(const std::string& name) { return "embedded text " + name; }
+
+}  // namespace
+
 void add_further_texts_option(const Command& command, std::vector<std::string>& names) {
   command
       .add_option("--texts", names,
@@ -43,16 +49,27 @@ void check_further_texts(const std::vector<std::string>& names, const std::strin
   }
 }
 
-std::vector<FurtherText> score_further_texts(const std::vector<std::string>& names,
+std::vector<FurtherPassages> further_passages(const std::vector<std::string>& names,
+                                              const model::TextModel& model,
+                                              const eval::ScoreOptions& options) {
+  std::vector<FurtherPassages> out;
+  for (const std::string& name : names) {
+    with_context(further_place(name), [&] {
+      out.push_back({name, eval::built_in_text(name, model, options)});
+    });
+  }
+  return out;
+}
+
+std::vector<FurtherText> score_further_texts(std::span<const FurtherPassages> texts,
                                              const FurtherRun& run, Context& context) {
   std::vector<FurtherText> out;
-  for (const std::string& name : names) {
-    with_context("embedded text " + name, [&] {
-      const auto passages = eval::built_in_text(name, run.model.text(), run.options);
+  for (const FurtherPassages& text : texts) {
+    with_context(further_place(text.name), [&] {
       eval::ScoreAgainst against;
       against.reference = run.reference;
-      out.push_back({name, eval::score_passages(run.model.engine(), against, passages, run.options,
-                                                run.pool, *context.progress, context.stop)});
+      out.push_back({text.name, eval::score_passages(run.model, against, text.passages, run.options,
+                                                     run.pool, *context.progress, context.stop)});
     });
   }
   return out;

@@ -3,13 +3,15 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "cli/command.h"
 #include "cli/command_line.h"
 #include "eval/perplexity.h"
-#include "runtime/loaded_model.h"
+#include "model/text_model.h"
+#include "runtime/engine.h"
 
 namespace pajamas::cli {
 
@@ -24,17 +26,27 @@ struct FurtherText {
   eval::Score score;
 };
 
+// One of them as a model reads it.
+struct FurtherPassages {
+  std::string name;
+  std::vector<eval::Passage> passages;
+};
+
+// Each as the model reads it, before any work. Throws as eval::built_in_text.
+std::vector<FurtherPassages> further_passages(const std::vector<std::string>& names,
+                                              const model::TextModel& model,
+                                              const eval::ScoreOptions& options);
+
 // What is scored, and what it is compared with, if anything.
 struct FurtherRun {
-  const runtime::LoadedModel& model;
+  runtime::Engine& model;
   runtime::Engine* reference = nullptr;
   const eval::ScoreOptions& options;
   const TaskPool& pool;
 };
 
-// Scores each. Both models see the tokens that `run.model` makes of a text. Throws as
-// eval::built_in_text and eval::score_passages.
-std::vector<FurtherText> score_further_texts(const std::vector<std::string>& names,
+// Scores each; both models see the same tokens. Throws as eval::score_passages.
+std::vector<FurtherText> score_further_texts(std::span<const FurtherPassages> texts,
                                              const FurtherRun& run, Context& context);
 
 // [{name, perplexity, perplexity_stderr, tokens, ...}]

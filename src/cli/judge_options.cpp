@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "cli/exit_status.h"
+#include "eval/built_in_text.h"
 #include "text/utf8.h"
 
 namespace pajamas::cli {
@@ -53,6 +54,20 @@ std::string ordinal(long number) {
   return number <= 1 ? "single" : fmt::format("{}{}", number, ending);
 }
 
+// "loses 0.8 %", and whether that counts.
+std::string lost(const eval::Comparison& c, const char* against) {
+  return fmt::format("{} {:.1f} %{}{}", c.loss_percent < 0 ? "gains" : "loses",
+                     std::abs(c.loss_percent), against,
+                     c.loss_counts ? "" : ", which may be chance");
+}
+
+// "every 97th next word"
+std::string other_words(const eval::Comparison& c, const char* word) {
+  const double other = 1 - c.top1;
+  if (other <= 0) return fmt::format("no{}", *word == 0 ? "ne" : word);
+  return fmt::format("every {}{}", ordinal(std::lround(1 / other)), word);
+}
+
 std::string share_name(double share) { return fmt::format("{:g}", share * 100); }
 
 }  // namespace
@@ -70,13 +85,13 @@ void add_judge_options(const Command& command, JudgeOptions& options) {
   command
       .add_option(
           "--gate", options.gate,
-          "Exit with 12 unless all hold: kl, kl_p99, loss, top1, perplexity, mmlu, humaneval; "
-          "as in \"kl<0.02,loss<5%\"")
+          "Exit with 12 unless all hold: kl, kl_p99, loss, top1, perplexity (each of --texts chat "
+          "with chat_ before it), mmlu, humaneval; as in \"kl<0.02,loss<5%\"")
       .type_name("RULES");
 }
 
 void check_judge_options(const JudgeOptions& options, const std::vector<std::string>& metrics,
-                         const std::string& reference) {
+                         const std::vector<std::string>& texts, const std::string& reference) {
   const std::string& form = options.reference_form;
   if (!form.empty() && form != kCompactName && form != kCodedName) {
     throw Error(ErrorCode::kUsage, fmt::format("\"{}\" is no known form", printable(form, 40)),
@@ -98,6 +113,9 @@ void check_judge_options(const JudgeOptions& options, const std::vector<std::str
                   hint)
           .at("--gate");
     };
+    if (rule.chat && std::ranges::count(texts, eval::kChatText) == 0) {
+      fail("is not measured", "add --texts chat");
+    }
     if (needs_reference(rule.figure) && reference.empty()) {
       fail("compares with another model", "name it with --reference");
     }
@@ -185,20 +203,25 @@ void print_bands(const eval::Score& score) {
   }
 }
 
-std::string verdict_of(const eval::Comparison& c) {
-  std::string lost = fmt::format("{} {:.1f} % against the original",
-                                 c.loss_percent < 0 ? "gains" : "loses", std::abs(c.loss_percent));
-  if (!c.loss_counts) lost += ", which may be chance";
-  const double other = 1 - c.top1;
-  if (other <= 0) return lost + "; no next word of this text would differ";
-  return fmt::format("{}; every {} next word would differ", lost, ordinal(std::lround(1 / other)));
+std::string verdict_of(const eval::Comparison& text, const eval::Comparison* chat) {
+  if (chat == nullptr) {
+    return fmt::format("{}; {} would differ", lost(text, " against the original"),
+                       other_words(text, " next word"));
+  }
+  return fmt::format("in chats {}, {} would differ; on raw prose {}, {}",
+                     lost(*chat, " against the original"), other_words(*chat, " next word"),
+                     lost(text, ""), other_words(text, ""));
 }
 
-std::string verdict_of(double perplexity) {
-  return fmt::format(
-      "at each token as uncertain as between {:.3g} that are equally likely; what quantization "
-      "cost is told beside an original: --reference MODEL",
-      perplexity);
+std::string verdict_of(double text, std::optional<double> chat) {
+  const std::string uncertain =
+      chat ? fmt::format(
+                 "at each token of what an assistant says as uncertain as between {:.3g} "
+                 "that are equally likely, of raw prose between {:.3g}",
+                 *chat, text)
+           : fmt::format("at each token as uncertain as between {:.3g} that are equally likely",
+                         text);
+  return uncertain + "; what quantization cost is told beside an original: --reference MODEL";
 }
 
 ordered_json layers_json(std::span<const eval::LayerError> layers) {
@@ -235,8 +258,8 @@ void print_layers(std::span<const eval::LayerError> layers) {
   }
 }
 
-eval::GateFigures gate_figures(const eval::Score& score) {
-  eval::GateFigures figures;
+eval::TextFigures text_figures(const eval::Score& score) {
+  eval::TextFigures figures;
   figures.perplexity = score.perplexity;
   if (!score.comparison) return figures;
   figures.kl = score.comparison->kl_mean;

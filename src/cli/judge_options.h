@@ -26,9 +26,10 @@ struct JudgeOptions {
 void add_judge_options(const Command& command, JudgeOptions& options);
 
 // What can be said before any work: throws Error{kUsage} for a gate that names no figure or one
-// that is not measured, and for what contradicts. `reference`: as it was given, empty without one.
+// that is not measured, and for what contradicts. `texts`: those of --texts; `reference`: as it was
+// given, empty without one.
 void check_judge_options(const JudgeOptions& options, const std::vector<std::string>& metrics,
-                         const std::string& reference);
+                         const std::vector<std::string>& texts, const std::string& reference);
 
 // As --reference-form says, else by the ending of --save-reference: llama.cpp's for `.kld`.
 eval::ReferenceForm reference_form(const JudgeOptions& options);
@@ -42,16 +43,18 @@ void add_figures(nlohmann::ordered_json& out, const eval::Score& score);
 void print_comparison(const eval::Comparison& comparison);
 void print_bands(const eval::Score& score);
 
-// One sentence for people: what was lost, and how often the next word would be another one.
-std::string verdict_of(const eval::Comparison& comparison);
-// The same of a model that was compared with none.
-std::string verdict_of(double perplexity);
+// One sentence for people: what was lost, and how often the next word would be another one. With
+// the figures of a chat it begins with those, since prose says nothing of a model that only knows
+// chats.
+std::string verdict_of(const eval::Comparison& text, const eval::Comparison* chat = nullptr);
+// The same of a model that was compared with none, from its perplexities.
+std::string verdict_of(double text, std::optional<double> chat);
 
 // Of --per-layer.
 nlohmann::ordered_json layers_json(std::span<const eval::LayerError> layers);
 void print_layers(std::span<const eval::LayerError> layers);
 
-eval::GateFigures gate_figures(const eval::Score& score);
+eval::TextFigures text_figures(const eval::Score& score);
 // Throws GateBroken where a rule of --gate does not hold.
 void apply_gate(const JudgeOptions& options, const eval::GateFigures& figures);
 

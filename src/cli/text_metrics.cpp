@@ -242,6 +242,7 @@ ordered_json text_json(const TextRun& run, const TextFlags& options, const eval:
     out["top1"] = c.top1;
   }
   add_figures(out, score);
+  // Until a chat is scored too.
   if (run.verdict && score.comparison) out["verdict"] = verdict_of(*score.comparison);
   if (options.per_layer) out["layers"] = layers_json(layers.layers());
   out["kv_cache"] = runtime::info(cache.type).name;
@@ -283,18 +284,28 @@ std::vector<std::string> further_texts(const TextRun& run, const Subject& model,
   return {std::string(eval::kChatText)};
 }
 
-// A text that nobody named is no reason to fail: its template may not suit it.
-std::vector<FurtherText> score_further(const TextRun& run, const std::vector<std::string>& names,
-                                       const FurtherRun& further, Context& context) {
+// As the model reads them, before any is scored: what cannot be is told before the work.
+std::vector<FurtherPassages> prepare_further(const TextRun& run, const Subject& model,
+                                             bool own_text, const eval::ScoreOptions& options,
+                                             Progress& progress) {
+  const bool by_layer = options.layer_by_layer.has_value();
   try {
-    return score_further_texts(names, further, context);
+    return further_passages(further_texts(run, model, own_text, by_layer), model.model->text(),
+                            options);
   } catch (const Error& error) {
     const bool is_the_texts =
         error.code() == ErrorCode::kUnsupported || error.code() == ErrorCode::kUsage;
     if (!run.flags.texts.empty() || !is_the_texts) throw;
-    context.progress->note(fmt::format("no chat is scored: {}", error.what()));
+    // A text that nobody named is no reason to fail: its template may not suit it.
+    progress.note(fmt::format("no chat is scored: {}", error.what()));
     return {};
   }
+}
+
+// The chat among them; nullptr: none.
+const eval::Score* chat_of(const std::vector<FurtherText>& texts) {
+  const auto found = std::ranges::find(texts, eval::kChatText, &FurtherText::name);
+  return found == texts.end() ? nullptr : &found->score;
 }
 
 }  // namespace
@@ -386,6 +397,8 @@ void score_given_text(const TextRun& run, ordered_json& out, eval::GateFigures& 
     reference = open(*planned_reference);
     require_same_vocabulary(run, model, *reference);
   }
+  const std::vector<FurtherPassages> further =
+      prepare_further(run, model, own_text, score_options, *context.progress);
   const std::uint64_t chunks = eval::chunks_of(model.tokens.size(), score_options);
   std::optional<LogitsFile> dump;
   if (!options.dump_logits.empty()) {
@@ -435,21 +448,27 @@ void score_given_text(const TextRun& run, ordered_json& out, eval::GateFigures& 
   }
   if (dump) dump->commit();
   if (writer) writer->commit();
-  figures = gate_figures(score);
+  figures.text = text_figures(score);
   out = text_json(run, options, score, cache, layers);
   if (!run.json) {
     print_table(score, cache, options.context);
     if (options.per_layer) print_layers(layers.layers());
   }
   const auto texts = runtime::naming_bad_weights(models, [&] {
-    return score_further(
-        run, further_texts(run, model, own_text, score_options.layer_by_layer.has_value()),
-        {*model.model, against.reference, score_options, *engine.pool}, context);
+    return score_further_texts(
+        further, {model.engine(), against.reference, score_options, *engine.pool}, context);
   });
   if (!texts.empty()) out["texts"] = further_texts_json(texts);
+  const eval::Score* const chat = chat_of(texts);
+  if (chat != nullptr) figures.chat = text_figures(*chat);
+  std::string verdict;
+  if (run.verdict && score.comparison) {
+    verdict = verdict_of(*score.comparison, chat != nullptr ? &*chat->comparison : nullptr);
+    out["verdict"] = verdict;
+  }
   if (run.json) return;
   print_further_texts(texts);
-  if (run.verdict && score.comparison) fmt::print("{}\n", verdict_of(*score.comparison));
+  if (!verdict.empty()) fmt::print("{}\n", verdict);
 }
 
 }  // namespace pajamas::cli

@@ -76,7 +76,7 @@ void check_options(const ValidateFlags& options) {
   }
   check_text_flags(options.text, options.scores_text(), options.reference);
   check_engine_flags(options.engine);
-  check_judge_options(options.judge, options.metrics, options.reference);
+  check_judge_options(options.judge, options.metrics, options.text.texts, options.reference);
   check_question_flags(options.questions,
                        (options.asks("mmlu") ? 1 : 0) + (options.asks("humaneval") ? 1 : 0));
   check_mmlu_flags(options.mmlu, options.asks("mmlu"));
@@ -167,8 +167,8 @@ void validate(const ValidateFlags& options, const eval::PythonJudge* judge, Repo
     fmt::print("{}\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
   }
   write_page();
-  if (options.asked_nothing && !options.json && figures.perplexity) {
-    fmt::print("{}\n", verdict_of(*figures.perplexity));
+  if (options.asked_nothing && !options.json && figures.text.perplexity) {
+    fmt::print("{}\n", verdict_of(*figures.text.perplexity, figures.chat.perplexity));
   }
   apply_gate(options.judge, figures);
 }

@@ -59,13 +59,18 @@ Passage passage_of(const ordered_json& messages, const model::TextModel& model,
   return passage;
 }
 
-std::vector<Passage> chat_passages(const model::TextModel& model, std::uint32_t context) {
+std::vector<Passage> chat_passages(const model::TextModel& model, const ScoreOptions& options) {
+  if (model.chat().empty()) {
+    throw Error(ErrorCode::kUnsupported, "the model has no chat template",
+                "leave chat out of --texts");
+  }
   std::vector<Passage> passages;
   for (std::string_view rest = chat_dialogues(); !rest.empty();) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
-    passages.push_back(passage_of(parse_ordered_json(rest.substr(0, end)), model, context));
+    passages.push_back(passage_of(parse_ordered_json(rest.substr(0, end)), model, options.context));
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
+  check_passages(passages, options);
   return passages;
 }
 
@@ -74,7 +79,7 @@ std::vector<Passage> chat_passages(const model::TextModel& model, std::uint32_t 
 std::vector<Passage> built_in_text(std::string_view name, const model::TextModel& model,
                                    const ScoreOptions& options) {
   PJ_CHECK(std::ranges::count(kBuiltInTexts, name) == 1);
-  if (name == kChatText) return chat_passages(model, options.context);
+  if (name == kChatText) return chat_passages(model, options);
   return cut_passages(model.encode(name == "code" ? code_text() : languages_text()), options);
 }
 

@@ -19,8 +19,8 @@ inline constexpr std::array<std::string_view, 3> kBuiltInTexts{kChatText, "code"
 // chat each dialogue is a passage, rendered by the model's template and cut off behind
 // `options.context` tokens; what the assistant says counts, and nothing else: neither what the
 // template writes nor what the user says is for the model to write. Throws Error{kUsage} where a
-// text has less than two chunks, and as render_chat; Error{kUnsupported} for a template that does
-// not show what was said.
+// text has less than two chunks, as render_chat and check_passages; Error{kUnsupported} for a model
+// without a chat template, and for a template that does not show what was said.
 std::vector<Passage> built_in_text(std::string_view name, const model::TextModel& model,
                                    const ScoreOptions& options);
 

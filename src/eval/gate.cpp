@@ -30,6 +30,11 @@ constexpr std::array<Figure, 8> kFigures{{
     {"top1", GateFigure::kTop1, Unit::kShare},
 }};
 
+constexpr std::string_view kOfChat = "chat_";
+bool is_of_a_text(GateFigure figure) {
+  return figure != GateFigure::kMmlu && figure != GateFigure::kHumanEval;
+}
+
 [[noreturn]] void fail(std::string problem, std::string hint) {
   throw Error(ErrorCode::kUsage, std::move(problem), std::move(hint)).at("--gate");
 }
@@ -59,9 +64,16 @@ const Figure& figure_of(GateFigure which) {
 
 GateRule parse_rule(std::string_view text) {
   const std::size_t at = text.find_first_of("<>=");
-  const Figure& figure = figure_of(trimmed(text.substr(0, at)), text);
+  std::string_view name = trimmed(text.substr(0, at));
   GateRule rule;
+  rule.chat = name.starts_with(kOfChat);
+  if (rule.chat) name.remove_prefix(kOfChat.size());
+  const Figure& figure = figure_of(name, text);
   rule.figure = figure.figure;
+  if (rule.chat && !is_of_a_text(rule.figure)) {
+    fail(fmt::format("{} is measured in no chat", figure.name),
+         fmt::format("leave {} out before it", kOfChat));
+  }
   rule.text = text;
   if (at == std::string_view::npos || text[at] == '=') {
     fail(fmt::format("\"{}\" says not what is allowed", printable(text, 60)),
@@ -113,18 +125,19 @@ std::string shown(Unit unit, double value) {
 
 }  // namespace
 
-std::optional<double> GateFigures::get(GateFigure figure) const {
-  switch (figure) {
+std::optional<double> GateFigures::get(const GateRule& rule) const {
+  const TextFigures& of = rule.chat ? chat : text;
+  switch (rule.figure) {
     case GateFigure::kPerplexity:
-      return perplexity;
+      return of.perplexity;
     case GateFigure::kKl:
-      return kl;
+      return of.kl;
     case GateFigure::kKlP99:
-      return kl_p99;
+      return of.kl_p99;
     case GateFigure::kLoss:
-      return loss;
+      return of.loss;
     case GateFigure::kTop1:
-      return top1;
+      return of.top1;
     case GateFigure::kMmlu:
       return mmlu;
     case GateFigure::kHumanEval:
@@ -148,9 +161,9 @@ std::vector<std::string> broken_rules(const std::vector<GateRule>& rules,
   std::vector<std::string> broken;
   for (const GateRule& rule : rules) {
     const Figure& figure = figure_of(rule.figure);
-    const std::optional<double> value = figures.get(rule.figure);
+    const std::optional<double> value = figures.get(rule);
     if (value && holds(rule, *value)) continue;  // NaN holds nothing
-    broken.push_back(fmt::format("{} is {}, not {}{} {}", figure.name,
+    broken.push_back(fmt::format("{}{} is {}, not {}{} {}", rule.chat ? kOfChat : "", figure.name,
                                  value ? shown(figure.unit, *value) : "not known", rule.sign,
                                  rule.equal ? "=" : "", shown(figure.unit, rule.limit)));
   }

@@ -237,6 +237,11 @@ void check_length(std::uint64_t tokens, const ScoreOptions& options) {
               "give a longer text or a smaller --ctx");
 }
 
+std::span<const Passage> asked_for(std::span<const Passage> passages, const ScoreOptions& options) {
+  if (options.max_chunks == 0 || options.max_chunks >= passages.size()) return passages;
+  return passages.first(options.max_chunks);
+}
+
 bool is_compared(const ScoreAgainst& against) {
   return against.reference != nullptr || against.kept != nullptr;
 }
@@ -290,13 +295,20 @@ std::vector<Passage> cut_passages(std::span<const std::int32_t> tokens,
   return passages;
 }
 
+void check_passages(std::span<const Passage> passages, const ScoreOptions& options) {
+  const auto counts = [](const Passage& passage) {
+    return std::ranges::count(passage.counts, true) != 0;
+  };
+  if (std::ranges::any_of(asked_for(passages, options), counts)) return;
+  throw Error(ErrorCode::kUsage, "nothing of the text is scored", "give a larger --ctx");
+}
+
 Score score_passages(runtime::Engine& model, const ScoreAgainst& against,
                      std::span<const Passage> passages, const ScoreOptions& options,
                      const TaskPool& pool, Progress& progress, const StopFlag& stop) {
   PJ_CHECK(against.kept == nullptr && against.keep == nullptr && against.layers == nullptr);
-  if (options.max_chunks != 0 && options.max_chunks < passages.size()) {
-    passages = passages.first(options.max_chunks);
-  }
+  check_passages(passages, options);
+  passages = asked_for(passages, options);
   std::vector<runtime::Chunk> chunks;
   std::vector<std::int32_t> tokens;
   std::vector<bool> counts;
@@ -306,9 +318,6 @@ Score score_passages(runtime::Engine& model, const ScoreAgainst& against,
     tokens.insert(tokens.end(), passage.tokens.begin(), passage.tokens.end());
     counts.insert(counts.end(), passage.counts.begin() + 1, passage.counts.end());
     counts.push_back(false);
-  }
-  if (std::ranges::count(counts, true) == 0) {
-    throw Error(ErrorCode::kUsage, "nothing of the text is scored", "give a larger --ctx");
   }
   check_tokens(tokens, model.config().vocab);
   Scoring scoring(model, against, tokens, counts, pool);

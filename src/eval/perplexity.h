@@ -70,8 +70,11 @@ Score score_text(runtime::Engine& model, const ScoreAgainst& against,
                  std::span<const std::int32_t> tokens, const ScoreOptions& options,
                  const TaskPool& pool, Progress& progress, const StopFlag& stop);
 
+// Throws Error{kUsage} where nothing of the first `options.max_chunks` of them counts.
+void check_passages(std::span<const Passage> passages, const ScoreOptions& options);
+
 // The same of passages of any lengths, the first `options.max_chunks` of them: no bands, and
-// nothing is kept or compared with what is. Throws Error{kUsage} where nothing counts.
+// nothing is kept or compared with what is. Throws as check_passages.
 Score score_passages(runtime::Engine& model, const ScoreAgainst& against,
                      std::span<const Passage> passages, const ScoreOptions& options,
                      const TaskPool& pool, Progress& progress, const StopFlag& stop);

@@ -220,23 +220,31 @@ TEST(Summary, ThePairedErrorIsThatOfTheDifferences) {
 
 TEST(Gate, HoldsFiguresToTheirLimits) {
   GateFigures figures;
-  figures.kl = 0.02;
-  figures.loss = 5.5;
-  figures.top1 = 0.96;
+  figures.text.kl = 0.02;
+  figures.text.loss = 5.5;
+  figures.text.top1 = 0.96;
+  figures.chat.kl = 0.03;
+  figures.chat.loss = 7.5;
   const auto broken = [&](const char* text) {
     return broken_rules(parse_gate(text), figures).size();
   };
   EXPECT_EQ(broken("kl<=0.02, loss < 6%,top1>95%"), 0u);
   EXPECT_EQ(broken("kl<0.02,loss<5%,top1>0.97"), 3u);
   EXPECT_EQ(broken("kl<0.021,perplexity<30"), 1u);  // not known
-  figures.kl = NAN;
+  EXPECT_EQ(broken("chat_kl<0.04,chat_loss<8%,kl<0.021"), 0u);
+  EXPECT_EQ(
+      broken_rules(parse_gate("chat_kl<0.021,chat_loss<=6%,loss<6%,chat_top1>1%"), figures),
+      (std::vector<std::string>{"chat_kl is 0.03, not < 0.021", "chat_loss is 7.5 %, not <= 6 %",
+                                "chat_top1 is not known, not > 1 %"}));
+  figures.text.kl = NAN;
   EXPECT_EQ(broken("kl<1"), 1u);
   EXPECT_EQ(broken("kl>0"), 1u);
 }
 
 TEST(Gate, WhatSaysNothingIsRefused) {
-  for (const char* text : {"", "kl", "kl<", "kl<x", "kl<0.02,", "<0.02", "0.02", "speed>3",
-                           "kl=0.02", "kl<2%", "loss<0.05", "top1>150%", "kl<1e999"}) {
+  for (const char* text :
+       {"", "kl", "kl<", "kl<x", "kl<0.02,", "<0.02", "0.02", "speed>3", "kl=0.02", "kl<2%",
+        "chat_mmlu>50%", "chat_<1", "loss<0.05", "top1>150%", "kl<1e999"}) {
     try {
       parse_gate(text);
       ADD_FAILURE() << text;

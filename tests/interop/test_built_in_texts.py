@@ -3,6 +3,7 @@
 import datetime
 import json
 import math
+import shutil
 
 import jinja2
 import jinja2.ext
@@ -118,12 +119,29 @@ def test_the_figures_are_the_same_layer_by_layer():
             == validate(pajamas.TINY, *flags, "--memory-budget", "1GB")["texts"])
 
 
+def test_a_gate_for_the_chat():
+    flags = ["--metrics", "perplexity", "--chunks", 2, "--texts", "chat", "--gate"]
+    chat = validate(pajamas.TINY, *flags, "chat_perplexity<1e9,perplexity<1e9")["texts"][0]
+    done = pajamas.run("validate", pajamas.TINY, "--ctx", CTX, *flags, "chat_perplexity<2",
+                       check=False)
+    assert done.returncode == 12 and f"chat_perplexity is {chat['perplexity']:.6g}" in done.stderr
+
+
 def test_what_is_refused(tmp_path):
-    def refused(*flags):
-        done = pajamas.run("validate", pajamas.TINY, *flags, check=False)
-        assert done.returncode == 2 and done.stdout == "", flags
+    def refused(*flags, model=pajamas.TINY, status=2):
+        done = pajamas.run("validate", model, *flags, check=False)
+        assert done.returncode == status and done.stdout == "", flags
         assert len(done.stderr.strip().splitlines()) == 1
         return done.stderr
+
+    plain = tmp_path / "plain"  # a model that knows no chats
+    shutil.copytree(pajamas.TINY, plain)
+    config = json.loads((plain / "tokenizer_config.json").read_text())
+    del config["chat_template"]
+    (plain / "tokenizer_config.json").write_text(json.dumps(config))
+    said = refused("--texts", "code,chat", model=plain, status=5)
+    assert "no chat template" in said and "leave chat out of --texts" in said
+    assert "add --texts chat" in refused("--gate", "chat_perplexity<20")
 
     assert "did you mean languages?" in refused("--texts", "langauges")
     assert "twice" in refused("--texts", "chat,chat")

@@ -21,10 +21,42 @@ def cached(cache, repository, source):
         os.symlink(file, snapshot / file.name)
 
 
+def without_template(source, folder):
+    folder.mkdir()
+    for file in source.iterdir():
+        os.symlink(file, folder / file.name)
+    config = json.loads((source / "tokenizer_config.json").read_text())
+    config.pop("chat_template", None)
+    (folder / "tokenizer_config.json").unlink()
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    (folder / "README.md").unlink(missing_ok=True)
+    return folder
+
+
 @pytest.fixture
 def cache(tmp_path):
     cached(tmp_path / "hub", "makers/tiny-qwen2", pajamas.TINY)
     return {"HF_HUB_CACHE": str(tmp_path / "hub")}
+
+
+def parts(figures):
+    """What is lost, and which words would differ, of one text's figures."""
+    loss, other = figures["loss_percent"], round(1 / (1 - figures["top1"]))
+    ending = "th" if other % 100 // 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(other % 10, "th")
+    return (f"{'gains' if loss < 0 else 'loses'} {abs(loss):.1f} %",
+            "" if figures["loss_counts"] else ", which may be chance",
+            "single" if other == 1 else f"{other}{ending}")
+
+
+def sentence(figures):
+    """The chat's figures, then the prose's; of a model without a chat template the latter alone."""
+    lost, chance, nth = parts(figures)
+    if "texts" not in figures:
+        return f"{lost} against the original{chance}; every {nth} next word would differ"
+    chat, chat_chance, chat_nth = parts(figures["texts"][0])
+    return (f"in chats {chat} against the original{chat_chance}, every {chat_nth} next word would "
+            f"differ; on raw prose {lost}{chance}, every {nth}")
 
 
 def validate(model, *flags, env, **options):
@@ -43,9 +75,7 @@ def test_by_the_name_in_a_gguf(models, cache):
     figures = json.loads(validate(quantized, "--json", env=cache).stdout)
     assert figures["reference"] == "makers/tiny-qwen2"
     assert lines[-1] == figures["verdict"]
-    every = round(1 / (1 - figures["top1"]))
-    assert f"every {every}" in lines[-1] and "next word would differ" in lines[-1]
-    assert f"{abs(figures['loss_percent']):.1f} %" in lines[-1]
+    assert lines[-1] == sentence(figures)
 
 
 def test_by_a_model_card(models, tmp_path, cache):
@@ -56,10 +86,23 @@ def test_by_a_model_card(models, tmp_path, cache):
             os.symlink(file, folder / file.name)
     alone = validate(folder, env=cache)
     assert "makers" not in alone.stderr and "--reference" in alone.stdout.splitlines()[-1]
+    assert "of what an assistant says" in alone.stdout.splitlines()[-1]
     (folder / "README.md").write_text("---\nbase_model: makers/tiny-qwen2\n---\n")
     done = validate(folder, env=cache)
     assert "makers/tiny-qwen2, which the model card names" in done.stderr
     assert "next word would differ" in done.stdout.splitlines()[-1]
+
+
+def test_a_model_that_knows_no_chats(models, tmp_path, cache):
+    """The sentence is about prose alone, and nothing is said of a chat."""
+    folder = without_template(models.mlx("4bit"), tmp_path / "plain")
+    alone = validate(folder, env=cache)
+    assert alone.stdout.splitlines()[-1].startswith("at each token as uncertain as between")
+    (folder / "README.md").write_text("---\nbase_model: makers/tiny-qwen2\n---\n")
+    done = validate(folder, "--json", env=cache)
+    figures = json.loads(done.stdout)
+    assert "texts" not in figures and figures["verdict"] == sentence(figures)
+    assert "chat" not in done.stderr
 
 
 def test_what_is_asked_for_is_done(models, tmp_path, cache):
