@@ -191,12 +191,16 @@ bool MappedFile::is_cached(std::uint64_t offset, std::uint64_t length) const noe
   return in_memory(offset) && in_memory(offset + length - 1);
 }
 
-void MappedFile::prefetch(std::uint64_t offset, std::uint64_t length) const noexcept {
+void MappedFile::read_in(std::uint64_t offset, std::uint64_t length) const noexcept {
   if (is_cached(offset, length)) return;
   static const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   const std::uint64_t first = offset / page * page;
-  (void)::madvise(const_cast<std::byte*>(bytes_.data()) + first, offset + length - first,
-                  MADV_WILLNEED);
+  void* const address = const_cast<std::byte*>(bytes_.data()) + first;
+  const std::size_t size = offset + length - first;
+#ifdef MADV_POPULATE_READ  // Linux 5.14
+  if (::madvise(address, size, MADV_POPULATE_READ) == 0) return;
+#endif
+  (void)::madvise(address, size, MADV_WILLNEED);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}

@@ -76,9 +76,10 @@ class MappedFile {
   // Whether the beginning and the end of these bytes are in memory now. Two system calls: what is
   // between them is taken to be as they are.
   bool is_cached(std::uint64_t offset, std::uint64_t length) const noexcept;
-  // Asks the system to start reading these bytes, unless they are in memory. A hint: returns before
-  // they are there, and failure is ignored.
-  void prefetch(std::uint64_t offset, std::uint64_t length) const noexcept;
+  // Reads these bytes and puts them into the process's address space, so that looking at them waits
+  // for nothing. Nothing is done where they are in memory; a system that cannot only begins to
+  // read. Failure is ignored.
+  void read_in(std::uint64_t offset, std::uint64_t length) const noexcept;
 
  private:
   explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "base/mapped_pages.h"
 #include "codec/codec.h"
 
 namespace pajamas::weights {
@@ -65,7 +64,7 @@ void MappedWeights::prefetch(std::span<const model::TensorKey> keys) const noexc
     for (std::size_t p = 0; p < tensor->encoding.planes(); ++p) {
       const model::StoredRows at = model::locate_rows(*tensor, p, rows.first, rows.count);
       if (files_[at.file].is_cached(at.offset, at.length)) continue;
-      read_ahead_.add(files_[at.file], at.offset, at.length);
+      read_ahead_.read(files_[at.file], at.offset, at.length);
     }
   }
 }
@@ -77,8 +76,7 @@ void MappedWeights::drop(std::span<const model::TensorKey> keys, Residency befor
     const Rows rows = rows_of_key(*tensor, key);
     for (std::size_t p = 0; p < tensor->encoding.planes(); ++p) {
       const model::StoredRows at = model::locate_rows(*tensor, p, rows.first, rows.count);
-      drop_mapped(files_[at.file].bytes().subspan(at.offset, at.length),
-                  before == Residency::kStored);
+      drop_behind_.drop(files_[at.file], at.offset, at.length, before == Residency::kStored);
     }
   }
 }

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/file.h"
-#include "base/read_ahead.h"
+#include "base/mapped_hints.h"
 #include "model/checkpoint.h"
 #include "weights/store.h"
 
@@ -40,7 +40,8 @@ class MappedWeights final : public WeightStore {
 
   model::Checkpoint checkpoint_;
   std::vector<MappedFile> files_;
-  mutable ReadAhead read_ahead_;  // of the files
+  mutable MappedHints read_ahead_;   // of the files
+  mutable MappedHints drop_behind_;  // the same, so that neither waits for the other
 };
 
 }  // namespace pajamas::weights

@@ -174,7 +174,7 @@ TEST(MappedFile, HoldsTheWholeFile) {
   ASSERT_EQ(mapped.bytes().size(), 3u);
   EXPECT_EQ(mapped.bytes()[2], std::byte{'c'});
   EXPECT_TRUE(mapped.is_cached(0, 3));  // it was just written
-  mapped.prefetch(1, 2);
+  mapped.read_in(1, 2);
   const auto empty = MappedFile::map(File::open(folder.write("empty", "")));
   EXPECT_TRUE(empty.bytes().empty());
   EXPECT_TRUE(empty.is_cached(0, 0));

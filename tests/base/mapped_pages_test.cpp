@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "base/mapped_hints.h"
 #include "io/temp.h"
 
 namespace pajamas {
@@ -33,12 +34,20 @@ TEST(MappedPages, WhatIsDroppedIsNoMemoryOfThisProcessAndIsStillThere) {
   constexpr std::size_t kSize = 16 << 20;
   const auto path = folder.write("big", std::string(kSize, '\1'));
   const MappedFile file = MappedFile::map(File::open(path));
+  MappedHints hints;
   for (const bool evict : {false, true}) {
-    ASSERT_EQ(sum(file.bytes()), static_cast<int>(kSize));
-    const std::uint64_t before = mapped_bytes();
-    // Not at the beginning of a page.
-    drop_mapped(file.bytes().subspan(100, kSize - 5000), evict);
-    EXPECT_LT(mapped_bytes() + kSize * 3 / 4, before) << evict;
+    for (const bool by_thread : {false, true}) {
+      ASSERT_EQ(sum(file.bytes()), static_cast<int>(kSize));
+      const std::uint64_t before = mapped_bytes();
+      // Not at the beginning of a page.
+      if (by_thread) {
+        hints.drop(file, 100, kSize - 5000, evict);
+        hints.wait();
+      } else {
+        drop_mapped(file.bytes().subspan(100, kSize - 5000), evict);
+      }
+      EXPECT_LT(mapped_bytes() + kSize * 3 / 4, before) << evict << by_thread;
+    }
   }
   EXPECT_EQ(sum(file.bytes()), static_cast<int>(kSize));
   drop_mapped({}, true);

@@ -1,4 +1,4 @@
-#include "base/read_ahead.h"
+#include "base/mapped_hints.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -25,7 +25,7 @@ bool comes_in(int fd, std::uint64_t offset, std::uint64_t length) {
   return false;
 }
 
-TEST(ReadAhead, ReadsAllThatItIsAskedFor) {
+TEST(MappedHints, ReadAllThatTheyAreAskedFor) {
   const test::TempFolder folder;
   const auto path = folder.write("f", std::string(kBytes, 'x'));
   const int fd = ::open(path.c_str(), O_RDONLY);
@@ -34,18 +34,18 @@ TEST(ReadAhead, ReadsAllThatItIsAskedFor) {
   const MappedFile mapped = MappedFile::map(File::open(path));
   const std::uint64_t half = kBytes / 2;
   {
-    ReadAhead ahead;
-    ahead.add(mapped, half, half);
-    ahead.add(mapped, 0, 4096);
+    MappedHints ahead;
+    ahead.read(mapped, half, half);
+    ahead.read(mapped, 0, 4096);
     ahead.wait();
     EXPECT_TRUE(comes_in(fd, half, half));
-    ahead.add(mapped, 0, half);
+    ahead.read(mapped, 0, half);
     ahead.wait();
     EXPECT_TRUE(comes_in(fd, 0, kBytes));
   }
-  ReadAhead idle;  // one that ends at once, and one that never began
-  idle.add(mapped, 0, kBytes);
-  const ReadAhead unused;
+  MappedHints idle;  // one that ends at once, and one that never began
+  idle.read(mapped, 0, kBytes);
+  const MappedHints unused;
   ::close(fd);
 }
 
