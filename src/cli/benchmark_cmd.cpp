@@ -151,9 +151,10 @@ std::string benchmark_table(const bench::SpeedReport& report, const std::string&
       "median (least..greatest) of {}; KV cache {}\n",
       report.question.prompt_tokens, report.question.generation_tokens, report.question.repeats,
       runtime::info(engine.kv_type).name);
+  const std::uint64_t resident = most_resident(report.results);
   text += fmt::format("load {:.2f} s, peak memory {}, resident {}, memory reads {}\n",
                       report.load_seconds, readable_bytes(report.peak_memory_bytes),
-                      readable_bytes(most_resident(report.results)),
+                      resident > 0 ? readable_bytes(resident) : std::string("not measured"),
                       report.bytes_per_second > 0 ? readable_byte_rate(report.bytes_per_second)
                                                   : std::string("at an unknown rate"));
   if (report.library_peak_bytes) {
