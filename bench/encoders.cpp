@@ -78,7 +78,7 @@ void report(const kernels::KernelTable& table, const Encoding& encoding, const S
         stock.at({type, affine ? encoding.bits : 0, affine ? encoding.group_size : 0, kind});
     errors += fmt::format("  {:8.4f} {:8.4f} {:6.3f}", theirs, ours, ours / theirs);
   }
-  fmt::print("{:<16} {:8.0f} {:8.0f}{}\n", test::full_name(encoding), encode_speed, decode_speed,
+  fmt::print("{:<16} {:8.2f} {:8.0f}{}\n", test::full_name(encoding), encode_speed, decode_speed,
              errors);
 }
 

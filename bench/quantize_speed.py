@@ -169,7 +169,7 @@ def our_encoders():
     _, _, text = timed([str(BUILD / "bench/encoders")])
     found = {}
     for line in text.splitlines():
-        row = re.match(r"(\S+)\s+(\d+)\s+\d+\s", line)
+        row = re.match(r"(\S+)\s+([\d.]+)\s+\d+\s", line)
         if row:
             found[row[1]] = float(row[2])
     return found

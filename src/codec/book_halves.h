@@ -18,12 +18,12 @@ struct BookHalves {
     std::uint16_t number, begin, end;
     constexpr int entries() const noexcept { return end - begin; }
   };
-  int count = 0;
+  int count = 0, quarters = 0;  // of halves, and of their halves
   // Those with most entries first: a loop over the entries is as long as the one before it, mostly,
   // which processors predict.
   Second second[kMost] = {};
-  std::uint8_t first[2048] = {};   // numbers of first halves
-  std::uint16_t bits[kMost] = {};  // what a half is in an entry
+  // Numbers of first halves, an even number for each second one: the last one twice, maybe.
+  std::uint8_t first[2048 + kMost] = {};
 };
 
 // Of entries of 2 * half_columns columns of `levels` levels, `bits` bits each.
@@ -41,15 +41,21 @@ constexpr BookHalves halves_of(const std::uint16_t (&entries)[kEntries], int hal
   BookHalves out;
   out.count = 1;
   for (int k = 0; k < half_columns; ++k) out.count *= levels;
+  out.quarters = half_columns == 4 ? levels * levels : levels;
   for (int i = 0; i < out.count; ++i) out.second[i].number = static_cast<std::uint16_t>(i);
-  for (std::size_t i = 0; i < kEntries; ++i) {  // they ascend, so second halves do
-    const unsigned first = entries[i] & ((1u << width) - 1), second = entries[i] >> width;
-    out.first[i] = static_cast<std::uint8_t>(number_of(first));
-    out.bits[number_of(first)] = static_cast<std::uint16_t>(first);
-    out.bits[number_of(second)] = static_cast<std::uint16_t>(second);
-    BookHalves::Second& its = out.second[number_of(second)];
-    if (its.end == 0) its.begin = static_cast<std::uint16_t>(i);
-    its.end = static_cast<std::uint16_t>(i + 1);
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < kEntries;) {  // they ascend, so second halves do
+    BookHalves::Second& its = out.second[number_of(entries[i] >> width)];
+    its.begin = static_cast<std::uint16_t>(used);
+    for (const int second = entries[i] >> width; i < kEntries && entries[i] >> width == second;
+         ++i) {
+      out.first[used++] = static_cast<std::uint8_t>(number_of(entries[i] & ((1u << width) - 1)));
+    }
+    if ((used - its.begin) % 2 != 0) {
+      out.first[used] = out.first[used - 1];
+      ++used;
+    }
+    its.end = static_cast<std::uint16_t>(used);
   }
   std::sort(out.second, out.second + out.count, [](const auto& a, const auto& b) {
     return a.entries() != b.entries() ? a.entries() > b.entries() : a.number < b.number;

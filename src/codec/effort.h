@@ -51,14 +51,16 @@ struct PairSearch {
   int sparse_steps = 0, sparse_codes = 0;
 };
 
-// Vectors: four steps (eight where vectors are of four columns) from `first` of a group's root mean
-// square on, each `ratio` times the one before it, the last one for weights that are all alike.
-// Where there is a `top`, and the step of which the largest weight is so many lies outside of
-// these, it takes the place of the last but one: a column that matters far more than others makes
-// the root mean square its own. Then four around the best, `fine` apart; under each the nearest
-// entries of the whole book. Then `below` + 1 + `above` values of d, `spread` apart, around the one
-// that gives the group with the largest step the largest scale.
+// Vectors: `steps` steps (at most 16) from `first` of a group's root mean square on, each `ratio`
+// times the one before it, the last one for weights that are all alike. Where there is a `top`, and
+// the step of which the largest weight is so many lies outside of these, it takes the place of the
+// last but one: a column that matters far more than others makes the root mean square its own.
+// Under each the nearest entries of the whole book, or where codes are shifted (IQ1) the nearest
+// levels, which are cheap. Then four (IQ1: two) around the best, `fine` apart, with entries.
+// Then `below` + 1 + `above` values of d, `spread` apart, around the one that gives the group with
+// the largest step the largest scale.
 struct VectorSearch {
+  int steps = 4;  // a multiple of 4
   float first = 0, ratio = 1, fine = 0;
   int below = 0, above = 0;
   float spread = 0;

@@ -19,11 +19,23 @@ struct ColumnsTogether {
   int vectors;
   alignas(64) float x[kColumnsTogether * kLanes], w[kColumnsTogether * kLanes];
   Lanes is_odd, step;
-  NearestEntry entries[2][2];  // [vector][variant]
+  VectorTile tiles[2];
+  NearestEntry entries[2][2];  // [variant][vector]
 };
 
+template <int kVectors>
+inline void nearest_entries(const Grid& grid, ColumnsTogether& c) {
+  const Lanes steps[2] = {c.step, c.step};
+  NearestEntry found[2][kVectors];
+  nearest_entries(c.tiles, grid, steps, found);
+  for (int v = 0; v < kVectors; ++v) {
+    c.entries[0][v] = found[0][v];
+    c.entries[1][v] = found[1][v];
+  }
+}
+
 inline void look_at(const Grid& grid, const FeedbackTile& t, int first, const Lanes& inv_unit,
-                    VectorTile& tile, ColumnsTogether& c) {
+                    ColumnsTogether& c) {
   const Lanes step = load(t.step + first / grid.group * kLanes) * inv_unit;
   const Lanes sign = select(step < splat(0), splat(-1), splat(1));
   c.vectors = kColumnsTogether / grid.book.columns;
@@ -38,20 +50,21 @@ inline void look_at(const Grid& grid, const FeedbackTile& t, int first, const La
   c.is_odd = odd(minuses);
   for (int v = 0; v < c.vectors; ++v) {
     const int at = v * grid.book.columns * kLanes;
-    set_columns(tile, grid.book, c.x + at, c.w + at);
-    tile.is_odd = c.is_odd;
-    nearest_entries(tile, grid, c.step, c.entries[v]);
+    set_columns(c.tiles[v], grid.book, c.x + at, c.w + at);
+    c.tiles[v].is_odd = c.is_odd;
   }
+  if (c.vectors == 2) return nearest_entries<2>(grid, c);
+  nearest_entries<1>(grid, c);
 }
 
 // Where the vectors of a whole group are better off with the second variant.
 inline IntLanes second_for_group(const Grid& grid, const FeedbackTile& t, int first,
-                                 const Lanes& inv_unit, VectorTile& tile, ColumnsTogether& c) {
+                                 const Lanes& inv_unit, ColumnsTogether& c) {
   Lanes sum[2] = {splat(0), splat(0)};
   for (int j = first; j < first + grid.group; j += kColumnsTogether) {
-    look_at(grid, t, j, inv_unit, tile, c);
+    look_at(grid, t, j, inv_unit, c);
     sum[0] = sum[0] + c.entries[0][0].error;
-    sum[1] = sum[1] + c.entries[0][1].error;
+    sum[1] = sum[1] + c.entries[1][0].error;
   }
   return sum[1] < sum[0];
 }
@@ -59,29 +72,27 @@ inline IntLanes second_for_group(const Grid& grid, const FeedbackTile& t, int fi
 inline void round_tile_of_vectors(const Grid& grid, const float* coefficients, FeedbackTile& t) {
   const Variants variants = variants_of(grid);
   const Lanes inv_unit = inverse_units(grid, t);
-  VectorTile tile;
   ColumnsTogether c;
   IntLanes for_group = splat(1) < splat(0);
   for (int first = 0; first < grid.block; first += kColumnsTogether) {
     if (variants == Variants::kWholeGroup && first % grid.group == 0) {
-      for_group = second_for_group(grid, t, first, inv_unit, tile, c);
+      for_group = second_for_group(grid, t, first, inv_unit, c);
     }
-    look_at(grid, t, first, inv_unit, tile, c);
+    look_at(grid, t, first, inv_unit, c);
     IntLanes second[2] = {for_group, for_group};
     if (variants == Variants::kAnyVector) {
-      second[0] = c.entries[0][1].error < c.entries[0][0].error;
+      second[0] = c.entries[1][0].error < c.entries[0][0].error;
     } else if (variants == Variants::kOneOfPair) {
-      const Lanes left = c.entries[0][1].error - c.entries[0][0].error,
-                  right = c.entries[1][1].error - c.entries[1][0].error;
+      const Lanes left = c.entries[1][0].error - c.entries[0][0].error,
+                  right = c.entries[1][1].error - c.entries[0][1].error;
       const IntLanes is_right = right < left;
       second[0] = splat(0.5f) < select(is_right, splat(0), c.is_odd);
       second[1] = splat(0.5f) < select(is_right, c.is_odd, splat(0));
     }
     for (int v = 0; v < c.vectors; ++v) {
       const int at = v * grid.book.columns * kLanes;
-      set_columns(tile, grid.book, c.x + at, c.w + at);
-      tile.is_odd = c.is_odd;
-      write_codes(tile, grid.book, c.entries[v], second[v], c.x + at, t.code + first * kLanes + at);
+      write_codes(c.tiles[v], grid.book, c.entries[0][v], c.entries[1][v], second[v], c.x + at,
+                  t.code + first * kLanes + at);
     }
     const Lanes step = load(t.step + first / grid.group * kLanes);
     for (int j = first; j < first + kColumnsTogether; ++j) {

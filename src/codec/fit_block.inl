@@ -250,29 +250,6 @@ inline StoredFit store_e4m3(const Tile& t, const Grid& grid) {
 
 // ---- several groups a block ----
 
-// Applies a function of one block's lanes, in order, to the lanes of each block of the tile.
-inline Lanes block_max(const Lanes& v, int groups) {
-  alignas(64) float lane[kLanes];
-  store(lane, v);
-  for (int first = 0; first < kLanes; first += groups) {
-    float most = lane[first];
-    for (int g = 1; g < groups; ++g) most = most < lane[first + g] ? lane[first + g] : most;
-    for (int g = 0; g < groups; ++g) lane[first + g] = most;
-  }
-  return load(lane);
-}
-
-inline Lanes block_sum(const Lanes& v, int groups) {
-  alignas(64) float lane[kLanes];
-  store(lane, v);
-  for (int first = 0; first < kLanes; first += groups) {
-    float sum = 0;
-    for (int g = 0; g < groups; ++g) sum += lane[first + g];
-    for (int g = 0; g < groups; ++g) lane[first + g] = sum;
-  }
-  return load(lane);
-}
-
 inline Lanes clamp(const Lanes& v, int low, int high) {
   return min(max(v, splat(static_cast<float>(low))), splat(static_cast<float>(high)));
 }

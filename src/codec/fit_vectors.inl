@@ -62,26 +62,35 @@ inline Lanes sqrt(const Lanes& v) {
   return load(lane);
 }
 
-// Tries several steps and keeps what they give as candidates behind those there are; `gain`: how
-// much of sum w x^2 the best step explains. Groups that are fitted exactly keep the first such step
-// (what is gained beyond `noise` counts), so that a block's groups agree on it.
+// Keeps the step that explains more of sum w x^2, given a and b of its groups.
+inline void keep_step(const Lanes& a, const Lanes& b, const Lanes& noise, Lanes& gain,
+                      Lanes& step) {
+  const Lanes inv = inverse(b), explained = a * a * inv;
+  const IntLanes better = select(splat(0) < a, gain + noise, splat(1e30f)) < explained;
+  gain = select(better, explained, gain);
+  step = select(better, a * inv, step);
+}
+
+// Tries steps (4, or 2 of two variants) and keeps what they give as candidates behind those there
+// are; `gain`: how much of sum w x^2 the best step explains. Groups that are fitted exactly keep
+// the first such step (what is gained beyond `noise` counts), so that a block's groups agree on it.
 template <int kSteps>
-inline void try_steps(VectorTile& t, const Grid& grid, const Lanes* steps, const Lanes& noise,
+inline void try_steps(const VectorTile& t, const Grid& grid, const Lanes* steps, const Lanes& noise,
                       VectorCandidates& out, Lanes& gain) {
   const int at = out.count;
   out.count += kSteps;
   const CodeBook& book = grid.book;
-  const int variants = variants_of(grid) == Variants::kOne ? 1 : 2;
+  const int variants = variant_count(grid);
   const int vectors = grid.group / book.columns;
-  for (int variant = 0; variant < variants; ++variant) {
-    prepare(t, book, variant);
-    for (int first = 0; first < kSteps; first += 4) {  // as many as registers hold
-      Nearest<4> best;
-      look_at_all(t, book, steps + first, best);
-      for (int i = 0; i < 4; ++i) {
-        const int to = at + first + i;
-        sums_of(t, best.low[i], best.high[i], out.a[variant][to], out.b[variant][to]);
-      }
+  constexpr int kTogether = kSteps < 4 ? 2 : 1;  // variants
+  for (int first = 0; first < variants; first += kTogether) {
+    VectorJob jobs[4];
+    NearestEntry entries[4];
+    for (int i = 0; i < 4; ++i) jobs[i] = {&t, first + i / kSteps, steps[i % kSteps]};
+    find_nearest(jobs, book, entries);
+    for (int i = 0; i < 4; ++i) {
+      const int variant = first + i / kSteps, to = at + i % kSteps;
+      sums_of(jobs[i], book, entries[i], out.a[variant][to], out.b[variant][to]);
     }
   }
   for (int i = 0; i < kSteps; ++i) {
@@ -93,17 +102,45 @@ inline void try_steps(VectorTile& t, const Grid& grid, const Lanes* steps, const
       a = select(second, a1, a);
       b = select(second, b1, b);
     }
-    a = block_sum(a, vectors);
-    const Lanes inv = inverse(block_sum(b, vectors)), explained = a * a * inv;
-    const IntLanes better = select(splat(0) < a, gain + noise, splat(1e30f)) < explained;
-    gain = select(better, explained, gain);
-    out.step = select(better, a * inv, out.step);
+    keep_step(block_sum(a, vectors), block_sum(b, vectors), noise, gain, out.step);
   }
 }
 
-template <int kSteps, int kFine>
-inline void find_candidates(VectorTile& t, const Grid& grid, const VectorSearch& search,
+// The step that suits vectors best where any three-level vector may be stored, in the book or not:
+// a dozen steps cost about as much as one does with the codebook.
+inline void try_levels(const VectorTile& t, const Grid& grid, const Lanes* steps, int count,
+                       const Lanes& noise, Lanes& gain, Lanes& best) {
+  const CodeBook& book = grid.book;
+  const int vectors = grid.group / book.columns;
+  const auto distance = static_cast<float>(book.levels.back());  // -distance, 0, distance
+  for (int i = 0; i < count; ++i) {
+    const Lanes s = steps[i];
+    Lanes a[2], b[2];
+    for (int variant = 0; variant < 2; ++variant) {
+      const float shift = shift_of(book, variant);
+      const Lanes down = s * splat(shift - 0.5f * distance),
+                  up = s * splat(shift + 0.5f * distance);
+      a[variant] = b[variant] = splat(0);
+      for (int k = 0; k < book.columns; ++k) {
+        Lanes level = select(down < t.x[k], splat(shift), splat(shift - distance));
+        level = select(up < t.x[k], splat(shift + distance), level);
+        const Lanes we = t.w[k] * level;
+        a[variant] = a[variant] + t.x[k] * we;
+        b[variant] = b[variant] + level * we;
+      }
+    }
+    const IntLanes second =
+        second_variant(grid, t.is_odd, s * b[0] - a[0] - a[0], s * b[1] - a[1] - a[1]);
+    keep_step(block_sum(select(second, a[1], a[0]), vectors),
+              block_sum(select(second, b[1], b[0]), vectors), noise, gain, best);
+  }
+}
+
+// `kFine` steps with the codebook at the end: 2 of two variants that are looked at together, or 4.
+template <int kFine>
+inline void find_candidates(const VectorTile& t, const Grid& grid, const VectorSearch& search,
                             VectorCandidates& out) {
+  constexpr int kMost = 16;
   const CodeBook& book = grid.book;
   const int vectors = grid.group / book.columns;
   Lanes square = splat(0), sum_w = splat(0), largest = splat(0);
@@ -115,18 +152,18 @@ inline void find_candidates(VectorTile& t, const Grid& grid, const VectorSearch&
   square = block_sum(square, vectors);
   const Lanes root = sqrt(square * inverse(block_sum(sum_w, vectors)));
   const Lanes noise = square * splat(1e-6f);
-  Lanes steps[kSteps], gain = splat(0);
+  Lanes steps[kMost], gain = splat(0);
   float factor = search.first;
-  for (Lanes& step : steps) {
-    step = root * splat(factor);
+  for (int i = 0; i < search.steps; ++i) {
+    steps[i] = root * splat(factor);
     factor *= search.ratio;
   }
   // Where all are alike they are best stored with one level, which all books have an entry of.
   const int level = book.signs == Signs::kOfLevels ? grid.max_code : book.levels.front();
-  steps[kSteps - 1] = root * splat(1 / static_cast<float>(level));
+  steps[search.steps - 1] = root * splat(1 / static_cast<float>(level));
   if (search.top != 0) {
     const Lanes by_largest = block_max(largest, vectors) * splat(1 / search.top);
-    Lanes& last = steps[kSteps - 2];
+    Lanes& last = steps[search.steps - 2];
     const IntLanes below = by_largest < splat(0.9f) * steps[0];
     const IntLanes above = splat(search.ratio) * last < by_largest;
     last = select(below, by_largest, select(above, by_largest, last));
@@ -134,7 +171,12 @@ inline void find_candidates(VectorTile& t, const Grid& grid, const VectorSearch&
   out.count = 0;
   out.step = splat(0);
   out.is_odd = t.is_odd;
-  try_steps<kSteps>(t, grid, steps, noise, out, gain);
+  if (book.signs == Signs::kOfLevels) {
+    try_levels(t, grid, steps, search.steps, noise, gain, out.step);
+    gain = splat(0);
+  } else {
+    for (int i = 0; i < search.steps; i += 4) try_steps<4>(t, grid, steps + i, noise, out, gain);
+  }
   const Lanes middle = out.step;
   for (int i = 0; i < kFine; ++i) {
     const float away = static_cast<float>(i) - 0.5f * (kFine - 1);
@@ -143,11 +185,10 @@ inline void find_candidates(VectorTile& t, const Grid& grid, const VectorSearch&
   try_steps<kFine>(t, grid, steps, noise, out, gain);
 }
 
-// Short vectors take more steps: what is left of the error is less, and more of it the step's.
-inline void find_candidates(VectorTile& t, const Grid& grid, const VectorSearch& search,
+inline void find_candidates(const VectorTile& t, const Grid& grid, const VectorSearch& search,
                             VectorCandidates& out) {
-  if (grid.book.columns == 4) return find_candidates<8, 4>(t, grid, search, out);
-  find_candidates<4, 4>(t, grid, search, out);
+  if (grid.book.shifted != 0) return find_candidates<2>(t, grid, search, out);
+  find_candidates<4>(t, grid, search, out);
 }
 
 // The best of the candidates under a step of each group: their error less sum w x^2, and sums.
@@ -156,7 +197,7 @@ struct VectorChoice {
 };
 
 inline VectorChoice choose_under(const Grid& grid, const VectorCandidates& c, const Lanes& step) {
-  const int variants = variants_of(grid) == Variants::kOne ? 1 : 2;
+  const int variants = variant_count(grid);
   VectorChoice best[2];
   for (int variant = 0; variant < variants; ++variant) {
     VectorChoice& v = best[variant];
@@ -277,100 +318,96 @@ inline void fit_vectors(const Format& format, const float* weights, const float*
   }
 }
 
-// Of sixteen vectors, for one variant.
-struct NearestEntry {
-  Lanes low, high;  // numbers of halves
-  Lanes error;      // what goes by it
-};
-
-inline unsigned half_bits(const CodeBook& book, const Lanes& number, int lane) {
-  return book.halves->bits[number_of(number, lane)];
-}
-
 // The codes of sixteen vectors whose entries and variants are given; `x` has the weights' signs.
-inline void write_codes(const VectorTile& t, const CodeBook& book, const NearestEntry* entries,
-                        const IntLanes& second, const float* x, float* codes) {
-  alignas(64) float down[kLanes];
-  store(down, select(second, splat(1), splat(0)));
-  for (int lane = 0; lane < kLanes; ++lane) {
-    const int variant = down[lane] != 0 ? 1 : 0;
-    const NearestEntry& entry = entries[variant];
-    const unsigned bits = half_bits(book, entry.low, lane) | half_bits(book, entry.high, lane)
-                                                                 << (book.columns / 2 * book.bits);
-    const float wrong = book.columns == 8 ? lane_of(t.is_odd, lane) : static_cast<float>(variant);
-    int flipped = -1;
-    float least = 1e30f;
-    for (int k = 0; k < book.columns; ++k) {
-      const auto level = static_cast<float>(book.level_of(bits, k));
-      if (book.signs == Signs::kOfLevels) {
-        codes[k * kLanes + lane] = level + (variant == 0 ? 1.0f : -1.0f);
-        continue;
-      }
-      codes[k * kLanes + lane] = x[k * kLanes + lane] < 0 ? -level : level;
-      const float cost = lane_of(t.x[k], lane) * (lane_of(t.w[k], lane) * level);
-      if (cost < least) flipped = k;
-      least = cost < least ? cost : least;
-    }
-    if (book.signs == Signs::kEven && wrong != 0) {
-      codes[flipped * kLanes + lane] = -codes[flipped * kLanes + lane];
-    }
+inline void write_codes(const VectorTile& t, const CodeBook& book, const NearestEntry& first,
+                        const NearestEntry& other, const IntLanes& second, const float* x,
+                        float* codes) {
+  Lanes levels[VectorTile::kMaxColumns];
+  levels_of(book, select(second, other.low, first.low), select(second, other.high, first.high),
+            levels);
+  if (book.signs == Signs::kOfLevels) {
+    const Lanes shift = select(second, splat(shift_of(book, 1)), splat(shift_of(book, 0)));
+    for (int k = 0; k < book.columns; ++k) store(codes + k * kLanes, levels[k] + shift);
+    return;
+  }
+  Lanes flipped = splat(-1), least = splat(1e30f);
+  for (int k = 0; k < book.columns; ++k) {
+    const Lanes cost = t.x[k] * (t.w[k] * levels[k]);
+    flipped = select(cost < least, splat(static_cast<float>(k)), flipped);
+    least = min(cost, least);
+  }
+  const Lanes is_wrong = book.signs != Signs::kEven ? splat(0)
+                         : book.columns == 8        ? t.is_odd
+                                                    : select(second, splat(1), splat(0));
+  for (int k = 0; k < book.columns; ++k) {
+    const Lanes sign = select(load(x + k * kLanes) < splat(0), splat(-1), splat(1));
+    const IntLanes here = abs(flipped - splat(static_cast<float>(k))) < is_wrong * splat(0.5f);
+    store(codes + k * kLanes, levels[k] * select(here, splat(0) - sign, sign));
   }
 }
 
-// The nearest entry of each variant; returns how many variants.
-inline int nearest_entries(VectorTile& t, const Grid& grid, const Lanes& step,
-                           NearestEntry* entries) {
-  const int variants = variants_of(grid) == Variants::kOne ? 1 : 2;
+// The nearest entries of `kTiles` tiles in each variant, [variant][tile].
+template <int kTiles>
+inline void nearest_entries(const VectorTile* tiles, const Grid& grid, const Lanes* steps,
+                            NearestEntry (&out)[2][kTiles]) {
+  const int variants = variant_count(grid);
+  if (kTiles <= 2 && variants == 2 && grid.book.shifted != 0) {
+    VectorJob jobs[2 * kTiles];
+    NearestEntry found[2 * kTiles];
+    for (int i = 0; i < 2 * kTiles; ++i) {
+      jobs[i] = {tiles + i % kTiles, i / kTiles, steps[i % kTiles]};
+    }
+    find_nearest(jobs, grid.book, found);
+    for (int i = 0; i < 2 * kTiles; ++i) out[i / kTiles][i % kTiles] = found[i];
+    return;
+  }
   for (int variant = 0; variant < variants; ++variant) {
-    Nearest<1> best;
-    prepare(t, grid.book, variant);
-    look_at_all(t, grid.book, &step, best);
-    entries[variant] = {best.low[0], best.high[0], best.error[0]};
+    VectorJob jobs[kTiles];
+    for (int i = 0; i < kTiles; ++i) jobs[i] = {tiles + i, variant, steps[i]};
+    find_nearest(jobs, grid.book, out[variant]);
   }
-  return variants;
 }
 
-// The nearest codes for sixteen vectors, [column][lane], under the steps of their groups, which are
-// not negative.
-inline void round_tile_of_vectors(VectorTile& t, const Grid& grid, const float* x, const float* w,
-                                  const Lanes& step, float* codes) {
+template <int kTiles>
+inline void round_tiles(const Grid& grid, const VectorBlock& block, FittedBlock& out) {
   const CodeBook& book = grid.book;
-  set_neighbours(t, book, x, w);
-  NearestEntry entries[2];
-  const int variants = nearest_entries(t, grid, step, entries);
-  IntLanes second = splat(1) < splat(0);
-  if (variants == 2) second = second_variant(grid, t.is_odd, entries[0].error, entries[1].error);
-  write_codes(t, book, entries, second, x, codes);
+  const int vectors = grid.group / book.columns;
+  constexpr int kTile = VectorBlock::kColumns / kTiles;
+  // Codes of a negative step are those of the positive one, of weights with the other sign.
+  const float sign = out.d < 0 ? -1.0f : 1.0f;
+  alignas(64) float x[VectorBlock::kColumns], w[VectorBlock::kColumns], codes[kTile], step[kLanes];
+  VectorTile tiles[kTiles];
+  Lanes steps[kTiles];
+  for (int i = 0; i < kTiles; ++i) {
+    transpose_in(block.x + i * kTile, static_cast<std::size_t>(book.columns), book.columns,
+                 x + i * kTile);
+    transpose_in(block.w + i * kTile, static_cast<std::size_t>(book.columns), book.columns,
+                 w + i * kTile);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      step[lane] = out.step((i * kLanes + lane) / vectors) * block.inv_unit * sign;
+    }
+    steps[i] = load(step);
+    for (int at = i * kTile; at < (i + 1) * kTile; ++at) x[at] *= sign;
+    set_neighbours(tiles[i], book, x + i * kTile, w + i * kTile);
+  }
+  NearestEntry entries[2][kTiles];
+  nearest_entries(tiles, grid, steps, entries);
+  for (int i = 0; i < kTiles; ++i) {
+    const IntLanes second =
+        second_variant(grid, tiles[i].is_odd, entries[0][i].error, entries[1][i].error);
+    write_codes(tiles[i], book, entries[0][i], entries[1][i], second, x + i * kTile, codes);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      for (int k = 0; k < book.columns; ++k) {
+        out.codes[i * kTile + lane * book.columns + k] = to_short(codes[k * kLanes + lane]);
+      }
+    }
+  }
 }
 
 inline void round_vectors(const Grid& grid, const float* weights, const float* importance,
                           FittedBlock& out) {
-  const CodeBook& book = grid.book;
   VectorBlock block;
   if (!set_block(weights, importance, block)) block.inv_unit = 1;
-  const int vectors = grid.group / book.columns;
-  VectorTile tile;
-  for (int i = 0; i < grid.block / book.columns / kLanes; ++i) {
-    const int first = i * kLanes * book.columns;
-    const auto stride = static_cast<std::size_t>(book.columns);
-    alignas(64) float x[VectorTile::kMaxColumns * kLanes], w[VectorTile::kMaxColumns * kLanes];
-    alignas(64) float codes[VectorTile::kMaxColumns * kLanes], step[kLanes];
-    transpose_in(block.x + first, stride, book.columns, x);
-    transpose_in(block.w + first, stride, book.columns, w);
-    for (int lane = 0; lane < kLanes; ++lane) {
-      step[lane] = out.step((i * kLanes + lane) / vectors) * block.inv_unit;
-    }
-    // Codes of a negative step are those of the positive one, of weights with the other sign.
-    const bool negative = out.d < 0;
-    if (negative) {
-      for (float& value : x) value = -value;
-      for (float& value : step) value = -value;
-    }
-    round_tile_of_vectors(tile, grid, x, w, load(step), codes);
-    for (int lane = 0; lane < kLanes; ++lane) {
-      for (int k = 0; k < book.columns; ++k) {
-        out.codes[first + lane * book.columns + k] = to_short(codes[k * kLanes + lane]);
-      }
-    }
-  }
+  if (grid.book.columns == 4) return round_tiles<4>(grid, block, out);
+  round_tiles<2>(grid, block, out);
 }

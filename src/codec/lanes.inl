@@ -108,6 +108,58 @@ inline Lanes nearest(const Lanes& a) {
   return (a + magic) - magic;
 }
 
+// Lane i holds what lane i - i % kGroups + kAt of v does: the one at kAt of its kGroups neighbours.
+template <int kGroups, int kAt, std::size_t... kLane>
+inline Lanes lane_of_each(const Lanes& v, std::index_sequence<kLane...>) {
+  constexpr int kPer = kLanes / kPieces;
+  Lanes r;
+  PJ_EACH_PIECE {
+    const FloatVector from =
+        v.p[kGroups <= kPer ? i : (i * kPer - i * kPer % kGroups + kAt) / kPer];
+    if constexpr (kGroups <= kPer) {
+      r.p[i] = __builtin_shufflevector(
+          from, from, (static_cast<int>(kLane) - static_cast<int>(kLane) % kGroups + kAt)...);
+    } else {
+      r.p[i] = __builtin_shufflevector(from, from, (static_cast<int>(kLane * 0) + kAt % kPer)...);
+    }
+  }
+  return r;
+}
+template <int kGroups, int kAt>
+inline Lanes lane_of_each(const Lanes& v) {
+  return lane_of_each<kGroups, kAt>(v, std::make_index_sequence<kLanes / kPieces>{});
+}
+
+// Apply a function of one block's lanes, in order, to the lanes of each block of the tile.
+template <std::size_t... kAt>
+inline Lanes block_sum(const Lanes& v, std::index_sequence<kAt...>) {
+  Lanes sum = splat(0);
+  ((sum = sum + lane_of_each<sizeof...(kAt), kAt>(v)), ...);
+  return sum;
+}
+template <std::size_t... kAt>
+inline Lanes block_max(const Lanes& v, std::index_sequence<kAt...>) {
+  Lanes most = lane_of_each<sizeof...(kAt), 0>(v);
+  ((most = max(most, lane_of_each<sizeof...(kAt), kAt>(v))), ...);
+  return most;
+}
+
+// Calls `action` with the numbers of a block's lanes, a power of two of them.
+template <class Action>
+inline Lanes of_blocks(int groups, const Action& action) {
+  if (groups == 2) return action(std::make_index_sequence<2>{});
+  if (groups == 4) return action(std::make_index_sequence<4>{});
+  if (groups == 8) return action(std::make_index_sequence<8>{});
+  if (groups == 16) return action(std::make_index_sequence<16>{});
+  return action(std::make_index_sequence<1>{});
+}
+inline Lanes block_sum(const Lanes& v, int groups) {
+  return of_blocks(groups, [&](auto lanes) { return block_sum(v, lanes); });
+}
+inline Lanes block_max(const Lanes& v, int groups) {
+  return of_blocks(groups, [&](auto lanes) { return block_max(v, lanes); });
+}
+
 inline IntLanes as_bits(const Lanes& a) {
   IntLanes r;
   PJ_EACH_PIECE r.p[i] = (IntVector)a.p[i];

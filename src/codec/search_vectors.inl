@@ -1,20 +1,12 @@
 // The nearest entries of a codebook for sixteen vectors at once, a vector a lane: every entry is
 // looked at, so the nearest one is found whatever the importance of the columns. The weighted error
-// of entry e under step s is sum w x^2 + s (s b - 2 a), where a = sum w x e and b = sum w e^2 do
-// not depend on the step: they are sums of what the entry's first half of columns gives and of what
-// the other half does, two tables that serve several steps. Included by
+// of entry e under step s is sum w x^2 + s (s b - 2 a), where a = sum w x e and b = sum w e^2:
+// what the entry's first half of columns gives and what the other half does. Included by
 // codec/rows.inl.
 #pragma once
 
 #include "codec/book_halves.h"
 #include "codec/fit_block.inl"
-
-// Sums over half the columns of a vector, by the half's number (BookHalves).
-struct HalfSums {
-  static constexpr int kMost = BookHalves::kMost;
-  Lanes a[kMost], b[kMost];
-  Lanes least[kMost];  // of w x e, where signs are even
-};
 
 // Vectors that can be coded in two ways, apart from their entries: with all codes one up or one
 // down, or with the sign of one column wrong.
@@ -34,13 +26,12 @@ inline Variants variants_of(const Grid& grid) {
   return pairs ? Variants::kOneOfPair : Variants::kOne;
 }
 
+inline int variant_count(const Grid& grid) { return variants_of(grid) == Variants::kOne ? 1 : 2; }
+
 struct VectorTile {
   static constexpr int kMaxColumns = 8;
   Lanes x[kMaxColumns], w[kMaxColumns];  // x: without its sign where that is stored apart
   Lanes is_odd;  // 1 where the eight columns of the signs have an odd number of minuses, or 0
-  Lanes wrong;   // 2 where one column gets the wrong sign, or 0; as all below of one variant
-  bool any_wrong;
-  HalfSums low, high;
 };
 
 // x[k], w[k]: column k of the sixteen vectors. Returns how many are negative where signs are stored
@@ -69,48 +60,76 @@ inline void set_neighbours(VectorTile& t, const CodeBook& book, const float* x, 
   t.is_odd = odd(book.columns == 4 ? block_sum(minuses, 2) : minuses);
 }
 
-// `shift` is added to every level.
-inline void fill_half(const VectorTile& t, const CodeBook& book, int first, float shift,
-                      HalfSums& out) {
+// What is added to every level.
+inline float shift_of(const CodeBook& book, int variant) {
+  return book.shifted == 0 ? 0.0f : variant == 0 ? 1.0f : -1.0f;
+}
+
+inline bool any_wrong(const CodeBook& book, int variant) {
+  return book.signs == Signs::kEven && (book.columns == 8 || variant != 0);
+}
+
+// 2 where one column gets the wrong sign, else 0.
+inline Lanes wrong_of(const VectorTile& t, const CodeBook& book, int variant) {
+  if (!any_wrong(book, variant)) return splat(0);
+  return book.columns == 8 ? t.is_odd + t.is_odd : splat(2);
+}
+
+// Vectors to find the nearest entries of, in some variant and under steps that are not negative.
+struct VectorJob {
+  const VectorTile* tile;
+  int variant;
+  Lanes step;
+};
+
+// The entries that are nearest, as the numbers of their halves.
+struct NearestEntry {
+  Lanes low, high;
+  Lanes error;  // half of s b - 2 a
+};
+
+// What quarters of entries come to, by the numbers of their levels as digits. Of two quarters a
+// half is the sum, and its number that of the second quarter times `count` and the first one's.
+template <int kJobs>
+struct Quarter {
+  static constexpr int kMost = 9;
+  Lanes error[kMost][kJobs];  // half of s b - 2 a
+  Lanes least[kMost][kJobs];  // of w x e by the wrong sign, where signs are even
+};
+
+template <bool kAnyWrong, int kJobs>
+inline void fill_quarter(const VectorJob (&jobs)[kJobs], const CodeBook& book, int quarter,
+                         Quarter<kJobs>& out) {
   const auto levels = static_cast<int>(book.levels.size());
-  int count = 1;
-  out.a[0] = out.b[0] = splat(0);
-  out.least[0] = splat(1e30f);
-  for (int k = first; k < first + book.columns / 2; ++k) {
-    const Lanes x = t.x[k], w = t.w[k];
-    for (int i = levels - 1; i >= 0; --i) {  // the sums of before are where level 0 goes
+  const int columns = book.columns / 4;
+  for (int j = 0; j < kJobs; ++j) {
+    const VectorTile& t = *jobs[j].tile;
+    const float shift = shift_of(book, jobs[j].variant);
+    const Lanes half_step = jobs[j].step * splat(0.5f);
+    const Lanes wrong = wrong_of(t, book, jobs[j].variant);
+    const int first = quarter * columns;
+    for (int i = 0; i < levels; ++i) {
       const Lanes level =
           splat(static_cast<float>(book.levels[static_cast<std::size_t>(i)]) + shift);
-      const Lanes we = w * level, a = x * we, b = we * level;
-      for (int n = 0; n < count; ++n) {
-        const int at = i * count + n;
-        out.a[at] = out.a[n] + a;
-        out.b[at] = out.b[n] + b;
-        if (book.signs == Signs::kEven) out.least[at] = min(out.least[n], a);
+      const Lanes we = t.w[first] * level;
+      out.error[i][j] = we * (half_step * level - t.x[first]);
+      if constexpr (kAnyWrong) out.least[i][j] = wrong * (we * t.x[first]);
+    }
+    if (columns == 1) continue;
+    const Lanes x = t.x[first + 1], w = t.w[first + 1];
+    for (int i = levels - 1; i >= 0; --i) {  // what was before is where level 0 goes
+      const Lanes level =
+          splat(static_cast<float>(book.levels[static_cast<std::size_t>(i)]) + shift);
+      const Lanes we = w * level, error = we * (half_step * level - x);
+      for (int n = 0; n < levels; ++n) {
+        out.error[i * levels + n][j] = out.error[n][j] + error;
+        if constexpr (kAnyWrong) {
+          out.least[i * levels + n][j] = min(out.least[n][j], wrong * (we * x));
+        }
       }
     }
-    count *= levels;
   }
 }
-
-inline void prepare(VectorTile& t, const CodeBook& book, int variant) {
-  const float shift = book.shifted == 0 ? 0.0f : variant == 0 ? 1.0f : -1.0f;
-  if (variant == 0 || book.shifted != 0) {
-    fill_half(t, book, 0, shift, t.low);
-    fill_half(t, book, book.columns / 2, shift, t.high);
-  }
-  t.wrong = splat(0);
-  t.any_wrong = book.signs == Signs::kEven && (book.columns == 8 || variant != 0);
-  if (!t.any_wrong) return;
-  t.wrong = book.columns == 8 ? t.is_odd + t.is_odd : splat(variant == 0 ? 0.0f : 2.0f);
-}
-
-// The best entries under each of several steps, as the numbers of their halves.
-template <int kSteps>
-struct Nearest {
-  Lanes low[kSteps], high[kSteps];
-  Lanes error[kSteps];  // half of s b - 2 a
-};
 
 // The number in the last bits of v, where it costs 2^-16 of v at most.
 inline Lanes with_number(const Lanes& v, int number) {
@@ -128,71 +147,78 @@ inline Lanes number_in(const Lanes& v) {
 // second half asks for the least among the first halves that go with it: one comparison an entry,
 // and whose the least is stands in its last bits. A wrong sign is in either half, in the column
 // where it costs least. Of entries that are nearly as good any one is taken.
-template <bool kAnyWrong, int kSteps>
-inline void look_at_all_of(const VectorTile& t, const CodeBook& book, const Lanes* steps,
-                           Nearest<kSteps>& out) {
+template <bool kAnyWrong, int kJobs>
+inline void find_nearest_of(const VectorJob (&jobs)[kJobs], const CodeBook& book,
+                            NearestEntry (&out)[kJobs]) {
   const BookHalves& halves = *book.halves;
-  Lanes half_step[kSteps], low[HalfSums::kMost][kSteps];
-  Lanes low_wrong[kAnyWrong ? HalfSums::kMost : 1][kSteps];
-  for (int i = 0; i < kSteps; ++i) half_step[i] = steps[i] * splat(0.5f);
-  for (int l = 0; l < halves.count; ++l) {
-    for (int i = 0; i < kSteps; ++i) {
-      const Lanes error = half_step[i] * t.low.b[l] - t.low.a[l];
-      low[l][i] = with_number(error, l);
-      if constexpr (kAnyWrong) low_wrong[l][i] = with_number(error + t.wrong * t.low.least[l], l);
+  const int count = halves.quarters;
+  Quarter<kJobs> quarters[4];
+  for (int i = 0; i < 4; ++i) fill_quarter<kAnyWrong>(jobs, book, i, quarters[i]);
+  Lanes low[BookHalves::kMost][kJobs], low_wrong[kAnyWrong ? BookHalves::kMost : 1][kJobs];
+  for (int second = 0; second < count; ++second) {
+    for (int first = 0; first < count; ++first) {
+      const int l = second * count + first;
+#pragma GCC unroll 4
+      for (int j = 0; j < kJobs; ++j) {
+        const Lanes error = quarters[0].error[first][j] + quarters[1].error[second][j];
+        low[l][j] = with_number(error, l);
+        if constexpr (kAnyWrong) {
+          const Lanes least = min(quarters[0].least[first][j], quarters[1].least[second][j]);
+          low_wrong[l][j] = with_number(error + least, l);
+        }
+      }
     }
   }
   const Lanes far = splat(1e30f), zero = splat(0);
-  Lanes best[kSteps], best_low[kSteps], best_high[kSteps];
-  for (int i = 0; i < kSteps; ++i) {
-    best[i] = far;
-    best_low[i] = best_high[i] = zero;
+  Lanes best[kJobs], best_low[kJobs], best_high[kJobs];
+  for (int j = 0; j < kJobs; ++j) {
+    best[j] = far;
+    best_low[j] = best_high[j] = zero;
   }
   for (int place = 0; place < halves.count; ++place) {
     const BookHalves::Second second = halves.second[place];
     if (second.entries() == 0) break;
-    Lanes right[kSteps], wrong[kSteps];
+    Lanes right[kJobs], wrong[kJobs];
 #pragma GCC unroll 4
-    for (int i = 0; i < kSteps; ++i) right[i] = wrong[i] = far;
-    for (int e = second.begin; e < second.end; ++e) {
-      const int l = halves.first[e];
+    for (int j = 0; j < kJobs; ++j) right[j] = wrong[j] = far;
+    for (int e = second.begin; e < second.end; e += 2) {  // two, for shorter chains of minima
+      const int l = halves.first[e], next = halves.first[e + 1];
 #pragma GCC unroll 4
-      for (int i = 0; i < kSteps; ++i) {
-        right[i] = min(low[l][i], right[i]);
-        if constexpr (kAnyWrong) wrong[i] = min(low_wrong[l][i], wrong[i]);
+      for (int j = 0; j < kJobs; ++j) {
+        right[j] = min(min(low[l][j], low[next][j]), right[j]);
+        if constexpr (kAnyWrong) {
+          wrong[j] = min(min(low_wrong[l][j], low_wrong[next][j]), wrong[j]);
+        }
       }
     }
-    const int h = second.number;
-    const Lanes number = splat(static_cast<float>(h));
+    const int first_quarter = second.number % count, second_quarter = second.number / count;
+    const Lanes number = splat(static_cast<float>(second.number));
 #pragma GCC unroll 4
-    for (int i = 0; i < kSteps; ++i) {
-      const Lanes high = half_step[i] * t.high.b[h] - t.high.a[h];
-      Lanes error = high + right[i], its_low = right[i];
+    for (int j = 0; j < kJobs; ++j) {
+      const Lanes high = quarters[2].error[first_quarter][j] + quarters[3].error[second_quarter][j];
+      Lanes error = high + right[j], its_low = right[j];
       if constexpr (kAnyWrong) {
-        const Lanes in_low = high + wrong[i];
-        error = error + t.wrong * t.high.least[h];
-        its_low = select(in_low < error, wrong[i], its_low);
+        const Lanes in_low = high + wrong[j];
+        error =
+            error + min(quarters[2].least[first_quarter][j], quarters[3].least[second_quarter][j]);
+        its_low = select(in_low < error, wrong[j], its_low);
         error = min(in_low, error);
       }
-      const IntLanes better = error < best[i];
-      best[i] = min(error, best[i]);
-      best_low[i] = select(better, its_low, best_low[i]);
-      best_high[i] = select(better, number, best_high[i]);
+      const IntLanes better = error < best[j];
+      best[j] = min(error, best[j]);
+      best_low[j] = select(better, its_low, best_low[j]);
+      best_high[j] = select(better, number, best_high[j]);
     }
   }
-  for (int i = 0; i < kSteps; ++i) {
-    out.low[i] = number_in(best_low[i]);
-    out.high[i] = best_high[i];
-    out.error[i] = best[i];
-  }
+  for (int j = 0; j < kJobs; ++j) out[j] = {number_in(best_low[j]), best_high[j], best[j]};
 }
 
-// The best entry under each step for the variant that was prepared.
-template <int kSteps>
-inline void look_at_all(const VectorTile& t, const CodeBook& book, const Lanes* steps,
-                        Nearest<kSteps>& best) {
-  if (t.any_wrong) return look_at_all_of<true>(t, book, steps, best);
-  look_at_all_of<false>(t, book, steps, best);
+// All jobs are of variants that have a wrong sign somewhere, or none is.
+template <int kJobs>
+inline void find_nearest(const VectorJob (&jobs)[kJobs], const CodeBook& book,
+                         NearestEntry (&out)[kJobs]) {
+  if (any_wrong(book, jobs[0].variant)) return find_nearest_of<true>(jobs, book, out);
+  find_nearest_of<false>(jobs, book, out);
 }
 
 inline float lane_of(const Lanes& v, int lane) {
@@ -201,23 +227,45 @@ inline float lane_of(const Lanes& v, int lane) {
   return value;
 }
 
-inline std::size_t number_of(const Lanes& numbers, int lane) {
-  return static_cast<std::size_t>(static_cast<std::int32_t>(lane_of(numbers, lane)));
+// The levels of half the columns of entries, by the half's number.
+inline void levels_of_half(const CodeBook& book, Lanes number, Lanes* out) {
+  const auto levels = static_cast<int>(book.levels.size());
+  const int columns = book.columns / 2;
+  int place = 1;
+  for (int k = 1; k < columns; ++k) place *= levels;
+  for (int k = columns - 1; k >= 0; --k, place /= levels) {
+    const float inv = 1 / static_cast<float>(place);
+    const Lanes digit = nearest(number * splat(inv) - splat(0.5f - 0.5f * inv));
+    number = number - digit * splat(static_cast<float>(place));
+    Lanes level = splat(static_cast<float>(book.levels.front()));
+    for (int i = 1; i < levels; ++i) {
+      level = select(splat(static_cast<float>(i) - 0.5f) < digit,
+                     splat(static_cast<float>(book.levels[static_cast<std::size_t>(i)])), level);
+    }
+    out[k] = level;
+  }
 }
 
-// a and b of an entry in each lane, of the variant that was prepared.
-inline void sums_of(const VectorTile& t, const Lanes& low, const Lanes& high, Lanes& a, Lanes& b) {
-  alignas(64) float out_a[kLanes], out_b[kLanes];
-  for (int lane = 0; lane < kLanes; ++lane) {
-    const std::size_t l = number_of(low, lane), h = number_of(high, lane);
-    out_a[lane] = lane_of(t.low.a[l], lane) + lane_of(t.high.a[h], lane);
-    out_b[lane] = lane_of(t.low.b[l], lane) + lane_of(t.high.b[h], lane);
-    if (!t.any_wrong) continue;
-    const float of_low = lane_of(t.low.least[l], lane), of_high = lane_of(t.high.least[h], lane);
-    out_a[lane] -= lane_of(t.wrong, lane) * (of_low < of_high ? of_low : of_high);
+inline void levels_of(const CodeBook& book, const Lanes& low, const Lanes& high, Lanes* out) {
+  levels_of_half(book, low, out);
+  levels_of_half(book, high, out + book.columns / 2);
+}
+
+// a and b of the entries that were found.
+inline void sums_of(const VectorJob& job, const CodeBook& book, const NearestEntry& entry, Lanes& a,
+                    Lanes& b) {
+  const VectorTile& t = *job.tile;
+  const Lanes shift = splat(shift_of(book, job.variant));
+  Lanes levels[VectorTile::kMaxColumns], least = splat(1e30f);
+  levels_of(book, entry.low, entry.high, levels);
+  a = b = splat(0);
+  for (int k = 0; k < book.columns; ++k) {
+    const Lanes level = levels[k] + shift, we = t.w[k] * level, xwe = t.x[k] * we;
+    a = a + xwe;
+    b = b + level * we;
+    least = min(xwe, least);
   }
-  a = load(out_a);
-  b = load(out_b);
+  if (any_wrong(book, job.variant)) a = a - wrong_of(t, book, job.variant) * least;
 }
 
 // Where the second variant is taken, given the errors with both.
@@ -232,14 +280,11 @@ inline IntLanes second_variant(const Grid& grid, const Lanes& is_odd, const Lane
     }
     case Variants::kOneOfPair: {
       // What the wrong sign costs, against what it costs the neighbour; the left one where equal.
-      alignas(64) float cost[kLanes], taken[kLanes];
-      store(cost, second - first);
-      for (int i = 0; i < kLanes; i += 2) {
-        const bool right = cost[i + 1] < cost[i];
-        taken[i] = right ? 0.0f : 1.0f;
-        taken[i + 1] = right ? 1.0f : 0.0f;
-      }
-      return splat(0.5f) < load(taken) * is_odd;
+      alignas(64) static constexpr float kRight[kLanes] = {0, 1, 0, 1, 0, 1, 0, 1,
+                                                           0, 1, 0, 1, 0, 1, 0, 1};
+      const Lanes cost = second - first, is_right = load(kRight);
+      const IntLanes right = lane_of_each<2, 1>(cost) < lane_of_each<2, 0>(cost);
+      return splat(0.5f) < select(right, is_right, splat(1) - is_right) * is_odd;
     }
     case Variants::kOne:
       break;

@@ -29,7 +29,7 @@ struct IQ1_M {
                                                     .columns = 8,
                                                     .bits = 2,
                                                     .shifted = 8}},
-                                  .effort = {.vectors = {0.12f, 1.3f, 0.08f, 3, 4, 0.03f}},
+                                  .effort = {.vectors = {12, 0.09f, 1.2f, 0.3f, 3, 4, 0.03f}},
                                   .layout = {.d = BlockLayout::kNone},  // in four places
                                   .error_budget = 0.003,
                                   .better = DType::kIQ2_XXS,

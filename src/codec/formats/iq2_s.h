@@ -32,7 +32,7 @@ struct IQ2_S {
                                                     .columns = 8,
                                                     .bits = 2,
                                                     .signs = Signs::kEach}},
-                                  .effort = {.vectors = {0.038f, 1.4f, 0.08f, 3, 4, 0.03f, 45}},
+                                  .effort = {.vectors = {4, 0.038f, 1.4f, 0.08f, 3, 4, 0.03f, 45}},
                                   .layout = {.d = offsetof(Block, d)},
                                   .error_budget = 0.003,
                                   .better = DType::kIQ3_XXS,

@@ -30,7 +30,7 @@ struct IQ2_XS {
                                                     .columns = 8,
                                                     .bits = 2,
                                                     .signs = Signs::kEven}},
-                                  .effort = {.vectors = {0.038f, 1.4f, 0.08f, 3, 4, 0.03f, 45}},
+                                  .effort = {.vectors = {4, 0.038f, 1.4f, 0.08f, 3, 4, 0.03f, 45}},
                                   .layout = {.d = offsetof(Block, d)},
                                   .error_budget = 0.003,
                                   .better = DType::kIQ2_S,

@@ -33,7 +33,7 @@ struct IQ2_XXS {
                                                     .columns = 8,
                                                     .bits = 2,
                                                     .signs = Signs::kEven}},
-                                  .effort = {.vectors = {0.038f, 1.4f, 0.08f, 3, 4, 0.03f}},
+                                  .effort = {.vectors = {4, 0.038f, 1.4f, 0.08f, 3, 4, 0.03f}},
                                   .layout = {.d = offsetof(Block, d)},
                                   .error_budget = 0.003,
                                   .better = DType::kIQ2_XS,

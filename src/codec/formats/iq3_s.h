@@ -31,7 +31,7 @@ struct IQ3_S {
                                                     .columns = 4,
                                                     .bits = 3,
                                                     .signs = Signs::kEach}},
-                                  .effort = {.vectors = {0.1f, 1.2f, 0.04f, 4, 4, 0.03f}},
+                                  .effort = {.vectors = {8, 0.1f, 1.2f, 0.04f, 4, 4, 0.03f}},
                                   .layout = {.d = offsetof(Block, d)},
                                   .error_budget = 0.003,
                                   .better = DType::kIQ4_XS,
