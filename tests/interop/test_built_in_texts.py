@@ -62,10 +62,14 @@ def scored(folder):
     return chunks, np.array(rows), np.array(nexts)
 
 
+def error(values):
+    return values.std() / math.sqrt(len(values) - 1)
+
+
 def perplexity(logits, rows, nexts):
     nll = -peers.log_softmax(logits[rows])[np.arange(len(rows)), nexts]
     ppl = math.exp(nll.mean())
-    return ppl, nll.std() / math.sqrt(len(nll) - 1) * ppl
+    return ppl, error(nll) * ppl
 
 
 def validate(model, *flags):
@@ -99,7 +103,18 @@ def test_harmony_against_the_original(gpt_oss):
     assert ours["perplexity"] == pytest.approx(perplexity(q, rows, nexts)[0], rel=1e-3)
     assert ours["reference_perplexity"] == pytest.approx(perplexity(p, rows, nexts)[0], rel=1e-3)
     p, q = peers.log_softmax(p[rows]), peers.log_softmax(q[rows])
-    assert ours["kl_mean"] == pytest.approx((np.exp(p) * (p - q)).sum(axis=1).mean(), rel=2e-2)
+    kl = (np.exp(p) * (p - q)).sum(axis=1)
+    assert ours["kl_mean"] == pytest.approx(kl.mean(), rel=2e-2)
+    assert ours["kl_stderr"] == pytest.approx(error(kl), rel=4e-2)
+    assert ours["kl_p99"] == pytest.approx(np.quantile(kl, .99), rel=5e-2)
+    lost = (p - q)[np.arange(len(rows)), nexts]
+    ratio = math.exp(lost.mean())
+    assert ours["loss_percent"] == pytest.approx((ratio - 1) * 100, rel=2e-2, abs=.05)
+    assert ours["loss_percent_stderr"] == pytest.approx(ratio * error(lost) * 100, rel=2e-2)
+    assert ours["loss_counts"] == (abs(lost.mean()) > 1.96 * error(lost))
+    same = p.argmax(axis=1) == q.argmax(axis=1)
+    assert ours["top1"] == pytest.approx(same.mean(), abs=1.5 / len(rows))
+    assert ours["top1_stderr"] == pytest.approx(error(same), rel=.1)
 
 
 def test_code_and_languages_are_texts_like_any_other():

@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pajamas
+import peers
 import pytest
 
 BYTES_PER_ROW = {"f32": 256, "f16": 128, "bf16": 128, "q8_0": 68, "q4_0": 36, "q3_0": 28}  # of 64
@@ -23,6 +25,22 @@ def test_validate_says_what_a_cache_costs(kind, most):
     loss = (narrow["perplexity"] / plain["perplexity"] - 1) * 100
     assert narrow["kv_cache_loss_percent"] == pytest.approx(loss, abs=1e-9)
     assert "kl_mean" not in narrow  # that is against a --reference
+
+
+def test_what_a_cache_costs_is_that_of_its_logits(tmp_path):
+    ctx, vocab = 128, 2048
+    p, q = (peers.log_softmax(pajamas.logits(pajamas.TINY, pajamas.HELDOUT, ctx, vocab, tmp_path,
+                                             "--chunks", 2, "--kv-cache", kind))
+            for kind in ("f32", "q4_0"))
+    rows = np.concatenate([np.arange(i * ctx + ctx // 2, (i + 1) * ctx - 1) for i in range(2)])
+    p, q = p[rows], q[rows]
+    kl = (np.exp(p) * (p - q)).sum(axis=1)
+    ours = pajamas.run_json("validate", pajamas.TINY, "--text", pajamas.HELDOUT, "--ctx", ctx,
+                            "--chunks", 2, "--kv-cache", "q4_0", "--metrics", "perplexity", "--json")
+    assert ours["kv_cache_kl_mean"] == pytest.approx(kl.mean(), rel=1e-2)
+    assert ours["kv_cache_kl_stderr"] == pytest.approx(kl.std() / (len(kl) - 1) ** .5, rel=1e-2)
+    assert ours["kv_cache_kl_p99"] == pytest.approx(np.quantile(kl, .99), rel=1e-2)
+    assert ours["kv_cache_top1"] == pytest.approx((p.argmax(1) == q.argmax(1)).mean())
 
 
 def test_a_reference_keeps_its_own_figures(models):

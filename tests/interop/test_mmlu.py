@@ -107,7 +107,9 @@ def test_figures_are_those_of_the_questions(run):
                 1.959964 * math.sqrt(edge * (1 - edge) / len(right)), rel=1e-5)
     for i, name in enumerate(SUBJECTS):
         assert figures["subjects"][name]["accuracy"] == right[2 * i:2 * i + 2].mean()
-    assert figures["categories"]["stem"]["questions"] == 4
+    for name, part in (("stem", right[:4]), ("other", right[4:])):
+        assert figures["categories"][name]["questions"] == len(part)
+        assert figures["categories"][name]["accuracy"] == part.mean()
     assert "college_chemistry (3)" in said.replace("\\n", " ")
 
 

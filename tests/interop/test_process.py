@@ -164,6 +164,42 @@ def test_a_signal_ends_work_and_waiting(args, name):
     assert error.startswith("error: stopped")
 
 
+def test_ctrl_c_at_any_time_of_a_judgement(tmp_path):
+    """Text, questions, programs in their sandbox: what was answered is kept, and nothing else left."""
+    def judge(folder):
+        folder.mkdir(exist_ok=True)
+        return ["validate", TINY, "--metrics", "perplexity,mmlu,humaneval", "--ctx", "64", "--chunks",
+                "8", "--subjects", "anatomy,virology", "--limit", "2", "--max-tokens", "8", "--texts",
+                "chat,code", "--save-reference", folder / "kept", "--save", folder / "answers.json"]
+
+    begun = time.monotonic()
+    pajamas.run(*judge(tmp_path / "whole"))
+    seconds = time.monotonic() - begun
+    whole = (tmp_path / "whole/answers.json").read_text()
+    stopped = 0
+    for i in range(10):  # spread over the time that the whole takes
+        folder = tmp_path / f"at-{i}"
+        process = start(judge(folder))
+        time.sleep(seconds * i / 10)
+        process.send_signal(signal.SIGINT)
+        stderr = process.communicate(timeout=20)[1].decode()
+        left = {file.name for file in folder.iterdir()}
+        if process.returncode == 0:
+            continue
+        stopped += 1
+        # Before main() has begun the signal ends it as it ends any program.
+        assert process.returncode == 130 or (i == 0 and process.returncode == -signal.SIGINT), stderr
+        assert left <= {"kept", "answers.json.partial"}, left
+        if process.returncode == 130:
+            [error] = errors_of(stderr)
+            assert error.startswith("error: stopped")
+        if "answers.json.partial" in left:
+            (folder / "kept").unlink(missing_ok=True)
+            pajamas.run(*judge(folder))
+            assert (folder / "answers.json").read_text() == whole
+    assert stopped >= 5
+
+
 def test_json_says_the_status_of_the_signal():
     process = start(["run", TINY, "--raw", "--json"], stdin=subprocess.PIPE)
     time.sleep(0.3)

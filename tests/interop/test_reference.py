@@ -61,6 +61,9 @@ class Expected:
             assert band["perplexity"] == pytest.approx(math.exp(self.nll[inside].mean()), rel=1e-3)
             assert band["loss_percent"] == pytest.approx(
                 (math.exp(self.difference[inside].mean()) - 1) * 100, rel=2e-2, abs=1e-2)
+            assert band["kl_mean"] == pytest.approx(self.kl[inside].mean(), rel=2e-2,
+                                                    abs=4 * kl_slack)
+            assert band["top1"] == pytest.approx(self.same[inside].mean(), abs=1.5 / inside.sum())
         assert [ours["positions"][0]["first"], ours["positions"][-1]["last"]] == [CTX // 2, CTX - 2]
         return ours
 
