@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -26,19 +27,22 @@ class Pass {
   Pass& operator=(const Pass&) = delete;
   ~Pass() { engine_.release(session_); }
 
-  const runtime::Hidden& run(std::span<const std::int32_t> tokens, std::size_t first,
-                             const StopFlag& stop) {
-    std::vector<runtime::BatchRow> batch;
+  // What comes out for the tokens that are `wanted`; nullptr: none is.
+  const runtime::Hidden* run(std::span<const std::int32_t> tokens, std::size_t first,
+                             std::span<const std::size_t> wanted, const StopFlag& stop) {
+    batch_.clear();
     for (std::size_t i = 0; i < tokens.size(); ++i) {
-      batch.push_back({session_, static_cast<std::uint32_t>(first + i), tokens[i], false});
+      batch_.push_back({session_, static_cast<std::uint32_t>(first + i), tokens[i], false});
     }
-    hidden_ = runtime::run_layers(engine_, batch, stop);
-    return *hidden_;
+    for (const std::size_t row : wanted) batch_[row].want_logits = true;
+    hidden_ = runtime::run_wanted(engine_, batch_, stop);
+    return hidden_.get();
   }
 
  private:
   runtime::Engine& engine_;
   runtime::SessionId session_;
+  std::vector<runtime::BatchRow> batch_;
   runtime::HiddenPtr hidden_;
 };
 
@@ -69,30 +73,38 @@ class Scoring {
     if (against.reference != nullptr) reference_.emplace(*against.reference);
   }
 
-  // What comes out of the last layers for tokens [first, first + count), which follow those before.
-  void batch(std::size_t first, std::size_t count, const runtime::Hidden& model,
-             const runtime::Hidden* reference) {
+  // Those of tokens [first, first + count) whose logits are looked at, counted from `first`.
+  std::vector<std::size_t> wanted(std::size_t first, std::size_t count) const {
     const bool all = static_cast<bool>(against_.sink);
     std::vector<std::size_t> wanted;
     for (std::size_t i = 0; i < count; ++i) {
       if (all || counts_[first + i]) wanted.push_back(i);
     }
-    const std::span<const std::size_t> rows(wanted);
+    return wanted;
+  }
+
+  // What comes out of the last layers in `rows`, of the tokens `wanted` behind `first`, which
+  // follow those before.
+  void batch(std::size_t first, std::span<const std::size_t> wanted,
+             std::span<const std::size_t> rows, const runtime::Hidden& model,
+             const runtime::Hidden* reference) {
     for (std::size_t at = 0; at < rows.size(); at += kLogitRows) {
-      score_rows(first, rows.subspan(at, std::min(kLogitRows, rows.size() - at)), model, reference);
+      const std::size_t count = std::min(kLogitRows, rows.size() - at);
+      score_rows(first, wanted.subspan(at, count), rows.subspan(at, count), model, reference);
     }
   }
 
   std::span<const PositionScore> scores() const noexcept { return scores_; }
 
  private:
-  void score_rows(std::size_t first, std::span<const std::size_t> rows,
-                  const runtime::Hidden& model, const runtime::Hidden* reference) {
+  void score_rows(std::size_t first, std::span<const std::size_t> wanted,
+                  std::span<const std::size_t> rows, const runtime::Hidden& model,
+                  const runtime::Hidden* reference) {
     const std::span<const float> logits = model_.logits(model, rows);
     if (against_.sink) against_.sink(logits);
     std::vector<std::size_t> scored;  // of `rows`
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (counts_[first + rows[i]]) scored.push_back(i);
+      if (counts_[first + wanted[i]]) scored.push_back(i);
     }
     if (scored.empty()) return;
     std::span<const float> base;
@@ -104,7 +116,7 @@ class Scoring {
       const std::size_t row = scored[i] * vocab;
       scores_[known + i] = score(known + i, logits.subspan(row, vocab),
                                  base.empty() ? base : base.subspan(row, vocab),
-                                 tokens_[first + rows[scored[i]] + 1]);
+                                 tokens_[first + wanted[scored[i]] + 1]);
     });
   }
 
@@ -136,6 +148,8 @@ void run_chunks(runtime::Engine& engine, const ScoreAgainst& against,
                 std::span<const runtime::Chunk> chunks, Scoring& scoring, Progress& progress,
                 const StopFlag& stop) {
   const std::size_t step = batch_rows(engine, against);
+  std::vector<std::size_t> rows(step);  // of what comes out for those that are wanted
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
   std::size_t done = 0;
   for (const runtime::Chunk& chunk : chunks) {
     Pass model(engine);
@@ -143,9 +157,13 @@ void run_chunks(runtime::Engine& engine, const ScoreAgainst& against,
     if (against.reference != nullptr) reference.emplace(*against.reference);
     for (std::size_t first = 0; first < chunk.size(); first += step) {
       const auto part = std::span(chunk).subspan(first, std::min(step, chunk.size() - first));
-      const runtime::Hidden& hidden = model.run(part, first, stop);
-      const runtime::Hidden* const base = reference ? &reference->run(part, first, stop) : nullptr;
-      scoring.batch(done, part.size(), hidden, base);
+      const std::vector<std::size_t> wanted = scoring.wanted(done, part.size());
+      const runtime::Hidden* const hidden = model.run(part, first, wanted, stop);
+      const runtime::Hidden* const base =
+          reference ? reference->run(part, first, wanted, stop) : nullptr;
+      if (hidden != nullptr) {
+        scoring.batch(done, wanted, std::span(rows).first(wanted.size()), *hidden, base);
+      }
       done += part.size();
       progress.advance(part.size());
     }
@@ -197,7 +215,8 @@ void run_layers_of_chunks(runtime::Engine& engine, const ScoreAgainst& against,
     const runtime::HiddenPtr hidden = between.get(b, engine, rows);
     runtime::HiddenPtr base;
     if (compares) base = reference_between.get(b, *against.reference, rows);
-    scoring.batch(done, rows.size(), *hidden, base.get());
+    const std::vector<std::size_t> wanted = scoring.wanted(done, rows.size());
+    scoring.batch(done, wanted, wanted, *hidden, base.get());
     done += rows.size();
     progress.advance(rows.size());
   }

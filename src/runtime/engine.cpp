@@ -25,10 +25,14 @@ HiddenPtr run_layers(Engine& engine, Batch batch, const StopFlag& stop) {
   return run_first_layers(engine, batch, engine.config().layers, stop);
 }
 
-void forward(Engine& engine, Batch batch, std::span<float> logits, const StopFlag& stop) {
+HiddenPtr run_wanted(Engine& engine, Batch batch, const StopFlag& stop) {
   HiddenPtr hidden = run_first_layers(engine, batch, engine.config().layers - 1, stop);
   stop.check();
-  hidden = engine.last_layer(std::move(hidden), batch);
+  return engine.last_layer(std::move(hidden), batch);
+}
+
+void forward(Engine& engine, Batch batch, std::span<float> logits, const StopFlag& stop) {
+  const HiddenPtr hidden = run_wanted(engine, batch, stop);
   thread_local std::vector<std::size_t> rows;
   rows.resize(hidden == nullptr ? 0 : hidden->rows());
   std::iota(rows.begin(), rows.end(), std::size_t{0});

@@ -116,8 +116,12 @@ class Engine {
 // truncate the sessions to where the batch began then, whatever length() says.
 HiddenPtr run_layers(Engine& engine, Batch batch, const StopFlag& stop);
 
-// A whole forward pass; logits of the rows that want them, one after the other. Of the last layer
-// the other rows run only what extends their sessions.
+// What comes out of the last layer for the rows that want logits, in their order, the same bits as
+// from run_layers; null where none does. Of that layer the other rows run only what extends their
+// sessions. Throws as run_layers.
+HiddenPtr run_wanted(Engine& engine, Batch batch, const StopFlag& stop);
+
+// A whole forward pass; logits of the rows that want them, one after the other.
 void forward(Engine& engine, Batch batch, std::span<float> logits, const StopFlag& stop);
 
 }  // namespace pajamas::runtime
