@@ -4,21 +4,15 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "kernels/math.h"
 
 namespace pajamas::eval {
 
 double log_total(std::span<const float> logits) {
-  float top = logits.front();
-  for (const float v : logits) {
-    if (!std::isfinite(v)) {
-      throw Error(ErrorCode::kCorruptFile, "the model computes values that are not finite",
-                  "its weights are damaged; download or convert it again");
-    }
-    top = std::max(top, v);
-  }
-  double sum = 0;
-  for (const float v : logits) sum += std::exp(static_cast<double>(v) - static_cast<double>(top));
-  return static_cast<double>(top) + std::log(sum);
+  const double total = kernels::log_sum_exp(logits);
+  if (std::isfinite(total)) return total;
+  throw Error(ErrorCode::kCorruptFile, "the model computes values that are not finite",
+              "its weights are damaged; download or convert it again");
 }
 
 std::uint32_t top_of(std::span<const float> logits) {

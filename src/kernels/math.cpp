@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
+#include <iterator>
+#include <limits>
 
 namespace pajamas::kernels {
 
@@ -80,6 +83,65 @@ void widen_q8_0(const std::byte* from, std::size_t count, float* out) noexcept {
     std::memcpy(codes, from + 2, sizeof(codes));
     for (std::size_t c = 0; c < kBlock; ++c) out[i + c] = scale * static_cast<float>(codes[c]);
   }
+}
+
+namespace {
+
+// e^x of x <= 0 in double within two units in the last place, again without a branch; e^-700 of
+// what is below.
+inline double exp_below_zero(double x) noexcept {
+  constexpr double kRound = 6755399441055744.0;  // 1.5 * 2^52, as above
+  constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
+  // Taylor's series: |r| <= ln 2 / 2, so the next term is below 2^-52.
+  constexpr double kTerms[] = {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880,
+                               1.0 / 40320,     1.0 / 5040,     1.0 / 720,     1.0 / 120,
+                               1.0 / 24,        1.0 / 6,        1.0 / 2,       1.0};
+  x = x < -700.0 ? -700.0 : x;
+  const double rounded = x * 1.4426950408889634074 + kRound;
+  const double n = rounded - kRound;
+  const double r = (x - n * kLn2High) - n * kLn2Low;
+  double p = kTerms[0];
+  for (std::size_t i = 1; i < std::size(kTerms); ++i) p = p * r + kTerms[i];
+  p = p * r + 1.0;
+  return std::bit_cast<double>(std::bit_cast<std::uint64_t>(p) +
+                               (std::bit_cast<std::uint64_t>(rounded) << 52));
+}
+
+}  // namespace
+
+double log_sum_exp(std::span<const float> x) noexcept {
+  constexpr std::size_t kLanes = 16;
+  float tops[kLanes], bad[kLanes] = {};  // v - v is 0 of what is finite, else NaN
+  std::fill_n(tops, kLanes, x.front());
+  const std::size_t whole = x.size() / kLanes * kLanes;
+  for (std::size_t i = 0; i < whole; i += kLanes) {
+    for (std::size_t j = 0; j < kLanes; ++j) {
+      tops[j] = tops[j] < x[i + j] ? x[i + j] : tops[j];
+      bad[j] += x[i + j] - x[i + j];
+    }
+  }
+  float top = x.front(), doubt = 0;
+  for (std::size_t i = whole; i < x.size(); ++i) {
+    top = std::max(top, x[i]);
+    doubt += x[i] - x[i];
+  }
+  for (std::size_t j = 0; j < kLanes; ++j) {
+    top = std::max(top, tops[j]);
+    doubt += bad[j];
+  }
+  if (doubt != 0) return std::numeric_limits<double>::quiet_NaN();
+  const auto shift = static_cast<double>(top);
+  double lanes[kLanes] = {}, sum = 0;
+  for (std::size_t i = 0; i < whole; i += kLanes) {
+    for (std::size_t j = 0; j < kLanes; ++j) {
+      lanes[j] += exp_below_zero(static_cast<double>(x[i + j]) - shift);
+    }
+  }
+  for (std::size_t i = whole; i < x.size(); ++i) {
+    sum += exp_below_zero(static_cast<double>(x[i]) - shift);
+  }
+  for (const double lane : lanes) sum += lane;
+  return shift + std::log(sum);
 }
 
 double exp_sum(std::span<float> x, float scale, float top) noexcept {

@@ -90,6 +90,9 @@ void softmax(std::span<float> x, float sink = -std::numeric_limits<float>::infin
 // x[i] = exp(x[i] * scale - top), which must not be above 0 by much; returns their sum.
 double exp_sum(std::span<float> x, float scale, float top) noexcept;
 
+// ln of the sum of e^x[i], in double; NaN where one of them is not finite. At least one.
+double log_sum_exp(std::span<const float> x) noexcept;
+
 // gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i].
 void silu_multiply(std::span<float> gate, std::span<const float> up) noexcept;
 

@@ -292,6 +292,31 @@ TEST(Math, SiluMultiplyIsWithinRoundingAtAllSizes) {
   }
 }
 
+TEST(Math, LogSumExpIsExactToTheLastBits) {
+  for (const std::size_t count : {1u, 15u, 16u, 33u, 5000u}) {
+    for (const float spread : {0.0f, 4.0f, 60.0f, 900.0f}) {  // from all alike to one alone
+      std::vector<float> x;
+      long double sum = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        x.push_back(80 + spread * static_cast<float>(std::sin(static_cast<double>(i * i))));
+      }
+      const float top = *std::ranges::max_element(x);
+      for (const float v : x) sum += std::exp(static_cast<long double>(v) - top);
+      const auto exact = static_cast<double>(top + std::log(sum));
+      EXPECT_NEAR(log_sum_exp(x), exact, std::abs(exact) * 4e-16) << count << " " << spread;
+    }
+  }
+  for (const float bad :
+       {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+        std::numeric_limits<float>::quiet_NaN()}) {
+    for (const std::size_t at : {0u, 5u, 18u}) {
+      std::vector<float> x(19, 1.0f);
+      x[at] = bad;
+      EXPECT_TRUE(std::isnan(log_sum_exp(x))) << bad << " " << at;
+    }
+  }
+}
+
 // Bad weights are found by their NaN, so every kernel has to pass it on; ASan's build would stop at
 // a conversion of it to a whole number.
 TEST(Math, WhatIsNoNumberStaysNone) {
