@@ -60,7 +60,7 @@ struct PairSearch {
 // Then `below` + 1 + `above` values of d, `spread` apart, around the one that gives the group with
 // the largest step the largest scale.
 struct VectorSearch {
-  int steps = 4;  // a multiple of 4
+  int steps = 4;  // a multiple of 4: the book is searched under four at a time
   float first = 0, ratio = 1, fine = 0;
   int below = 0, above = 0;
   float spread = 0;
