@@ -61,6 +61,12 @@ class FakeEngine final : public runtime::Engine {
     }
     if (after) after(batch);
   }
+  runtime::HiddenPtr last_layer(runtime::HiddenPtr hidden, Batch batch) override {
+    layer(config_.layers - 1, *hidden, batch, nullptr);
+    const auto count = std::ranges::count_if(batch, &runtime::BatchRow::want_logits);
+    return count == 0 ? nullptr
+                      : runtime::HiddenPtr(new FakeHidden(static_cast<std::size_t>(count)));
+  }
   void logits(const runtime::Hidden&, std::span<const std::size_t> rows, std::span<float>,
               runtime::LinearTap*) override {
     wanted += rows.size();
