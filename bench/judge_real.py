@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 
-from full_size import ROOT, machine
+from full_size import ROOT, checkout, machine
 
 
 def original():
@@ -120,10 +120,8 @@ def main():
         body = texts(args, program, model, forms)
         body += mmlu(args, program, model, first, path)
         body += humaneval(args, program, {"original": model, first: path})
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True,
-                            text=True).stdout.strip()
     lines = [f"# A real model judged: {model.stem}", "",
-             f"{datetime.date.today()}, checkout at {commit}, {described}. Written by "
+             f"{datetime.date.today()}, checkout at {checkout()}, {described}. Written by "
              f"`bench/judge_real.py {' '.join(sys.argv[1:])}`. Time taken: "
              f"{', '.join(f'{what} {seconds:.0f} s' for what, seconds in program.seconds.items())}.", "",
              *body]

@@ -36,6 +36,8 @@ import subprocess
 import sys
 import time
 
+from full_size import checkout
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build/release"
 GGUF_TYPES = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
@@ -332,10 +334,8 @@ def main():
         model = args.checkpoint or make_model(args, layers[0])
         print("\n".join(compare_with_disk(args, model)))
         return
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True,
-                            text=True).stdout.strip()
     lines = ["# Speed of quantizing, beside the stock tools", "",
-             f"{datetime.date.today()}, commit {commit}, {machine()}; load average at the start "
+             f"{datetime.date.today()}, commit {checkout()}, {machine()}; load average at the start "
              f"{os.getloadavg()[0]:.1f}.", "",
              f"Command: `bench/quantize_speed.py {' '.join(sys.argv[1:])}`", "",
              "## Encoders, M weights/s of one core", "",

@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 
-from full_size import ROOT, Cgroup, Sampler, machine
+from full_size import Cgroup, ROOT, Sampler, checkout, machine
 
 
 class DiskReads(threading.Thread):
@@ -88,10 +88,8 @@ def main():
     described = machine()
     reading = limited(["sh", "-c", 'for f; do dd if="$f" of=/dev/null bs=4M status=none; done', "sh",
                        *map(str, files)], args.limit)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True,
-                            text=True).stdout.strip()
     lines = [f"# Scoring in little memory: {args.model.name}", "",
-             f"{datetime.date.today()}, checkout at {commit}, {described}. {size / 1e9:.2f} GB of "
+             f"{datetime.date.today()}, checkout at {checkout()}, {described}. {size / 1e9:.2f} GB of "
              f"weights, {args.limit / 1e9:g} GB of memory ({reading['kind']}), {args.threads} "
              f"threads, chunks of {args.ctx}. Written by `bench/scoring_pass.py`.", "",
              f"Reading alone takes {reading['seconds']:.1f} s "

@@ -1,5 +1,5 @@
 // What the system is told of mapped files from a thread of its own: whoever asks for a lot waits
-// until most of it is there, and giving a lot back takes as long as reading a third of it.
+// until most of it is there, and giving a lot back takes its time too.
 #pragma once
 
 #include <condition_variable>
