@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The main job at full size: one pass from a checkpoint to GGUF and MLX, then both run.
+"""The main job at full size: one pass from a checkpoint to the formats of a method, then all run.
 
     bench/full_size.py CHECKPOINT [--scratch DIR] [--limit BYTES] [--binary PATH] [--report FILE]
-                       [--method GGUF:MLX] [--rounds N] [--peers PYTHON]
+                       [--method GGUF:MLX | --method GGUF --format gguf | --preset NAME]
+                       [--imatrix FILE] [--rounds N] [--peers PYTHON]
 
 Quantizing runs inside a memory cgroup (version 1 or 2) of --limit bytes, page cache included: more
 anonymous memory than that and the kernel kills it. Where no cgroup can be made the limit is one on
@@ -108,8 +109,10 @@ def measure(title, command, limit):
                                preexec_fn=group.enter if group else None)
     sampler = Sampler(process.pid)
     sampler.start()
-    process.wait()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - began
+    processor = used.ru_utime + used.ru_stime
     sampler.join()
     if group:
         group.close()
@@ -117,9 +120,9 @@ def measure(title, command, limit):
         sys.exit(f"error: status {process.returncode} after {seconds:.1f} s, "
                  f"{sampler.anonymous:,} bytes anonymous")
     kind = f"{limit / GIB:g} GiB ({group.kind})" if group else "none"
-    print(f"{seconds:.1f} s, anonymous {sampler.anonymous / 1e6:.0f} MB, "
+    print(f"{seconds:.1f} s, {processor:.1f} s of processors, anonymous {sampler.anonymous / 1e6:.0f} MB, "
           f"resident {sampler.resident / 1e6:.0f} MB, limit {kind}", flush=True)
-    return dict(title=title, command=command, seconds=seconds, anonymous=sampler.anonymous,
+    return dict(title=title, command=command, seconds=seconds, processor=processor, anonymous=sampler.anonymous,
                 resident=sampler.resident, limit=kind)
 
 
@@ -156,7 +159,10 @@ def parse_arguments():
     parser.add_argument("checkpoint", type=pathlib.Path)
     parser.add_argument("--scratch", type=pathlib.Path, default=pathlib.Path("/work/big/full-size"))
     parser.add_argument("--limit", type=int, default=GIB, help="bytes, for quantize")
+    parser.add_argument("--format", default="gguf,mlx")
     parser.add_argument("--method", default="Q4_K_M:4bit")
+    parser.add_argument("--preset", help="in place of format and method")
+    parser.add_argument("--imatrix")
     parser.add_argument("--binary", default=str(ROOT / "build/release/llama-pajamas"))
     parser.add_argument("--max-tokens", type=int, default=32)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -166,11 +172,24 @@ def parse_arguments():
     return parser.parse_args()
 
 
+def wanted(args):
+    """What says how to quantize."""
+    words = ["--preset", args.preset] if args.preset else ["--format", args.format, "--method", args.method]
+    return words + (["--imatrix", args.imatrix] if args.imatrix else [])
+
+
 def planned(args):
     """{format: planned output} of what is quantized."""
-    done = subprocess.run([args.binary, "plan", str(args.checkpoint), "--format", "gguf,mlx",
-                           "--method", args.method, "--json"], check=True, capture_output=True)
+    done = subprocess.run([args.binary, "plan", str(args.checkpoint), *wanted(args), "--json"],
+                          check=True, capture_output=True)
     return {output["format"]: output for output in json.loads(done.stdout)["outputs"]}
+
+
+def written(out, formats):
+    """{format: its model}: the one thing that each folder holds, or the output itself."""
+    if len(formats) == 1 and not (out / formats[0]).is_dir():
+        return {formats[0]: out}
+    return {format: next(path for path in (out / format).iterdir()) for format in formats}
 
 
 def bytes_per_token(output, config):
@@ -215,11 +234,11 @@ def run_peer(args, *what):
 
 def run_models(args, paths):
     """{engine: its rounds}, in turn, so that a busy moment hits all of them."""
-    rows = {"GGUF": [], "MLX": [], "llama.cpp": []}
+    rows = {format.upper(): [] for format in paths} | {"llama.cpp": []}
     for number in range(args.rounds):
-        for name, key in (("GGUF", "gguf"), ("MLX", "mlx")):
-            rows[name].append(run_ours(args, key, paths[key], number))
-        if args.peers:
+        for format, path in paths.items():
+            rows[format.upper()].append(run_ours(args, format, path, number))
+        if args.peers and "gguf" in paths:
             rows["llama.cpp"].append(run_peer(
                 args, paths["gguf"], "--prompt-tokens", rows["GGUF"][-1]["prompt_tokens"],
                 "--max-tokens", args.max_tokens))
@@ -235,7 +254,7 @@ def speed_table(rows, per_token, bandwidth):
     yield "| engine and file | prompt tokens/s | generation tokens/s | read a token | of bandwidth |"
     yield "|---|---|---|---|---|"
     for name, some in rows.items():
-        size = per_token["mlx" if name == "MLX" else "gguf"]
+        size = per_token["gguf" if name == "llama.cpp" else name.lower()]
         generation = median(some, "generation_tokens_per_second")
         share = f"{generation * size / bandwidth:.0%}" if bandwidth else ""
         label = "llama.cpp, the same GGUF" if name == "llama.cpp" else f"ours, {name}"
@@ -255,12 +274,10 @@ def main():
     shutil.rmtree(args.scratch, ignore_errors=True)
     args.scratch.mkdir(parents=True)
     outputs = planned(args)
-    gguf_method, mlx_method = args.method.split(":")
-    quantize = measure("quantize to both formats in one pass", [
-        args.binary, "quantize", str(args.checkpoint), "--format", "gguf,mlx", "--method",
-        args.method, "--threads", str(args.threads), "--output", str(out)], args.limit)
-    paths = {"gguf": out / f"gguf/model-{gguf_method.lower()}.gguf",
-             "mlx": out / f"mlx/model-{mlx_method}"}
+    quantize = measure(f"quantize to {' and '.join(outputs)} in one pass", [
+        args.binary, "quantize", str(args.checkpoint), *wanted(args), "--threads",
+        str(args.threads), "--output", str(out)], args.limit)
+    paths = written(out, list(outputs))
     rows = run_models(args, paths)
     bandwidth = run_peer(args, "--bandwidth")["bytes_per_second"] if args.peers else None
     config = read_stats(args.checkpoint / "config.json")
@@ -271,25 +288,27 @@ def main():
         f"{datetime.date.today()}, checkout at {checkout()} when it ended, {described}.",
         f"Checkpoint: {name}, generated by `tools/make_checkpoint.py` (Gaussian weights, outlier "
         "channels).", f"Written by `bench/full_size.py {' '.join(sys.argv[1:])}`.", "",
-        "| step | wall time | peak anonymous | peak resident | memory limit |", "|---|---|---|---|---|"]
+        "| step | wall time | processor time | peak anonymous | peak resident | memory limit |",
+        "|---|---|---|---|---|---|"]
     first = [quantize, *(some[0] for key, some in rows.items() if key != "llama.cpp")]
     for row in first:
-        lines.append(f"| {row['title']} | {row['seconds']:.1f} s | {row['anonymous'] / 1e6:.0f} MB "
+        lines.append(f"| {row['title']} | {row['seconds']:.1f} s | {row['processor']:.1f} s | {row['anonymous'] / 1e6:.0f} MB "
                      f"| {row['resident'] / 1e6:.0f} MB | {row['limit']} |")
-    parameters = sum(math.prod(t["shape"]) for t in outputs["gguf"]["tensors"])
-    lines += ["", f"Quantizing: {parameters / quantize['seconds'] / 1e6:.1f} M weights/s for both "
-              f"formats together ({weights / quantize['seconds'] / 1e6:.0f} MB/s read).", ""]
+    parameters = sum(math.prod(t["shape"]) for t in next(iter(outputs.values()))["tensors"])
+    lines += ["", f"Quantizing: {parameters / quantize['seconds'] / 1e6:.1f} M weights/s for all "
+              f"formats together (wall; {parameters / quantize['processor'] / 1e6:.1f} M of one "
+              f"processor; {weights / quantize['seconds'] / 1e6:.0f} MB/s read).", ""]
     for key, path in paths.items():
         lines.append(f"- {path.name}: {size_of(path):,} bytes, planned "
                      f"{outputs[key]['file_bytes']:,}")
     per_token = {key: bytes_per_token(output, config) for key, output in outputs.items()}
-    ours = rows["GGUF"][0]
+    ours = next(iter(rows.values()))[0]
     lines += ["", f"Prompt of {ours['prompt_tokens']} tokens, {ours['generated_tokens']} generated, "
               f"{args.threads} threads; medians of {args.rounds} rounds, the engines in turn."]
     if bandwidth:
-        features = ", ".join(rows["llama.cpp"][0]["features"])
-        lines[-1] += (f" The threads read memory at {bandwidth / 1e9:.1f} GB/s. "
-                      f"llama.cpp's build: {features}.")
+        lines[-1] += f" The threads read memory at {bandwidth / 1e9:.1f} GB/s."
+    for peer in rows.get("llama.cpp", [])[:1]:
+        lines[-1] += f" llama.cpp's build: {', '.join(peer['features'])}."
     lines += ["", *speed_table(rows, per_token, bandwidth), "", "Commands:", "```sh"]
     lines += [shown(row["command"]) for row in first]
     lines += ["```", ""]

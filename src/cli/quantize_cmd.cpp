@@ -159,6 +159,8 @@ void run_quantize(const QuantizeFlags& options, Context& context) {
   quantize::PlanInput input;
   // Of a model of the hub the headers may be all that is here; whatever is here whole is read once.
   const auto open = [&](hub::Need need) {
+    std::error_code code;
+    if (!model.empty() && std::filesystem::exists(options.model, code)) return;
     std::string found = local_model(options.model, need, options.no_download, context);
     if (found == model) return;
     model = std::move(found);

@@ -334,6 +334,14 @@ def test_a_folder_means_the_only_model_in_it(out, args, tmp_path):
     assert str(gguf_file) in line and str(out / "mlx/model-4bit") in line
 
 
+def test_a_folder_is_looked_into_once(tmp_path):
+    holder = tmp_path / "holder"
+    holder.mkdir()
+    (holder / "model").symlink_to(pajamas.TINY)
+    done = pajamas.run("quantize", holder, "--preset", "ultra", "--output", tmp_path / "out")
+    assert done.stderr.count("the model in") == 1
+
+
 def test_the_mlx_folder_of_an_output(out):
     assert pajamas.run("inspect", out / "mlx").stdout.startswith("MLX model")
 
