@@ -2,8 +2,8 @@
 """Checks every #include of src/ against the table of layers in docs/architecture.md.
 
 Also: operating-system calls, printing, JSON, CLI11 and vector intrinsics only where they belong, no
-file above 500 lines, and no name of an unnamed namespace twice in a folder. Prints one line for each
-fault and exits with 1 if there is any.
+file above 500 lines, and no name of an unnamed namespace twice in a folder, in tests/ too. Prints one
+line for each fault and exits with 1 if there is any.
 """
 
 import pathlib
@@ -114,14 +114,15 @@ def defined_names(path, unnamed):
 
 def check_names(table):
     """Release builds compile several sources of a folder as one (pajamas_pieces in cmake/)."""
-    for folder in sorted(set(table) - APART):
+    folders = [ROOT / "src" / folder for folder in sorted(set(table) - APART)]
+    for folder in folders + sorted(path for path in (ROOT / "tests").iterdir() if path.is_dir()):
         seen = {}
-        for path in sorted((ROOT / "src" / folder).rglob("*.h")):
+        for path in sorted(folder.rglob("*.h")):
             seen.update((name, path) for _, name in defined_names(path, False))
-        for path in sorted((ROOT / "src" / folder).rglob("*.cpp")):
+        for path in sorted(folder.rglob("*.cpp")):
             for number, name in defined_names(path, True):
                 other = seen.setdefault(name, path)
-                if other != path:
+                if other != path and not name.startswith(("TEST", "INSTANTIATE_")):  # macros
                     yield path, number, f"`{name}` is in {other.name} too: rename one (pieces of release builds)"
 
 

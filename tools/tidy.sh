@@ -53,8 +53,9 @@ known = set()
 for entry in json.load(open("build/tidy/compile_commands.json")):
     unit = entry["file"]
     parts = {unit}
-    if "/generated/pieces/" in unit:
-        parts = {os.path.join(source, part) for part in re.findall(r'#include "(.+)"', open(unit).read())}
+    piece = re.search(r"/generated/pieces/(\w+)/", unit)
+    if piece:
+        parts = {os.path.abspath(os.path.join(piece[1], part)) for part in re.findall(r'#include "(.+)"', open(unit).read())}
     known |= parts
     if any(part.startswith(source + "/") for part in parts) and (not wanted or wanted & parts):
         print(unit)

@@ -93,7 +93,7 @@ class CountingProgress final : public Progress {
   std::uint64_t done = 0;
 };
 
-runtime::EngineOptions options_of() {
+runtime::EngineOptions speed_options() {
   runtime::EngineOptions options;
   options.kv_type = runtime::KvType::kF16;
   return options;
@@ -119,7 +119,7 @@ TEST(SpeedMeter, TimesWhatItSaysAndNothingElse) {
   EXPECT_EQ(engine.open_sessions(), 0u);
   EXPECT_EQ(progress.done, meter.question().tokens());
 
-  const auto results = results_of(meter, engine.config(), options_of(), 1000);
+  const auto results = results_of(meter, engine.config(), speed_options(), 1000);
   ASSERT_EQ(results.size(), 3u);
   // 600 tokens are two batches at any depth: 2.6 s, and 4 and 2 times that.
   for (const DepthResult& result : results) {
@@ -173,7 +173,7 @@ TEST(SpeedMeter, KeepsWhatWasMeasuredBeforeItWasStopped) {
   EXPECT_THROW(meter.round(stop), Error);
   EXPECT_FALSE(meter.is_complete());
   EXPECT_EQ(engine.open_sessions(), 0u);
-  const auto results = results_of(meter, engine.config(), options_of(), 1000);
+  const auto results = results_of(meter, engine.config(), speed_options(), 1000);
   ASSERT_EQ(results.size(), 2u);
   EXPECT_TRUE(results[0].generation_rate);
   EXPECT_EQ(results[1].context, 128u);
@@ -206,9 +206,9 @@ std::string problem_of(ErrorCode code, const std::function<void()>& run) {
 
 TEST(SpeedQuestion, IsRefusedBeyondTheModel) {
   const model::ModelConfig config = runtime::synthetic_config();
-  require_room(config, options_of(), question_at({4096}));
+  require_room(config, speed_options(), question_at({4096}));
   const std::string text = problem_of(ErrorCode::kUsage, [&] {
-    require_room(config, options_of(), question_at({16, 4097}));
+    require_room(config, speed_options(), question_at({16, 4097}));
   });
   EXPECT_NE(text.find("4,097"), std::string::npos) << text;
   EXPECT_NE(text.find("at most 4096"), std::string::npos) << text;
@@ -216,7 +216,7 @@ TEST(SpeedQuestion, IsRefusedBeyondTheModel) {
 
 TEST(SpeedQuestion, IsRefusedBeyondMemoryWithWhatFits) {
   const model::ModelConfig config = runtime::synthetic_config();
-  runtime::EngineOptions options = options_of();
+  runtime::EngineOptions options = speed_options();
   // Exactly what 1024 positions take: 424 of context and the 600 on top.
   options.memory_budget = runtime::memory_needs(config, options, 1024).total();
   require_room(config, options, question_at({424}));
@@ -234,11 +234,11 @@ TEST(SpeedQuestion, HasDefaultsThatFit) {
   model::ModelConfig config = runtime::synthetic_config();
   const SpeedQuestion rest = question_at({});
   using List = std::vector<std::uint64_t>;
-  EXPECT_EQ(default_contexts(config, options_of(), rest), (List{512, 2048}));
+  EXPECT_EQ(default_contexts(config, speed_options(), rest), (List{512, 2048}));
   config.context_length = 8192;
-  EXPECT_EQ(default_contexts(config, options_of(), rest), (List{512, 2048, 8192}));
+  EXPECT_EQ(default_contexts(config, speed_options(), rest), (List{512, 2048, 8192}));
   config.context_length = 256;
-  EXPECT_EQ(default_contexts(config, options_of(), rest), (List{128}));
+  EXPECT_EQ(default_contexts(config, speed_options(), rest), (List{128}));
 }
 
 }  // namespace

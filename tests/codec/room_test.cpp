@@ -14,7 +14,7 @@
 namespace pajamas::codec {
 namespace {
 
-constexpr std::uint64_t kCols = 256;
+constexpr std::uint64_t kBlockCols = 256;
 
 TEST(Room, FirstBeyondCountsEverySignAndNoNumber) {
   std::vector<float> values(1000, 2.0f);
@@ -61,18 +61,18 @@ TEST(Room, WhatIsNotRefusedComesBack) {
     const float far = book.is_vectors() && book.columns == 8 ? 0.53f : 0.2f;
     for (float large = 2.5e3f; large < 3e38f; large *= 6) {
       for (const float sign : {1.0f, -1.0f}) {
-        std::vector<float> weights(kCols);
+        std::vector<float> weights(kBlockCols);
         test::Uniform uniform(3);
         for (float& w : weights) w = static_cast<float>(uniform.next() - 0.5);
         weights[77] = sign * large;
-        test::Stored stored(encoding, 1, kCols);
-        encode_rows(encoding, weights, {}, kCols, stored.planes());
+        test::Stored stored(encoding, 1, kBlockCols);
+        encode_rows(encoding, weights, {}, kBlockCols, stored.planes());
         const ConstPlanes planes = std::as_const(stored).planes();
-        const std::size_t bad = first_without_room(encoding, weights, {}, kCols, planes);
-        std::vector<float> back(kCols);
-        decode_rows(encoding, planes, kCols, back);
+        const std::size_t bad = first_without_room(encoding, weights, {}, kBlockCols, planes);
+        std::vector<float> back(kBlockCols);
+        decode_rows(encoding, planes, kBlockCols, back);
         const float error = std::abs(back[77] - weights[77]) / large;
-        if (bad == kCols) {
+        if (bad == kBlockCols) {
           EXPECT_LT(error, far) << test::full_name(encoding) << " " << weights[77];
         } else {
           EXPECT_EQ(bad, 77u);
@@ -80,7 +80,7 @@ TEST(Room, WhatIsNotRefusedComesBack) {
           refused = true;
         }
         if (error > far) {
-          EXPECT_LT(bad, kCols) << test::full_name(encoding) << " " << weights[77];
+          EXPECT_LT(bad, kBlockCols) << test::full_name(encoding) << " " << weights[77];
         }
       }
     }
@@ -93,17 +93,17 @@ TEST(Room, WhatIsNotRefusedComesBack) {
 TEST(Room, ARefusedBlockIsOneThatSufferedForItsSize) {
   constexpr std::uint64_t kRows = 3;
   test::Uniform uniform(6);
-  std::vector<float> weights(kRows * kCols), importance(kCols);
+  std::vector<float> weights(kRows * kBlockCols), importance(kBlockCols);
   for (float& w : weights) w = static_cast<float>(uniform.next() - 0.3);
   for (float& i : importance) i = static_cast<float>(uniform.next());
   const auto error_of = [&](const Encoding& encoding, float scale, std::size_t& bad) {
     std::vector<float> scaled(weights), back(weights.size());
     for (float& w : scaled) w *= scale;
-    test::Stored stored(encoding, kRows, kCols);
-    encode_rows(encoding, scaled, importance, kCols, stored.planes());
+    test::Stored stored(encoding, kRows, kBlockCols);
+    encode_rows(encoding, scaled, importance, kBlockCols, stored.planes());
     const ConstPlanes planes = std::as_const(stored).planes();
-    bad = first_without_room(encoding, scaled, importance, kCols, planes);
-    decode_rows(encoding, planes, kCols, back);
+    bad = first_without_room(encoding, scaled, importance, kBlockCols, planes);
+    decode_rows(encoding, planes, kBlockCols, back);
     double sum = 0;
     for (std::size_t i = 0; i < back.size(); ++i) sum += std::pow((back[i] - scaled[i]) / scale, 2);
     return sum;
@@ -135,25 +135,25 @@ TEST(Room, ARefusedBlockIsOneThatSufferedForItsSize) {
 // MLX computes in the type of the scales: what it would make infinite is refused, though the codes
 // and scales are finite.
 TEST(Room, AnMlxGroupEndsWhereItsTypeDoes) {
-  std::vector<float> weights(kCols, 1.0f);
+  std::vector<float> weights(kBlockCols, 1.0f);
   weights[5] = 1e5f;
-  test::Stored stored(Encoding::affine(4, 64, DType::kF16), 1, kCols);
+  test::Stored stored(Encoding::affine(4, 64, DType::kF16), 1, kBlockCols);
   for (const DType type : {DType::kF16, DType::kBF16}) {
     const Encoding encoding = Encoding::affine(4, 64, type);
-    encode_rows(encoding, weights, {}, kCols, stored.planes());
-    EXPECT_EQ(first_without_room(encoding, weights, {}, kCols, std::as_const(stored).planes()),
-              type == DType::kF16 ? 5u : kCols);
+    encode_rows(encoding, weights, {}, kBlockCols, stored.planes());
+    EXPECT_EQ(first_without_room(encoding, weights, {}, kBlockCols, std::as_const(stored).planes()),
+              type == DType::kF16 ? 5u : kBlockCols);
   }
 }
 
 TEST(Room, FindsScalesThatAreNoNumbers) {
-  std::vector<float> weights(4 * kCols);
+  std::vector<float> weights(4 * kBlockCols);
   test::Uniform uniform(4);
   for (float& w : weights) w = static_cast<float>(uniform.next() - 0.7);
   for (const Encoding& encoding : test::packed_encodings()) {
-    test::Stored good(encoding, 4, kCols);
-    encode_rows(encoding, weights, {}, kCols, good.planes());
-    const std::size_t count = 4 * kCols / encoding.block_cols();
+    test::Stored good(encoding, 4, kBlockCols);
+    encode_rows(encoding, weights, {}, kBlockCols, good.planes());
+    const std::size_t count = 4 * kBlockCols / encoding.block_cols();
     EXPECT_EQ(first_broken_block(encoding, std::as_const(good).planes()), count);
     // Every byte set in turn: a block is broken where what it decodes to is.
     const std::size_t broken = count / 2;
@@ -164,7 +164,7 @@ TEST(Room, FindsScalesThatAreNoNumbers) {
         bad.plane[p][broken * bytes + i] = std::byte{0xFF};
         if (bytes > 1) bad.plane[p][broken * bytes + i + 1] = std::byte{0xFF};
         std::vector<float> back(weights.size());
-        decode_rows(encoding, std::as_const(bad).planes(), kCols, back);
+        decode_rows(encoding, std::as_const(bad).planes(), kBlockCols, back);
         const std::size_t first = first_non_finite(back);
         EXPECT_EQ(first_broken_block(encoding, std::as_const(bad).planes()),
                   first == back.size() ? count : first / encoding.block_cols())

@@ -22,11 +22,12 @@ unsigned code_at(std::size_t group, std::size_t i) {
 // Groups of 32 whose scales take every byte value, written down by the definition of each
 // arrangement: gpt-oss has columns 2j and 2j + 1 in byte j, GGUF columns j and j + 16 behind the
 // scale.
-constexpr std::uint64_t kRows = 8, kCols = 64 * 32, kGroups = kRows * kCols / 32;
+constexpr std::uint64_t kStoredRows = 8, kStoredCols = 64 * 32,
+                        kStoredGroups = kStoredRows * kStoredCols / 32;
 
 test::Stored planar_rows() {
-  test::Stored stored(kPlanar, kRows, kCols);
-  for (std::size_t g = 0; g < kGroups; ++g) {
+  test::Stored stored(kPlanar, kStoredRows, kStoredCols);
+  for (std::size_t g = 0; g < kStoredGroups; ++g) {
     stored.plane[1][g] = static_cast<std::byte>(g);
     for (std::size_t i = 0; i < 32; ++i) {
       stored.plane[0][g * 16 + i / 2] |= static_cast<std::byte>(code_at(g, i) << i % 2 * 4);
@@ -36,8 +37,8 @@ test::Stored planar_rows() {
 }
 
 test::Stored block_rows() {
-  test::Stored stored(kBlock, kRows, kCols);
-  for (std::size_t g = 0; g < kGroups; ++g) {
+  test::Stored stored(kBlock, kStoredRows, kStoredCols);
+  for (std::size_t g = 0; g < kStoredGroups; ++g) {
     stored.plane[0][g * 17] = static_cast<std::byte>(g);
     for (std::size_t i = 0; i < 32; ++i) {
       stored.plane[0][g * 17 + 1 + i % 16] |= static_cast<std::byte>(code_at(g, i) << i / 16 * 4);
@@ -55,7 +56,7 @@ double e2m1(unsigned code) {
 }
 
 test::Stored repacked(const Encoding& from, const test::Stored& stored, const Encoding& to) {
-  test::Stored out(to, kRows, kCols);
+  test::Stored out(to, kStoredRows, kStoredCols);
   for (auto& plane : out.plane) std::fill(plane.begin(), plane.end(), std::byte{0xA5});
   repack_rows(from, stored.planes(), to, out.planes());
   return out;
@@ -71,7 +72,7 @@ TEST(Mxfp4, RepackingMovesEveryNibbleWhereItBelongs) {
 }
 
 TEST(Mxfp4, RandomBytesComeBackFromTheOtherArrangement) {
-  test::Stored stored(kPlanar, kRows, kCols);
+  test::Stored stored(kPlanar, kStoredRows, kStoredCols);
   test::Uniform uniform(5);
   for (auto& plane : stored.plane) {
     for (std::byte& b : plane) b = static_cast<std::byte>(uniform.next() * 256);
@@ -80,10 +81,10 @@ TEST(Mxfp4, RandomBytesComeBackFromTheOtherArrangement) {
 }
 
 TEST(Mxfp4, BothArrangementsDecodeToTheDefinition) {
-  std::vector<float> planar(kRows * kCols), block(kRows * kCols);
+  std::vector<float> planar(kStoredRows * kStoredCols), block(kStoredRows * kStoredCols);
   const test::Stored in_planes = planar_rows(), in_blocks = block_rows();
-  decode_rows(kPlanar, in_planes.planes(), kCols, planar);
-  decode_rows(kBlock, in_blocks.planes(), kCols, block);
+  decode_rows(kPlanar, in_planes.planes(), kStoredCols, planar);
+  decode_rows(kBlock, in_blocks.planes(), kStoredCols, block);
   for (std::size_t i = 0; i < planar.size(); ++i) {
     const std::size_t g = i / 32;
     const double exact = std::ldexp(e2m1(code_at(g, i % 32)), static_cast<int>(g % 256) - 127);

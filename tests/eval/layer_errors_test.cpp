@@ -22,7 +22,7 @@ using runtime::ModelEngine;
 constexpr std::uint32_t kContext = 200;
 constexpr std::uint64_t kChunks = 4;  // 800 rows: a batch ends inside a chunk
 
-std::vector<std::int32_t> tokens_of(std::uint64_t vocab) {
+std::vector<std::int32_t> judged_tokens(std::uint64_t vocab) {
   std::vector<std::int32_t> out;
   for (const runtime::BatchRow& row :
        runtime::rows_of_text(0, 21, vocab, 0, kContext * static_cast<std::uint32_t>(kChunks))) {
@@ -39,7 +39,7 @@ std::vector<LayerError> compared(ModelEngine& model, ModelEngine& reference) {
   ScoreOptions options{.context = kContext};
   options.layer_by_layer = LayerByLayer{};
   NoProgress progress;
-  const auto tokens = tokens_of(model.engine.config().vocab);
+  const auto tokens = judged_tokens(model.engine.config().vocab);
   score_text(model.engine, against, tokens, options, model.pool, progress, StopFlag{});
   return {errors.layers().begin(), errors.layers().end()};
 }
@@ -65,7 +65,7 @@ struct OfLayer {
 // All chunks, one by one.
 std::vector<OfLayer> by_hand(ModelEngine& model) {
   runtime::Engine& engine = model.engine;
-  const auto tokens = tokens_of(engine.config().vocab);
+  const auto tokens = judged_tokens(engine.config().vocab);
   std::vector<OfLayer> layers(engine.config().layers);
   for (std::uint64_t c = 0; c < kChunks; ++c) {
     const runtime::SessionId session = engine.create_session();

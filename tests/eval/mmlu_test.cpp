@@ -27,7 +27,7 @@
 namespace pajamas::eval {
 namespace {
 
-const std::string kTinyModel = source_dir() + "/models/tiny-qwen2";
+const std::string kAskedModel = source_dir() + "/models/tiny-qwen2";
 const std::string kData = source_dir() + "/tests/interop/data/mmlu";
 
 void write(const std::filesystem::path& path, const std::string& text) {
@@ -73,7 +73,7 @@ TEST(Mmlu, ThePromptIsThePapers) {
   MmluSubject subject{"high_school_physics", {}, {}};
   subject.examples.push_back({"Why?\nReally, why?", {"So", " it, is ", "\"x\"", "4"}, 1});
   subject.questions.push_back({"What is é?", {"1", "2", "3", ""}, 0});
-  const model::TextModel text(model::load_text_assets(kTinyModel));
+  const model::TextModel text(model::load_text_assets(kAskedModel));
   EXPECT_EQ(mmlu_text(subject, 0, text, false),
             "The following are multiple choice questions (with answers) about high school "
             "physics.\n\nWhy?\nReally, why?\nA. So\nB.  it, is \nC. \"x\"\nD. 4\nAnswer: B\n\n"
@@ -147,8 +147,8 @@ TEST(Mmlu, SubjectsHaveTheCategoriesOfThePaper) {
   EXPECT_EQ(mmlu_category(""), "other");
 }
 
-struct Tiny {
-  explicit Tiny(const std::string& path = kTinyModel)
+struct TinyText {
+  explicit TinyText(const std::string& path = kAskedModel)
       : pool(2),
         engine(std::make_unique<runtime::CpuDevice>(
             std::make_unique<weights::MappedWeights>(model::Checkpoint::open(path)), pool,
@@ -198,7 +198,7 @@ struct Tiny {
 };
 
 TEST(Mmlu, AnswersAreTheSumsOverTheContinuations) {
-  Tiny tiny;
+  TinyText tiny;
   // Made up: a shared prefix, rests of several lengths, continuations of one to three tokens.
   MmluPrompts prompts;
   prompts.shared = 3;
@@ -242,7 +242,7 @@ MmluPrompts made_up(std::size_t count, std::size_t shared) {
 // for is exceeded.
 TEST(Mmlu, QuestionsThatRunTogetherHaveTheAnswersOfEachAlone) {
   for (const char* name : {"tiny-qwen2", "tiny-gpt-oss"}) {
-    Tiny tiny(source_dir() + "/models/" + name);
+    TinyText tiny(source_dir() + "/models/" + name);
     const bool beyond = std::string(name) == "tiny-qwen2";
     const MmluPrompts prompts = made_up(8, beyond ? tiny.engine.config().context_length : 70);
     const auto alone = tiny.ask(prompts, 1);
@@ -261,7 +261,7 @@ TEST(Mmlu, QuestionsThatRunTogetherHaveTheAnswersOfEachAlone) {
 }
 
 TEST(Mmlu, WhatIsAnsweredIsKeptWhenARunIsStopped) {
-  Tiny tiny;
+  TinyText tiny;
   NoProgress progress;
   StopFlag stop;
   std::vector<std::size_t> answered;
@@ -279,7 +279,7 @@ TEST(Mmlu, WhatIsAnsweredIsKeptWhenARunIsStopped) {
 }
 
 TEST(Mmlu, WhatASubjectsPromptsShareIsItsExamples) {
-  const Tiny tiny;
+  const TinyText tiny;
   for (const bool chat : {false, true}) {
     const MmluSubject subject = load_mmlu(kData, {{"management"}, 3, 5})[0];
     const MmluPrompts prompts = mmlu_prompts(subject, tiny.text, chat);

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
+constexpr const char* kHeldCommit = "0123456789abcdef0123456789abcdef01234567";
 
 class InventoryTest : public testing::Test {
  protected:
@@ -32,7 +32,7 @@ class InventoryTest : public testing::Test {
   }
   // A file of a snapshot, as a link to a blob.
   void add(const std::string& folder, const std::string& path, const std::string& blob,
-           std::size_t bytes, const std::string& commit = kCommit) {
+           std::size_t bytes, const std::string& commit = kHeldCommit) {
     write(cache_ / folder / "blobs" / blob, bytes);
     const fs::path link = cache_ / folder / "snapshots" / commit / path;
     fs::create_directories(link.parent_path());
@@ -54,7 +54,7 @@ TEST_F(InventoryTest, SizesAreThoseOfTheDisk) {
   EXPECT_EQ(found[0].name, "Qwen/Qwen3-0.6B");
   EXPECT_EQ(found[0].bytes, 1070u);
   EXPECT_EQ(found[0].unfinished, 70u);
-  EXPECT_EQ(found[0].snapshot.filename(), kCommit);
+  EXPECT_EQ(found[0].snapshot.filename(), kHeldCommit);
   EXPECT_TRUE(cached_repositories(cache_ / "nowhere").empty());
 }
 
@@ -75,7 +75,7 @@ TEST_F(InventoryTest, RemovesFilesAndTheirBlobsUnlessOthersNeedThem) {
   add("models--a--b", "copy.gguf", "b2", 10);
   const ModelId id = *parse_model_id("a/b");
   remove_files(cache_, id, {"m-Q8_0.gguf", "m-Q4_0.gguf"});
-  const std::string snapshot = std::string("models--a--b/snapshots/") + kCommit;
+  const std::string snapshot = std::string("models--a--b/snapshots/") + kHeldCommit;
   EXPECT_FALSE(fs::is_symlink(cache_ / snapshot / "m-Q8_0.gguf"));
   EXPECT_FALSE(has("models--a--b/blobs/b1"));
   EXPECT_TRUE(has("models--a--b/blobs/b2"));

@@ -81,25 +81,25 @@ TEST(Listing, Index) {
 
 using Paths = std::vector<std::string>;
 
-Selection select(const char* id, Paths paths) {
+Selection select_listed(const char* id, Paths paths) {
   std::sort(paths.begin(), paths.end());
   return select_files(*parse_model_id(id), paths);
 }
 
 TEST(Select, ACheckpointIsItsConfigurationTokenizerAndShards) {
-  const Selection one =
-      select("a/b", {"README.md", "config.json", "tokenizer.json", "model.safetensors",
-                     "model.fp16.safetensors", "pytorch_model.bin", "original/model.safetensors",
-                     "consolidated.safetensors", "onnx/model.onnx", "original/config.json"});
+  const Selection one = select_listed(
+      "a/b", {"README.md", "config.json", "tokenizer.json", "model.safetensors",
+              "model.fp16.safetensors", "pytorch_model.bin", "original/model.safetensors",
+              "consolidated.safetensors", "onnx/model.onnx", "original/config.json"});
   EXPECT_FALSE(one.gguf);
   EXPECT_EQ(one.small, (Paths{"config.json", "tokenizer.json", "README.md"}));
   EXPECT_EQ(one.weights, (Paths{"model.safetensors"}));
-  const Selection templates =
-      select("a/b", {"config.json", "model.safetensors", "additional_chat_templates/rag.jinja",
-                     "additional_chat_templates/rag.txt", "additional_chat_templates/x/y.jinja",
-                     "other/z.jinja"});
+  const Selection templates = select_listed(
+      "a/b", {"config.json", "model.safetensors", "additional_chat_templates/rag.jinja",
+              "additional_chat_templates/rag.txt", "additional_chat_templates/x/y.jinja",
+              "other/z.jinja"});
   EXPECT_EQ(templates.small, (Paths{"config.json", "additional_chat_templates/rag.jinja"}));
-  const Selection many = select(
+  const Selection many = select_listed(
       "a/b", {"config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors"});
   EXPECT_TRUE(many.indexed);
   EXPECT_TRUE(many.weights.empty());
@@ -107,8 +107,8 @@ TEST(Select, ACheckpointIsItsConfigurationTokenizerAndShards) {
 
 TEST(Select, AWholeFileGoesBeforeAnIndex) {
   const Selection both =
-      select("a/b", {"config.json", "model.safetensors", "model.safetensors.index.json",
-                     "model-00001-of-00002.safetensors", "adapter_config.json"});
+      select_listed("a/b", {"config.json", "model.safetensors", "model.safetensors.index.json",
+                            "model-00001-of-00002.safetensors", "adapter_config.json"});
   EXPECT_TRUE(both.indexed);
   EXPECT_TRUE(both.adapter);
   EXPECT_EQ(both.weights, (Paths{"model.safetensors"}));
@@ -132,7 +132,7 @@ TEST(Select, AWholeFileGoesBeforeAnIndex) {
 
 TEST(Select, AnAdapterIsNamedAsWhatItIs) {
   try {
-    select("a/b", {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"});
+    select_listed("a/b", {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"});
     FAIL();
   } catch (const Error& error) {
     EXPECT_NE(error.problem().find("a LoRA adapter"), std::string::npos);
@@ -150,20 +150,20 @@ const Paths kGgufs{"m-Q4_K_M.gguf",
 
 TEST(Select, OneOfSeveralGgufFiles) {
   for (const char* id : {"a/b:Q4_K_M", "a/b:q4_k_m", "a/b:m-Q4_K_M.gguf", "a/b:M-q4_k_m.GGUF"}) {
-    EXPECT_EQ(select(id, kGgufs).weights, (Paths{"m-Q4_K_M.gguf"})) << id;
+    EXPECT_EQ(select_listed(id, kGgufs).weights, (Paths{"m-Q4_K_M.gguf"})) << id;
   }
   const Paths parts{"BF16/m-BF16-00001-of-00002.gguf", "BF16/m-BF16-00002-of-00002.gguf"};
   for (const char* id :
        {"a/b:BF16", "a/b:BF16/m-BF16-00001-of-00002.gguf", "a/b:m-BF16-00002-of-00002.gguf"}) {
-    EXPECT_EQ(select(id, kGgufs).weights, parts) << id;
+    EXPECT_EQ(select_listed(id, kGgufs).weights, parts) << id;
   }
-  EXPECT_EQ(select("a/b", {"x.gguf", "README.md"}).weights, (Paths{"x.gguf"}));
+  EXPECT_EQ(select_listed("a/b", {"x.gguf", "README.md"}).weights, (Paths{"x.gguf"}));
 }
 
 TEST(Select, ErrorsNameWhatIsThere) {
   const auto problem = [](const char* id, const Paths& paths) -> std::string {
     try {
-      (void)select(id, paths);
+      (void)select_listed(id, paths);
     } catch (const Error& error) {
       return error.what();
     }

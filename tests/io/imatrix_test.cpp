@@ -90,7 +90,7 @@ TEST(Imatrix, EveryCutIsNoticed) {
   }
 }
 
-void expect_refused(const TempFolder& folder, const Imatrix& matrix, std::string_view what) {
+void expect_matrix_refused(const TempFolder& folder, const Imatrix& matrix, std::string_view what) {
   for (const char* name : {"bad.gguf", "bad.dat"}) {
     folder.write(name, imatrix_bytes(matrix, imatrix_form(name)));
     expect_error(ErrorCode::kCorruptFile, what, [&] { read_imatrix(folder.path() / name); });
@@ -101,11 +101,11 @@ TEST(Imatrix, NumbersThatCannotBeAreRefused) {
   const TempFolder folder;
   Imatrix matrix = example();
   matrix.entries[1].sums[2] = std::numeric_limits<double>::quiet_NaN();
-  expect_refused(folder, matrix, "blk.0.attn_q.weight");
+  expect_matrix_refused(folder, matrix, "blk.0.attn_q.weight");
   matrix.entries[1].sums[2] = std::numeric_limits<double>::infinity();
-  expect_refused(folder, matrix, "a sum is inf");
+  expect_matrix_refused(folder, matrix, "a sum is inf");
   matrix.entries[1].sums[2] = -1;
-  expect_refused(folder, matrix, "a sum is -");
+  expect_matrix_refused(folder, matrix, "a sum is -");
 }
 
 TEST(Imatrix, SumsWithoutCountsAreRefused) {

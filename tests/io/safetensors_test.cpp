@@ -29,7 +29,7 @@ std::string shard(std::string_view json, std::size_t data) {
   return with_length(json, json.size()).append(data, 'x');
 }
 
-void expect_refused(ErrorCode code, std::string_view part, std::string_view bytes) {
+void expect_safetensors_refused(ErrorCode code, std::string_view part, std::string_view bytes) {
   const TempFolder folder;
   const auto path = folder.write("model.safetensors", bytes);
   SCOPED_TRACE(part);
@@ -73,12 +73,12 @@ TEST(Safetensors, AcceptsUnalignedDataEmptyTensorsAndUnknownFields) {
 }
 
 TEST(Safetensors, RefusesImpossibleLengths) {
-  expect_refused(ErrorCode::kCorruptFile, "7 bytes are no safetensors", "1234567");
-  expect_refused(ErrorCode::kCorruptFile, "18446744073709551608",
-                 with_length("{}", UINT64_MAX - 7));
-  expect_refused(ErrorCode::kCorruptFile, "states a header of 3 bytes, the file has 10",
-                 with_length("{}", 3));
-  expect_refused(ErrorCode::kCorruptFile, "not a JSON object", shard("", 0));
+  expect_safetensors_refused(ErrorCode::kCorruptFile, "7 bytes are no safetensors", "1234567");
+  expect_safetensors_refused(ErrorCode::kCorruptFile, "18446744073709551608",
+                             with_length("{}", UINT64_MAX - 7));
+  expect_safetensors_refused(ErrorCode::kCorruptFile, "states a header of 3 bytes, the file has 10",
+                             with_length("{}", 3));
+  expect_safetensors_refused(ErrorCode::kCorruptFile, "not a JSON object", shard("", 0));
 }
 
 TEST(Safetensors, RefusesAHeaderAboveTheLimit) {
@@ -91,17 +91,19 @@ TEST(Safetensors, RefusesAHeaderAboveTheLimit) {
 TEST(Safetensors, RefusesBrokenJson) {
   for (const char* json :
        {"{", "[]", "{}{}", "nonsense", "{\"a\":}", " {}", "\xEF\xBB\xBF{}", "{\"\xff\":1}"}) {
-    expect_refused(ErrorCode::kCorruptFile, "header", shard(json, 0));
+    expect_safetensors_refused(ErrorCode::kCorruptFile, "header", shard(json, 0));
   }
-  expect_refused(ErrorCode::kCorruptFile, "header", shard(std::string_view("{}\0x", 4), 0));
-  expect_refused(ErrorCode::kCorruptFile, "header", shard(std::string(1'000'000, '['), 0));
+  expect_safetensors_refused(ErrorCode::kCorruptFile, "header",
+                             shard(std::string_view("{}\0x", 4), 0));
+  expect_safetensors_refused(ErrorCode::kCorruptFile, "header",
+                             shard(std::string(1'000'000, '['), 0));
   std::string deep = R"({"a":{"new":)" + std::string(1'000'000, '[');
-  expect_refused(ErrorCode::kCorruptFile, "header", shard(deep, 0));
+  expect_safetensors_refused(ErrorCode::kCorruptFile, "header", shard(deep, 0));
 }
 
 TEST(Safetensors, RefusesEntriesOfTheWrongForm) {
   const auto refuse = [](std::string_view part, std::string_view entry, std::size_t data = 4) {
-    expect_refused(ErrorCode::kCorruptFile, part, shard(entry, data));
+    expect_safetensors_refused(ErrorCode::kCorruptFile, part, shard(entry, data));
   };
   refuse("an object", R"({"a":[]})");
   refuse("an object", R"({"a":7})");
@@ -130,7 +132,7 @@ TEST(Safetensors, RefusesWhatContradictsTheFile) {
            std::string(shape) + R"(,"data_offsets":)" + std::string(offsets) + "}";
   };
   const auto refuse = [](std::string_view part, const std::string& entries, std::size_t data) {
-    expect_refused(ErrorCode::kCorruptFile, part, shard("{" + entries + "}", data));
+    expect_safetensors_refused(ErrorCode::kCorruptFile, part, shard("{" + entries + "}", data));
   };
   refuse("truncated", entry("a", "[8]", "[0,8]"), 7);
   refuse("1 bytes behind the last tensor", entry("a", "[8]", "[0,8]"), 9);
@@ -144,16 +146,16 @@ TEST(Safetensors, RefusesWhatContradictsTheFile) {
          4);
   refuse("impossible", entry("a", "[4294967296,4294967296]", "[0,0]"), 0);
   refuse("impossible", entry("a", "[1]", "[18446744073709551614,18446744073709551615]"), 0);
-  expect_refused(ErrorCode::kUnsupported, "`F4`",
-                 shard(R"({"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}})", 1));
-  expect_refused(ErrorCode::kUnsupported, "more than 4 dimensions",
-                 shard("{" + entry("a", "[1,1,1,1,1]", "[0,1]") + "}", 1));
+  expect_safetensors_refused(ErrorCode::kUnsupported, "`F4`",
+                             shard(R"({"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}})", 1));
+  expect_safetensors_refused(ErrorCode::kUnsupported, "more than 4 dimensions",
+                             shard("{" + entry("a", "[1,1,1,1,1]", "[0,1]") + "}", 1));
 }
 
 TEST(Safetensors, NamesWhatIsNoModel) {
-  expect_refused(ErrorCode::kCorruptFile, "Git LFS",
-                 "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n");
-  expect_refused(ErrorCode::kCorruptFile, "web page", "<!DOCTYPE html><html></html>");
+  expect_safetensors_refused(ErrorCode::kCorruptFile, "Git LFS",
+                             "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n");
+  expect_safetensors_refused(ErrorCode::kCorruptFile, "web page", "<!DOCTYPE html><html></html>");
   expect_error(ErrorCode::kNotFound, "no-such", [] { SafetensorsFile::open("/no-such/file"); });
   expect_error(ErrorCode::kUsage, "directory", [] { SafetensorsFile::open("/tmp"); });
 }

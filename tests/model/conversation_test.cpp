@@ -138,13 +138,13 @@ TEST(Conversation, ComesBackFromAFile) {
   qwen.conversation.answer(
       {.reasoning = "hm\xC3", .content = "d 😀", .calls = {{"functions.go", "json", "{\"x\": 1}"}}});
   qwen.conversation.ask("open");
-  const std::string json = qwen.conversation.to_json("some/model");
-  EXPECT_EQ(ordered_json::parse(json)["model"], "some/model");
+  const std::string saved = qwen.conversation.to_json("some/model");
+  EXPECT_EQ(ordered_json::parse(saved)["model"], "some/model");
 
   Subject other("tiny-qwen2");
   other.say("old", "gone");
-  other.conversation.load_json(json);
-  EXPECT_EQ(other.conversation.to_json("some/model"), json);
+  other.conversation.load_json(saved);
+  EXPECT_EQ(other.conversation.to_json("some/model"), saved);
   EXPECT_EQ(other.conversation.system(), "Sei höflich.");
   ASSERT_EQ(other.conversation.turns().size(), 2u);
   const ordered_json& answer = other.conversation.turns()[0].messages.at(1);
@@ -156,16 +156,16 @@ TEST(Conversation, ComesBackFromAFile) {
 }
 
 // What `tokenize --chat` makes of a file is what a chat goes on with that has read it.
-void expect_fed_alike(Subject& subject, const std::string& json) {
+void expect_fed_alike(Subject& subject, const std::string& saved) {
   const auto rendered = [&](const std::string& text) {
     const ChatRequest request = parse_chat_request(text);
     return subject.tokenizer().encode(render_chat(subject.model.chat(), request.messages,
                                                   request.tools, request.options, true, std::tm{}),
                                       {.parse_special = true});
   };
-  subject.conversation.load_json(json);
-  EXPECT_EQ(subject.conversation.tokens(), rendered(json)) << json;
-  EXPECT_EQ(subject.conversation.tokens(), rendered(subject.conversation.to_json("m"))) << json;
+  subject.conversation.load_json(saved);
+  EXPECT_EQ(subject.conversation.tokens(), rendered(saved)) << saved;
+  EXPECT_EQ(subject.conversation.tokens(), rendered(subject.conversation.to_json("m"))) << saved;
 }
 
 TEST(Conversation, AFileIsGivenAsItIs) {
@@ -266,12 +266,12 @@ TEST(Conversation, HostileFilesChangeNothing) {
       {"[" + user + R"(, {"role": "assistant", "tool_calls": [{"function": {}}]}])",
        ErrorCode::kUnsupported},
   };
-  for (const auto& [json, code] : files) {
+  for (const auto& [saved, code] : files) {
     try {
-      qwen.conversation.load_json(json);
-      FAIL() << "accepted " << json.substr(0, 80);
+      qwen.conversation.load_json(saved);
+      FAIL() << "accepted " << saved.substr(0, 80);
     } catch (const Error& error) {
-      EXPECT_EQ(error.code(), code) << json.substr(0, 80) << ": " << error.what();
+      EXPECT_EQ(error.code(), code) << saved.substr(0, 80) << ": " << error.what();
     }
     EXPECT_EQ(qwen.conversation.to_json("m"), before);
   }

@@ -21,7 +21,7 @@ const std::string kSource = source_dir();
 
 json read_json(const std::string& path) { return json::parse(read_text_file(kSource + path)); }
 // As a file would be read: numbers written here are signed, numbers read are not.
-ModelConfig parsed(const json& config) { return parse_config_json(config.dump()); }
+ModelConfig parsed_moe(const json& config) { return parse_config_json(config.dump()); }
 
 json tiny_qwen3_moe() { return read_json("/models/tiny-qwen3-moe/config.json"); }
 json tiny_gpt_oss() { return read_json("/models/tiny-gpt-oss/config.json"); }
@@ -58,16 +58,16 @@ TEST(MoeConfig, ReadsQwen3) {
   EXPECT_TRUE(config.is_sparse(0) && config.is_sparse(2));
   json other = tiny_qwen3_moe();
   other.erase("norm_topk_prob");  // transformers' default
-  EXPECT_FALSE(parsed(other).router_renormalises);
+  EXPECT_FALSE(parsed_moe(other).router_renormalises);
   other["num_local_experts"] = other["num_experts"];
   other.erase("num_experts");
-  EXPECT_EQ(parsed(other).experts, 8u);
+  EXPECT_EQ(parsed_moe(other).experts, 8u);
 }
 
 TEST(MoeConfig, LayersWithoutExpertsHaveADenseFeedForward) {
   json config = tiny_qwen3_moe();
   config["mlp_only_layers"] = {1};
-  const ModelConfig listed = parsed(config);
+  const ModelConfig listed = parsed_moe(config);
   EXPECT_TRUE(listed.is_sparse(0) && !listed.is_sparse(1) && listed.is_sparse(2));
   std::size_t dense = 0;
   for (const TensorSpec& tensor : tensors_of(listed)) {
@@ -80,7 +80,7 @@ TEST(MoeConfig, LayersWithoutExpertsHaveADenseFeedForward) {
   EXPECT_EQ(dense, 1u);
   config["mlp_only_layers"] = json::array();
   config["decoder_sparse_step"] = 2;  // layers 1, 3, ...
-  const ModelConfig stepped = parsed(config);
+  const ModelConfig stepped = parsed_moe(config);
   EXPECT_TRUE(!stepped.is_sparse(0) && stepped.is_sparse(1) && !stepped.is_sparse(2));
 }
 
@@ -96,18 +96,18 @@ TEST(MoeConfig, ReadsGptOss) {
   json other = tiny_gpt_oss();
   other["layer_types"] = {"full_attention", "full_attention", "sliding_attention",
                           "full_attention"};
-  const ModelConfig changed = parsed(other);
+  const ModelConfig changed = parsed_moe(other);
   EXPECT_EQ(changed.window(0), 0u);
   EXPECT_EQ(changed.window(2), 64u);
   other["layer_types"] = std::vector<std::string>(4, "full_attention");
   other["sliding_window"] = nullptr;  // a width that no layer uses
-  EXPECT_EQ(parsed(other).window(2), 0u);
+  EXPECT_EQ(parsed_moe(other).window(2), 0u);
   other["sliding_window"] = 64;
   other.erase("layer_types");  // every other one, from the first
-  EXPECT_EQ(parsed(other).sliding_layers, config.sliding_layers);
+  EXPECT_EQ(parsed_moe(other).sliding_layers, config.sliding_layers);
 }
 
-struct Broken {
+struct BrokenMoe {
   json (*base)();
   const char* key;
   json value;
@@ -117,7 +117,7 @@ struct Broken {
 
 TEST(MoeConfig, RefusesAndNamesTheKey) {
   const auto corrupt = ErrorCode::kCorruptFile, unsupported = ErrorCode::kUnsupported;
-  const Broken cases[] = {
+  const BrokenMoe cases[] = {
       {tiny_qwen3_moe, "num_experts_per_tok", 9, corrupt},
       {tiny_qwen3_moe, "num_experts_per_tok", 0, corrupt},
       {tiny_qwen3_moe, "num_experts_per_tok", nullptr, corrupt},
@@ -194,12 +194,12 @@ TEST(MoeConfig, RefusesAndNamesTheKey) {
        "partial_rotary_factor"},
       {tiny_gpt_oss, "partial_rotary_factor", 0.25, unsupported},
   };
-  for (const Broken& broken : cases) {
+  for (const BrokenMoe& broken : cases) {
     json config = broken.base();
     config[broken.key] = broken.value;
     SCOPED_TRACE(std::string(broken.key) + " = " + broken.value.dump());
     expect_error(broken.code, broken.named != nullptr ? broken.named : broken.key,
-                 [&] { parsed(config); });
+                 [&] { parsed_moe(config); });
   }
 }
 
@@ -207,13 +207,13 @@ TEST(MoeConfig, RefusesAndNamesTheKey) {
 TEST(MoeConfig, WindowsOfNoLayerAreFullAttention) {
   json config = tiny_qwen3_moe();
   config["use_sliding_window"] = true;
-  EXPECT_EQ(parsed(config).window(2), 0u);  // sliding_window is null
+  EXPECT_EQ(parsed_moe(config).window(2), 0u);  // sliding_window is null
   config["sliding_window"] = 64;
-  EXPECT_EQ(parsed(config).window(2), 0u);
+  EXPECT_EQ(parsed_moe(config).window(2), 0u);
   config["max_window_layers"] = 2;
-  expect_error(ErrorCode::kUnsupported, "use_sliding_window", [&] { parsed(config); });
+  expect_error(ErrorCode::kUnsupported, "use_sliding_window", [&] { parsed_moe(config); });
   config.erase("max_window_layers");  // all layers, in transformers 5
-  expect_error(ErrorCode::kUnsupported, "use_sliding_window", [&] { parsed(config); });
+  expect_error(ErrorCode::kUnsupported, "use_sliding_window", [&] { parsed_moe(config); });
 }
 
 // rope_theta and rope_scaling side by side, or rope_parameters with everything inside.
@@ -245,7 +245,7 @@ TEST(RopeConfig, BothSpellingsSayTheSame) {
     newer.erase("rope_scaling");
     newer["rope_parameters"] = scalings[i];
     newer["rope_parameters"]["rope_theta"] = 54321.0;
-    const ModelConfig a = parsed(older), b = parsed(newer);
+    const ModelConfig a = parsed_moe(older), b = parsed_moe(newer);
     EXPECT_EQ(a.rope_theta, 54321.0);
     EXPECT_EQ(b.rope_theta, 54321.0);
     EXPECT_EQ(a.rope_scaling.kind, kinds[i]);
@@ -260,7 +260,7 @@ TEST(RopeConfig, TakesEveryNumberOfAScaling) {
                             {"beta_fast", 24},
                             {"original_max_position_embeddings", 128},
                             {"beta_slow", 2}};
-  const RopeScaling yarn = parsed(config).rope_scaling;
+  const RopeScaling yarn = parsed_moe(config).rope_scaling;
   EXPECT_EQ(yarn.factor, 4);
   EXPECT_EQ(yarn.original_context, 128u);
   EXPECT_EQ(yarn.beta_fast, 24);
@@ -268,13 +268,13 @@ TEST(RopeConfig, TakesEveryNumberOfAScaling) {
   EXPECT_TRUE(yarn.truncate);  // transformers' default
   EXPECT_NEAR(yarn.attention_factor, 0.1 * std::log(4.0) + 1, 1e-12);
   config["rope_scaling"]["attention_factor"] = 1.5;
-  EXPECT_EQ(parsed(config).rope_scaling.attention_factor, 1.5);
+  EXPECT_EQ(parsed_moe(config).rope_scaling.attention_factor, 1.5);
   config["rope_scaling"] = {{"rope_type", "llama3"},
                             {"factor", 8},
                             {"low_freq_factor", 1},
                             {"high_freq_factor", 3},
                             {"original_max_position_embeddings", 77}};
-  const RopeScaling llama3 = parsed(config).rope_scaling;
+  const RopeScaling llama3 = parsed_moe(config).rope_scaling;
   EXPECT_EQ(llama3.high_freq_factor, 3);
   EXPECT_EQ(llama3.original_context, 77u);
 }

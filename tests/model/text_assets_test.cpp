@@ -17,6 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using Ids = std::vector<std::int32_t>;
 
 class TextFolder : public testing::Test {
  protected:
@@ -59,7 +60,7 @@ TEST_F(TextFolder, ALoneTokenizerIsEnough) {
   EXPECT_TRUE(assets.chat_templates.empty());
 }
 
-bool told(const TextAssets& assets, std::string_view part, std::string_view also) {
+bool text_told(const TextAssets& assets, std::string_view part, std::string_view also) {
   return std::ranges::any_of(assets.notes, [&](const std::string& note) {
     return note.find(part) != std::string::npos && note.find(also) != std::string::npos;
   });
@@ -76,15 +77,15 @@ TEST_F(TextFolder, IgnoresIdsThatAreNoTokens) {
     set("config.json", "sep_token_id", json::array({id, 7}));
     set("generation_config.json", "pad_token_id", id);
     // Told of even where a text says who it is.
-    EXPECT_TRUE(told(load_text_assets(folder_), "config.json: pad_token_id", id.dump())) << id;
+    EXPECT_TRUE(text_told(load_text_assets(folder_), "config.json: pad_token_id", id.dump())) << id;
     set("tokenizer_config.json", "pad_token", nullptr);
     const TextAssets assets = load_text_assets(folder_);
-    EXPECT_TRUE(told(assets, "generation_config.json: pad_token_id", id.dump())) << id;
+    EXPECT_TRUE(text_told(assets, "generation_config.json: pad_token_id", id.dump())) << id;
     EXPECT_EQ(assets.stop, (std::vector<std::int32_t>{2016, 2018})) << id;
     EXPECT_FALSE(assets.special.pad) << id;
     EXPECT_EQ(assets.special.sep, 7) << id;
-    EXPECT_TRUE(told(assets, "generation_config.json: eos_token_id", "ignored")) << id;
-    EXPECT_TRUE(told(assets, "config.json: pad_token_id", id.dump())) << id;
+    EXPECT_TRUE(text_told(assets, "generation_config.json: eos_token_id", "ignored")) << id;
+    EXPECT_TRUE(text_told(assets, "config.json: pad_token_id", id.dump())) << id;
   }
   // Without any end that is a token, the known ones end an answer.
   set("generation_config.json", "eos_token_id", -1);
@@ -103,7 +104,7 @@ TEST_F(TextFolder, ReadsNumbersThatAreNotFinite) {
 }
 
 // Metadata with this many tokens, the last of which are control tokens.
-io::GgufMetadata metadata_with(const std::vector<std::string>& control) {
+io::GgufMetadata metadata_with_control(const std::vector<std::string>& control) {
   std::vector<std::string> tokens{"a", "b", "ab"};
   std::vector<std::int32_t> types{1, 1, 1};
   for (const std::string& token : control) tokens.push_back(token), types.push_back(3);
@@ -117,22 +118,23 @@ io::GgufMetadata metadata_with(const std::vector<std::string>& control) {
 }
 
 TEST(GgufText, StopsOnEveryEndItNamesOrHas) {
-  using Ids = std::vector<std::int32_t>;
-  io::GgufMetadata metadata = metadata_with({"<|return|>", "<|call|>", "<|endoftext|>", "<x>"});
+  io::GgufMetadata metadata =
+      metadata_with_control({"<|return|>", "<|call|>", "<|endoftext|>", "<x>"});
   metadata.add("tokenizer.ggml.eos_token_id", std::uint32_t{3});
   EXPECT_EQ(text_assets_of(metadata).stop, (Ids{3, 4, 5}));
   metadata.add("tokenizer.ggml.eot_token_id", std::uint32_t{6});
   metadata.add("tokenizer.ggml.eom_token_id", std::uint32_t{2});
   EXPECT_EQ(text_assets_of(metadata).stop, (Ids{2, 3, 4, 5, 6}));
   // <|end|> ends a turn, except where a turn is several messages.
-  EXPECT_EQ(text_assets_of(metadata_with({"<|end|>", "<|user|>"})).stop, (Ids{3}));
+  EXPECT_EQ(text_assets_of(metadata_with_control({"<|end|>", "<|user|>"})).stop, (Ids{3}));
   EXPECT_EQ(
-      text_assets_of(metadata_with({"<|end|>", "<|channel|>", "<|message|>", "<|call|>"})).stop,
+      text_assets_of(metadata_with_control({"<|end|>", "<|channel|>", "<|message|>", "<|call|>"}))
+          .stop,
       (Ids{6}));
 }
 
 TEST(GgufText, IgnoresIdsThatAreNoTokens) {
-  io::GgufMetadata metadata = metadata_with({"<|endoftext|>"});
+  io::GgufMetadata metadata = metadata_with_control({"<|endoftext|>"});
   metadata.add("tokenizer.ggml.bos_token_id", std::uint32_t{4294967295});
   metadata.add("tokenizer.ggml.padding_token_id", std::int32_t{-1});
   metadata.add("tokenizer.ggml.eot_token_id", std::uint64_t{4});
@@ -141,13 +143,14 @@ TEST(GgufText, IgnoresIdsThatAreNoTokens) {
   EXPECT_FALSE(assets.special.bos);
   EXPECT_FALSE(assets.special.pad);
   EXPECT_EQ(assets.stop, (std::vector<std::int32_t>{3}));
-  EXPECT_TRUE(told(assets, "bos_token_id", "4294967295"));
-  EXPECT_TRUE(told(assets, "padding_token_id", "-1"));
+  EXPECT_TRUE(text_told(assets, "bos_token_id", "4294967295"));
+  EXPECT_TRUE(text_told(assets, "padding_token_id", "-1"));
   EXPECT_EQ(assets.notes.size(), 3u);
 }
 
 TEST(GgufText, EndsThatNeedAKeyOfTheirOwn) {
-  TextAssets assets = text_assets_of(metadata_with({"<|im_end|>", "<stop>", "<|endoftext|>"}));
+  TextAssets assets =
+      text_assets_of(metadata_with_control({"<|im_end|>", "<stop>", "<|endoftext|>"}));
   assets.special.eos = 2;
   assets.stop = {1, 2, 3, 4};
   EXPECT_EQ(ends_without_name(assets), (std::vector<std::int32_t>{1, 4}));

@@ -14,7 +14,7 @@ using nlohmann::json;
 using test::Bytes;
 using test::ModelFolder;
 
-json tiny_config() {
+json small_config() {
   return {{"model_type", "llama"},          {"num_hidden_layers", 1},  {"hidden_size", 16},
           {"num_attention_heads", 2},       {"intermediate_size", 24}, {"vocab_size", 10},
           {"max_position_embeddings", 100}, {"rms_norm_eps", 1e-6},    {"rope_theta", 10000.0}};
@@ -44,7 +44,7 @@ constexpr const char* kOutput = "lm_head.weight";
 
 class TiedOutput : public testing::Test {
  protected:
-  TiedOutput() : folder(tiny_config()) { folder.config["tie_word_embeddings"] = true; }
+  TiedOutput() : folder(small_config()) { folder.config["tie_word_embeddings"] = true; }
   ModelFolder folder;
 };
 
@@ -80,7 +80,7 @@ TEST_F(TiedOutput, EqualValuesAreTied) {
 TEST_F(TiedOutput, WhatIsNotStoredIsTheOther) {
   folder.tensors.erase(kOutput);
   EXPECT_TRUE(folder.open().config().tied_output);
-  ModelFolder without(tiny_config());
+  ModelFolder without(small_config());
   without.config["tie_word_embeddings"] = true;
   without.tensors.erase(kEmbedding);
   const Checkpoint checkpoint = without.open();
@@ -106,7 +106,7 @@ TEST_F(TiedOutput, WithoutTheWeightsItIsCounted) {
 
 class Files : public testing::Test {
  protected:
-  Files() : folder(tiny_config()) { folder.open(); }
+  Files() : folder(small_config()) { folder.open(); }
 
   // The names of the two shards that folder.open() writes.
   static constexpr const char* kShards[] = {"model-0.safetensors", "model-1.safetensors"};
@@ -226,7 +226,7 @@ TEST(Names, WhatTrainingPutsAroundThemIsTakenOff) {
 
 TEST(Names, AModelUnderAWrapperOpensWithANote) {
   for (const std::string wrapper : {"module.", "_orig_mod.", "base_model.model."}) {
-    ModelFolder folder(tiny_config());
+    ModelFolder folder(small_config());
     auto tensors = std::move(folder.tensors);
     for (auto& [name, tensor] : tensors) folder.tensors[wrapper + name] = tensor;
     const Checkpoint checkpoint = folder.open();
@@ -236,7 +236,7 @@ TEST(Names, AModelUnderAWrapperOpensWithANote) {
 }
 
 TEST(Names, AdaptersInsideAModelAreNotIgnored) {
-  ModelFolder folder(tiny_config());
+  ModelFolder folder(small_config());
   folder.add("base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight", DType::kBF16,
              {2, 16}, std::string(64, '\0'));
   test::expect_error(ErrorCode::kUnsupported, "merge", [&] { folder.open(); });
@@ -260,12 +260,12 @@ TEST(Adapters, AFolderOfOneIsNamedAsWhatItIs) {
   folder.write("adapter_config.json", R"({"fine_tune_type": "dora", "model": "mlx/base"})");
   expect("a DoRA adapter");
   // Some trainers copy the model's configuration beside it.
-  folder.write("config.json", tiny_config().dump());
+  folder.write("config.json", small_config().dump());
   expect("holds a DoRA adapter and no model");
 }
 
 TEST(Adapters, OneBesideTheWeightsIsTold) {
-  ModelFolder folder(tiny_config());
+  ModelFolder folder(small_config());
   folder.open();
   std::ofstream(folder.path() / "adapter_model.safetensors") << "anything";
   expect_note(folder.open(), "is not applied");

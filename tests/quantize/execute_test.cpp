@@ -12,15 +12,11 @@
 #include "io/safetensors.h"
 #include "io/temp.h"
 #include "paths.h"
-#include "quantize/plan_input.h"
+#include "quantize/plan_helpers.h"
 #include "weights/row_reader.h"
 
 namespace pajamas::quantize {
 namespace {
-
-namespace fs = std::filesystem;
-
-const fs::path kTiny = fs::path(source_dir()) / "models/tiny-qwen2";
 
 class Execute : public testing::Test {
  protected:

@@ -23,7 +23,7 @@ Recipe fp8(const fs::path& output = "out") {
   return result;
 }
 
-json config_of(const PlannedOutput& output) {
+json written_config(const PlannedOutput& output) {
   const auto found = std::ranges::find(output.small_files, "config.json", &SmallFile::name);
   if (found == output.small_files.end()) throw std::runtime_error("no config.json");
   return json::parse(found->content);
@@ -63,7 +63,7 @@ TEST(Fp8Output, IsLaidOutAsThePublishedSiblingOfQwen3) {
   EXPECT_EQ(down.bytes, 128u * (2048 * 768 + 16 * 6 * 4));
   for (const PlannedFile& file : output.files) EXPECT_LT(file.bytes, 5'010'000'000u);
 
-  const json config = config_of(output).at("quantization_config");
+  const json config = written_config(output).at("quantization_config");
   EXPECT_EQ(config.at("quant_method"), "fp8");
   EXPECT_EQ(config.at("fmt"), "e4m3");
   EXPECT_EQ(config.at("activation_scheme"), "dynamic");
@@ -82,7 +82,7 @@ TEST(Fp8Output, ATiedOutputIsLeftAloneToo) {
   json config = json::parse(read_text_file(kSource / "models/tiny-qwen2/config.json"));
   config["tie_word_embeddings"] = true;
   const PlannedOutput output = planned(plan_input_of_config(config, "tied"), fp8());
-  EXPECT_EQ(config_of(output).at("quantization_config").at("modules_to_not_convert").at(0),
+  EXPECT_EQ(written_config(output).at("quantization_config").at("modules_to_not_convert").at(0),
             "lm_head");
 }
 

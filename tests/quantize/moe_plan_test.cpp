@@ -10,23 +10,24 @@ using test::expect_error;
 
 // Tensor bytes in GB as llama-quantize counts them without an importance matrix (the reference's
 // gguf-format.md, section 5); 0: that table has another method there.
-struct Size {
+struct MoeSize {
   const char* method;
   double qwen3, gpt_oss_kept, gpt_oss_opened;
 };
-class SizeOfMoe : public testing::TestWithParam<Size> {};
+class SizeOfMoe : public testing::TestWithParam<MoeSize> {};
 
 INSTANTIATE_TEST_SUITE_P(
     Methods, SizeOfMoe,
-    testing::Values(Size{"BF16", 61.090, 41.848, 41.848}, Size{"F16", 61.090, 41.848, 41.848},
-                    Size{"Q8_0", 32.478, 12.097, 22.249}, Size{"Q6_K", 25.087, 12.028, 22.180},
-                    Size{"Q5_K_M", 21.720, 11.704, 16.880}, Size{"Q5_K_S", 21.075, 11.699, 15.879},
-                    Size{"Q5_1", 22.963, 11.717, 15.897}, Size{"Q5_0", 21.075, 11.641, 14.626},
-                    Size{"Q4_K_M", 18.551, 11.612, 15.792}, Size{"Q4_K_S", 17.450, 11.605, 14.641},
-                    Size{"Q4_1", 19.187, 11.564, 13.356}, Size{"Q4_0", 17.299, 11.488, 12.086},
-                    Size{"Q3_K_L", 15.895, 11.531, 13.322}, Size{"Q3_K_M", 14.706, 11.493, 12.903},
-                    Size{"Q3_K_S", 13.286, 11.451, 12.048}, Size{"Q2_K", 11.253, 11.455, 12.053},
-                    Size{"Q2_K_S", 10.513, 11.427, 12.123}),
+    testing::Values(
+        MoeSize{"BF16", 61.090, 41.848, 41.848}, MoeSize{"F16", 61.090, 41.848, 41.848},
+        MoeSize{"Q8_0", 32.478, 12.097, 22.249}, MoeSize{"Q6_K", 25.087, 12.028, 22.180},
+        MoeSize{"Q5_K_M", 21.720, 11.704, 16.880}, MoeSize{"Q5_K_S", 21.075, 11.699, 15.879},
+        MoeSize{"Q5_1", 22.963, 11.717, 15.897}, MoeSize{"Q5_0", 21.075, 11.641, 14.626},
+        MoeSize{"Q4_K_M", 18.551, 11.612, 15.792}, MoeSize{"Q4_K_S", 17.450, 11.605, 14.641},
+        MoeSize{"Q4_1", 19.187, 11.564, 13.356}, MoeSize{"Q4_0", 17.299, 11.488, 12.086},
+        MoeSize{"Q3_K_L", 15.895, 11.531, 13.322}, MoeSize{"Q3_K_M", 14.706, 11.493, 12.903},
+        MoeSize{"Q3_K_S", 13.286, 11.451, 12.048}, MoeSize{"Q2_K", 11.253, 11.455, 12.053},
+        MoeSize{"Q2_K_S", 10.513, 11.427, 12.123}),
     [](const auto& size) { return std::string(size.param.method); });
 
 double gigabytes(const PlanInput& input, const Recipe& recipe) {
@@ -34,7 +35,7 @@ double gigabytes(const PlanInput& input, const Recipe& recipe) {
 }
 
 TEST_P(SizeOfMoe, IsLlamaQuantizes) {
-  const Size& size = GetParam();
+  const MoeSize& size = GetParam();
   Recipe wanted = recipe(Format::kGguf, size.method);
   EXPECT_NEAR(gigabytes(load_plan_input_from_config(kQwen3), wanted), size.qwen3, 0.0006);
   const PlanInput gpt_oss = load_plan_input_from_config(kGptOss);

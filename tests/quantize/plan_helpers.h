@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 using model::Role;
 
 inline const fs::path kSource = source_dir();
+inline const fs::path kTiny = kSource / "models/tiny-qwen2";
 inline const fs::path kQwen3 = kSource / "models/configs/Qwen3-30B-A3B.json";
 inline const fs::path kGptOss = kSource / "models/configs/gpt-oss-20b.json";
 

@@ -8,30 +8,12 @@
 #include <set>
 
 #include "base/error.h"
-#include "paths.h"
-#include "quantize/plan_input.h"
+#include "quantize/plan_helpers.h"
 
 namespace pajamas::quantize {
 namespace {
 
-namespace fs = std::filesystem;
-
-const fs::path kTiny = fs::path(source_dir()) / "models/tiny-qwen2";
-const fs::path kConfig7B = fs::path(source_dir()) / "models/configs/Qwen2.5-7B-Instruct.json";
-
-Recipe recipe(Format format, std::string method) {
-  Recipe result;
-  result.format = format;
-  result.method = std::move(method);
-  result.output = "out";
-  return result;
-}
-
-std::map<std::string, std::string> types(const PlannedOutput& output) {
-  std::map<std::string, std::string> result;
-  for (const PlannedTensor& tensor : output.tensors) result[tensor.name] = tensor.encoding.name();
-  return result;
-}
+const fs::path kConfig7B = kSource / "models/configs/Qwen2.5-7B-Instruct.json";
 
 // Tensor bytes that llama-quantize itself counts for Qwen2.5-7B without an importance matrix, in
 // GB to three digits, as published for its files.

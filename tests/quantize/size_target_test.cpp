@@ -11,7 +11,6 @@
 namespace pajamas::quantize {
 namespace {
 
-const fs::path kTiny = kSource / "models/tiny-qwen2";
 const fs::path kTinyMoe = kSource / "models/tiny-qwen3-moe";
 
 Recipe target_recipe(Format format) {

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kKvHeads = 2, kGroup = 3;
 
-struct Case {
+struct AttentionCase {
   std::size_t head_dim;
   std::uint64_t window;
   bool sinks;
@@ -26,7 +26,8 @@ struct Case {
 // A session with random keys and values, and a query for each of its positions.
 class Session {
  public:
-  Session(const Case& c, KvType type, std::uint32_t length, std::uint64_t seed) : case_(c) {
+  Session(const AttentionCase& c, KvType type, std::uint32_t length, std::uint64_t seed)
+      : case_(c) {
     config_.layers = 1;
     config_.heads = kKvHeads * kGroup;
     config_.kv_heads = kKvHeads;
@@ -122,15 +123,16 @@ class Session {
     return values_[(p * kKvHeads + head / kGroup) * case_.head_dim + d];
   }
 
-  Case case_;
+  AttentionCase case_;
   model::ModelConfig config_;
   std::vector<float> keys_, values_, queries_, sinks_;
   HostAllocator memory_;
   std::unique_ptr<KvCache> cache_;
 };
 
-constexpr Case kCases[] = {{64, 0, false},   {64, 0, true},    {64, 128, true}, {64, 1, true},
-                           {128, 50, false}, {80, 130, false}, {6, 300, true},  {1030, 20, false}};
+constexpr AttentionCase kCases[] = {{64, 0, false}, {64, 0, true},    {64, 128, true},
+                                    {64, 1, true},  {128, 50, false}, {80, 130, false},
+                                    {6, 300, true}, {1030, 20, false}};
 
 // Errors of outputs, whose own size is about 1 for one position and less for many: the largest, and
 // the root of their mean square.
@@ -155,7 +157,7 @@ INSTANTIATE_TEST_SUITE_P(Attention, EachTable,
 
 TEST_P(EachTable, MixesValuesAsDefined) {
   constexpr std::uint32_t kPositions[] = {0, 1, 127, 128, 129, 300};
-  for (const Case& c : kCases) {
+  for (const AttentionCase& c : kCases) {
     std::vector<std::vector<double>> exact;
     const Session plain(c, KvType::kF32, 301, 1);
     for (const std::uint32_t position : kPositions) exact.push_back(plain.exact(position));
@@ -180,7 +182,7 @@ TEST_P(EachTable, MixesValuesAsDefined) {
 
 // Rows alone or in tiles of any size, begun anywhere: the same floats.
 TEST_P(EachTable, TilesChangeNothing) {
-  for (const Case& c : kCases) {
+  for (const AttentionCase& c : kCases) {
     for (const KvTypeInfo& type : kKvTypes) {
       const Session session(c, type.id, 140, 2);
       const auto together = session.attend_tile(*GetParam(), 120, 16);
@@ -202,8 +204,9 @@ TEST_P(EachTable, TilesChangeNothing) {
 TEST_P(EachTable, RunsAreMergedTheSameHoweverTheyAreSpread) {
   const TaskPool one(1), many(5);
   constexpr std::uint32_t kLength = 3 * kRunPositions + 200, kFirst = 3 * kRunPositions - 9;
-  for (const Case& c : {Case{64, 0, true}, Case{64, 0, false}, Case{64, 1500, true},
-                        Case{64, 1020, true}, Case{64, 5, true}}) {
+  for (const AttentionCase& c :
+       {AttentionCase{64, 0, true}, AttentionCase{64, 0, false}, AttentionCase{64, 1500, true},
+        AttentionCase{64, 1020, true}, AttentionCase{64, 5, true}}) {
     for (const auto& [type, largest, rms] : kLimits) {
       if (type != KvType::kF32 && type != KvType::kF16 && type != KvType::kQ4_0) continue;
       const Session session(c, type, kLength, 3);

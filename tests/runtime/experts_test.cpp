@@ -30,7 +30,7 @@ struct Chosen {
 };
 
 // The definition, in float64.
-Chosen choose(const model::ModelConfig& config, const Vector& scores) {
+Chosen chosen_exactly(const model::ModelConfig& config, const Vector& scores) {
   std::vector<std::uint32_t> order(scores.size());
   std::iota(order.begin(), order.end(), 0u);
   std::stable_sort(order.begin(), order.end(),
@@ -50,7 +50,7 @@ Chosen choose(const model::ModelConfig& config, const Vector& scores) {
 
 // The difference to the largest score is rounded to float before its exponential is taken.
 void expect_choice(const model::ModelConfig& config, const std::vector<float>& scores) {
-  const Chosen exact = choose(config, Vector(scores.begin(), scores.end()));
+  const Chosen exact = chosen_exactly(config, Vector(scores.begin(), scores.end()));
   std::vector<float> work = scores;
   std::vector<std::uint32_t> experts(config.experts_used);
   std::vector<float> weights(config.experts_used);
@@ -134,7 +134,7 @@ class NaiveMixture {
 
   Vector operator()(const Vector& x) const {
     const Chosen chosen =
-        choose(config_, product(Role::kRouter, Role::kRouterBias, 0, config_.experts, x));
+        chosen_exactly(config_, product(Role::kRouter, Role::kRouterBias, 0, config_.experts, x));
     Vector out(config_.hidden);
     for (std::size_t i = 0; i < chosen.experts.size(); ++i) {
       const std::uint32_t e = chosen.experts[i];

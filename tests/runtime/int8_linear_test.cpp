@@ -9,17 +9,10 @@
 #include "codec/codec.h"
 #include "runtime/native/cpu/linear.h"
 #include "runtime/native/cpu/rounded_rows.h"
+#include "runtime/numbers.h"
 
 namespace pajamas::runtime {
 namespace {
-
-std::vector<float> waves(std::size_t count, double phase) {
-  std::vector<float> out(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    out[i] = static_cast<float>(std::sin(phase + 1.7 * static_cast<double>(i * i % 1009)));
-  }
-  return out;
-}
 
 // Activations as trained models have them: most are small, a few channels are not.
 std::vector<float> activations(std::size_t rows, std::size_t cols) {
@@ -32,8 +25,8 @@ std::vector<float> activations(std::size_t rows, std::size_t cols) {
 }
 
 // Encoded rows with `gap` bytes between them, as planes of a stack have.
-struct Matrix {
-  Matrix(const Encoding& encoding, std::uint64_t rows, std::uint64_t cols)
+struct Int8Matrix {
+  Int8Matrix(const Encoding& encoding, std::uint64_t rows, std::uint64_t cols)
       : weights(waves(rows * cols, 0.3)), view{encoding, rows, cols, {}} {
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i] += i / cols % 3 == 0 ? 0.5f : 0.0f;
     Planes planes;
@@ -89,7 +82,7 @@ std::vector<double> rounded(const kernels::Int8Kernels& int8, const kernels::Int
 
 class Int8Linear : public testing::TestWithParam<Encoding> {
  protected:
-  static std::vector<float> product(const kernels::Int8Kernels& int8, const Matrix& matrix,
+  static std::vector<float> product(const kernels::Int8Kernels& int8, const Int8Matrix& matrix,
                                     const std::vector<float>& x, std::size_t count, int threads) {
     const TaskPool pool(threads);
     std::vector<float> out(count * matrix.view.rows);
@@ -119,7 +112,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_P(Int8Linear, IsTheSumOfRoundedActivations) {
   constexpr std::uint64_t kRows = 19, kCols = 768;
   constexpr std::size_t kCount = 3;
-  const Matrix matrix(GetParam(), kRows, kCols);
+  const Int8Matrix matrix(GetParam(), kRows, kCols);
   const auto x = activations(kCount, kCols);
   const kernels::Int8Kernels& int8 = kernels::best_kernels().int8(cpu_features());
   const auto out = product(int8, matrix, x, kCount, 2);
@@ -148,7 +141,7 @@ TEST_P(Int8Linear, IsTheSameFloatsEverywhere) {
     const bool wide = cols == 12 * block;
     for (const std::uint64_t rows : {1u, 37u, 80u}) {
       if (wide && rows != 37) continue;
-      const Matrix matrix(GetParam(), rows, cols);
+      const Int8Matrix matrix(GetParam(), rows, cols);
       constexpr std::size_t kMost = 26;
       const auto x = activations(kMost, cols);
       const auto expected = product(*kernels::all_int8_kernels().back(), matrix, x, kMost, 1);
@@ -198,7 +191,7 @@ TEST(Int8Linear, RoundsToTheStepThatMostOfAGroupNeeds) {
 }
 
 TEST(Int8Linear, CarriesWhatIsNotFinite) {
-  const Matrix matrix({DType::kQ4_K}, 5, 512);
+  const Int8Matrix matrix({DType::kQ4_K}, 5, 512);
   const TaskPool pool(1);
   for (const kernels::Int8Kernels* int8 : kernels::all_int8_kernels()) {
     if (!int8->supported(cpu_features())) continue;
@@ -223,7 +216,7 @@ TEST(Int8Linear, LeavesOtherMatricesToFloats) {
   for (const auto& [encoding, cols] :
        {std::pair{Encoding{DType::kBF16}, 64u}, std::pair{Encoding{DType::kF32}, 50u},
         std::pair{Encoding::mxfp8(), 96u}, std::pair{Encoding::nvfp4(), 48u}}) {
-    const Matrix matrix(encoding, 7, cols);
+    const Int8Matrix matrix(encoding, 7, cols);
     const auto x = activations(2, cols);
     std::vector<float> plain(14), int8(14);
     linear({kernels::best_kernels(), pool}, matrix.view, {x, 2}, plain);

@@ -70,9 +70,9 @@ TEST(KvType, RoundTripsStayWithinTheTypesError) {
   const struct {
     KvType type;
     double limit;
-  } kLimits[] = {{KvType::kF32, 0},       {KvType::kF16, 2.5e-4}, {KvType::kBF16, 2e-3},
-                 {KvType::kQ8_0, 5.5e-3}, {KvType::kQ4_0, 0.083}, {KvType::kQ3_0, 0.166}};
-  for (const auto& [type, limit] : kLimits) {
+  } kRoundTrips[] = {{KvType::kF32, 0},       {KvType::kF16, 2.5e-4}, {KvType::kBF16, 2e-3},
+                     {KvType::kQ8_0, 5.5e-3}, {KvType::kQ4_0, 0.083}, {KvType::kQ3_0, 0.166}};
+  for (const auto& [type, limit] : kRoundTrips) {
     for (const std::size_t dim : {2u, 64u, 80u, 96u, 128u}) {
       const KvRow row(type, dim);
       const auto values = Numbers(dim).normals(4000 / dim * dim, 3);

@@ -7,18 +7,11 @@
 #include <vector>
 
 #include "codec/codec.h"
+#include "runtime/numbers.h"
 #include "tensor/convert.h"
 
 namespace pajamas::runtime {
 namespace {
-
-std::vector<float> waves(std::size_t count, double phase) {
-  std::vector<float> out(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    out[i] = static_cast<float>(std::sin(phase + 1.7 * static_cast<double>(i * i % 1009)));
-  }
-  return out;
-}
 
 struct Matrix {
   Matrix(const Encoding& encoding, std::uint64_t rows, std::uint64_t cols)

@@ -1,4 +1,4 @@
-// Random numbers that any library gives alike.
+// Numbers that any library gives alike, random and not.
 #pragma once
 
 #include <cmath>
@@ -31,5 +31,13 @@ class Numbers {
  private:
   std::uint64_t state_;
 };
+
+inline std::vector<float> waves(std::size_t count, double phase) {
+  std::vector<float> out(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    out[i] = static_cast<float>(std::sin(phase + 1.7 * static_cast<double>(i * i % 1009)));
+  }
+  return out;
+}
 
 }  // namespace pajamas::runtime

@@ -23,23 +23,23 @@ Sequence greedy(Ids prompt, SequenceLimits limits, std::size_t ran = 0) {
   return Sequence(std::move(prompt), ran, Sampler({.temperature = 0}), std::move(limits));
 }
 
-Ids ids(std::span<const std::int32_t> span) { return {span.begin(), span.end()}; }
+Ids ids_of(std::span<const std::int32_t> span) { return {span.begin(), span.end()}; }
 
 TEST(Sequence, RunsThePromptInPiecesAndThenTokenByToken) {
   Sequence sequence = greedy({1, 2, 3, 4, 5}, {10, 100, {}}, 1);
   EXPECT_EQ(sequence.prompt_left(), 4u);
-  EXPECT_EQ(ids(sequence.next(3)), (Ids{2, 3, 4}));
+  EXPECT_EQ(ids_of(sequence.next(3)), (Ids{2, 3, 4}));
   sequence.advance(3, {});
   EXPECT_EQ(sequence.prompt_left(), 1u);
-  EXPECT_EQ(ids(sequence.next(3)), (Ids{5}));
+  EXPECT_EQ(ids_of(sequence.next(3)), (Ids{5}));
   EXPECT_TRUE(sequence.take_news().empty());
   sequence.advance(1, likeliest(7));
   EXPECT_EQ(sequence.prompt_left(), 0u);
-  EXPECT_EQ(ids(sequence.next(3)), (Ids{7}));
+  EXPECT_EQ(ids_of(sequence.next(3)), (Ids{7}));
   sequence.advance(1, likeliest(8));
-  EXPECT_EQ(ids(sequence.take_news()), (Ids{7, 8}));
+  EXPECT_EQ(ids_of(sequence.take_news()), (Ids{7, 8}));
   EXPECT_TRUE(sequence.take_news().empty());
-  EXPECT_EQ(ids(sequence.tokens()), (Ids{1, 2, 3, 4, 5, 7, 8}));
+  EXPECT_EQ(ids_of(sequence.tokens()), (Ids{1, 2, 3, 4, 5, 7, 8}));
   EXPECT_EQ(sequence.ran(), 6u);
   EXPECT_FALSE(sequence.is_over());
 }
@@ -55,7 +55,7 @@ TEST(Sequence, EndsForOneReason) {
   EXPECT_FALSE(two.reason());
   two.advance(1, likeliest(5));
   EXPECT_EQ(two.reason(), StopReason::kMaxTokens);
-  EXPECT_EQ(ids(two.take_news()), (Ids{4, 5}));
+  EXPECT_EQ(ids_of(two.take_news()), (Ids{4, 5}));
   EXPECT_TRUE(two.next(5).empty());
 
   // The last token has no room to run, but it is known.
@@ -64,7 +64,7 @@ TEST(Sequence, EndsForOneReason) {
   EXPECT_FALSE(full.reason());
   full.advance(1, likeliest(5));
   EXPECT_EQ(full.reason(), StopReason::kContextFull);
-  EXPECT_EQ(ids(full.take_news()), (Ids{4, 5}));
+  EXPECT_EQ(ids_of(full.take_news()), (Ids{4, 5}));
 
   Sequence none = greedy({1}, {0, 100, {}});
   EXPECT_EQ(none.next(1).size(), 1u);

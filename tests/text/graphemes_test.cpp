@@ -14,18 +14,18 @@ namespace pajamas::text {
 namespace {
 
 // A line of Unicode's own test: the text, and where its clusters end.
-struct Case {
+struct BreakCase {
   std::string line;
   std::string text;
   std::vector<std::size_t> ends;
 };
 
-std::vector<Case> unicode_cases() {
+std::vector<BreakCase> unicode_cases() {
   std::ifstream file(source_dir() + "/tests/text/data/grapheme_breaks.txt");
-  std::vector<Case> cases;
+  std::vector<BreakCase> cases;
   for (std::string line; std::getline(file, line);) {
     if (line.starts_with('#')) continue;
-    Case each{line, {}, {}};
+    BreakCase each{line, {}, {}};
     std::istringstream words(line);
     for (std::string word; words >> word;) {
       if (word == "|") {
@@ -41,9 +41,9 @@ std::vector<Case> unicode_cases() {
 }
 
 TEST(Graphemes, EndWhereUnicodeSays) {
-  const std::vector<Case> cases = unicode_cases();
+  const std::vector<BreakCase> cases = unicode_cases();
   ASSERT_GT(cases.size(), 500u);
-  for (const Case& each : cases) {
+  for (const BreakCase& each : cases) {
     std::vector<std::size_t> ends;
     for (std::size_t at = 0; at < each.text.size();) {
       at = next_grapheme(each.text, at);
@@ -55,7 +55,7 @@ TEST(Graphemes, EndWhereUnicodeSays) {
 
 TEST(Graphemes, AreFoundFromAnyPlace) {
   std::string all;  // the cases behind each other, which joins some of them
-  for (const Case& each : unicode_cases()) all += each.text;
+  for (const BreakCase& each : unicode_cases()) all += each.text;
   std::size_t begin = 0;
   while (begin < all.size()) {
     const std::size_t end = next_grapheme(all, begin);

@@ -13,11 +13,7 @@ namespace pajamas::text {
 namespace {
 
 using nlohmann::json;
-
-const json& golden() {
-  static const json cases = json::parse(read_source_file("tests/text/data/tokenizer_golden.json"));
-  return cases;
-}
+using Ids = std::vector<std::int32_t>;
 
 Tokenizer changed_tokenizer(const json& change) {
   json content = json::parse(tiny_tokenizer_json());
@@ -31,7 +27,7 @@ Tokenizer tiny() { return Tokenizer(parse_tokenizer_json(tiny_tokenizer_json()))
 class Golden : public testing::TestWithParam<std::size_t> {};
 
 TEST_P(Golden, IdsEqualTheReference) {
-  const json& expected = golden().at(GetParam());
+  const json& expected = golden_tokenizers().at(GetParam());
   const Tokenizer tokenizer = changed_tokenizer(expected);
   for (const json& line : expected.at("lines")) {
     const std::string text = line.at("text");
@@ -43,7 +39,7 @@ TEST_P(Golden, IdsEqualTheReference) {
 }
 
 TEST_P(Golden, DecodingGivesTheTextBack) {
-  const json& expected = golden().at(GetParam());
+  const json& expected = golden_tokenizers().at(GetParam());
   const std::string name = expected.at("name");
   if (name == "gpt-2 with prefix" || name == "sequence" || name == "added tokens") {
     GTEST_SKIP() << "adds spaces or takes them";
@@ -58,7 +54,7 @@ TEST_P(Golden, DecodingGivesTheTextBack) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::Range<std::size_t>(0, 7), [](const auto& param) {
-  std::string name = golden().at(param.param).at("name");
+  std::string name = golden_tokenizers().at(param.param).at("name");
   for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
   return name;
 });
@@ -110,7 +106,6 @@ TEST(Tokenizer, PaddedIdsAreEmpty) {
 
 // Expected values: tokenizers 0.23.3. Published vocabularies lack bytes that are rare.
 TEST(Tokenizer, BytesWithoutATokenAreLeftOutOrUnknown) {
-  using Ids = std::vector<std::int32_t>;
   json content = json::parse(R"({
     "model": {"vocab": {"a": 0, "b": 1, "ab": 2, "?": 3}, "merges": ["a b"]},
     "pre_tokenizer": {"type": "ByteLevel", "use_regex": false, "add_prefix_space": false}})");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -20,6 +21,12 @@ inline std::string read_source_file(const std::string& path) {
 
 inline std::string tiny_tokenizer_json() {
   return read_source_file("models/tiny-qwen2/tokenizer.json");
+}
+
+inline const nlohmann::json& golden_tokenizers() {
+  static const nlohmann::json cases =
+      nlohmann::json::parse(read_source_file("tests/text/data/tokenizer_golden.json"));
+  return cases;
 }
 
 }  // namespace pajamas::text

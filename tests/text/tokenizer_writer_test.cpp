@@ -13,19 +13,14 @@ namespace {
 
 using nlohmann::json;
 
-const json& golden() {
-  static const json cases = json::parse(read_source_file("tests/text/data/tokenizer_golden.json"));
-  return cases;
-}
-
-TokenizerSpec tiny() { return parse_tokenizer_json(tiny_tokenizer_json()); }
+TokenizerSpec tiny_spec() { return parse_tokenizer_json(tiny_tokenizer_json()); }
 
 TokenizerSpec again(const TokenizerSpec& spec, const SurroundingTokens& around = {}) {
   return parse_tokenizer_json(write_tokenizer_json(spec, around));
 }
 
 TEST(TokenizerWriter, EveryKindTokenizesAsBefore) {
-  for (const json& expected : golden()) {
+  for (const json& expected : golden_tokenizers()) {
     SCOPED_TRACE(expected.at("name"));
     json content = json::parse(tiny_tokenizer_json());
     content.update(expected.at("change"));
@@ -44,7 +39,7 @@ TEST(TokenizerWriter, EveryKindTokenizesAsBefore) {
 }
 
 TEST(TokenizerWriter, KeepsEveryField) {
-  TokenizerSpec spec = tiny();
+  TokenizerSpec spec = tiny_spec();
   spec.added_tokens[0].lstrip = true;
   spec.added_tokens[1].rstrip = true;
   spec.added_tokens[1].special = false;
@@ -76,7 +71,7 @@ TEST(TokenizerWriter, NamesAddedTokensInTheVocabularyWhereCountingWouldMoveThem)
   const auto vocabulary = [](const TokenizerSpec& spec) {
     return json::parse(write_tokenizer_json(spec))["model"]["vocab"];
   };
-  TokenizerSpec spec = tiny();
+  TokenizerSpec spec = tiny_spec();
   EXPECT_FALSE(vocabulary(spec).contains("<|im_end|>"));
   TokenizerSpec padded = spec;
   padded.tokens.resize(padded.tokens.size() + 30);  // a model's padding moves nothing
@@ -95,7 +90,7 @@ TEST(TokenizerWriter, NamesAddedTokensInTheVocabularyWhereCountingWouldMoveThem)
 }
 
 TEST(TokenizerWriter, MergesThatAStringWouldBlurBecomePairs) {
-  TokenizerSpec spec = tiny();
+  TokenizerSpec spec = tiny_spec();
   EXPECT_TRUE(json::parse(write_tokenizer_json(spec))["model"]["merges"][0].is_string());
   const std::size_t count = spec.merges.size();
   spec.merges.push_back({"a b c", 3});
@@ -108,7 +103,7 @@ TEST(TokenizerWriter, MergesThatAStringWouldBlurBecomePairs) {
 }
 
 TEST(TokenizerWriter, WritesWhatSurroundsATextAndEscapes) {
-  TokenizerSpec spec = tiny();
+  TokenizerSpec spec = tiny_spec();
   const auto id = static_cast<std::int32_t>(spec.tokens.size());
   spec.tokens.emplace_back("<\"\\\n\x01>");
   spec.added_tokens.push_back({.id = id, .content = spec.tokens.back(), .special = true});
@@ -119,10 +114,10 @@ TEST(TokenizerWriter, WritesWhatSurroundsATextAndEscapes) {
 }
 
 TEST(TokenizerWriter, RefusesWhatIsNotText) {
-  TokenizerSpec ordinary = tiny();
+  TokenizerSpec ordinary = tiny_spec();
   ordinary.tokens[5] = "\xff";
   EXPECT_THROW(write_tokenizer_json(ordinary), Error);
-  TokenizerSpec added = tiny();
+  TokenizerSpec added = tiny_spec();
   added.tokens[2017] = added.added_tokens[1].content = "\xC3";
   EXPECT_THROW(write_tokenizer_json(added), Error);
 }
