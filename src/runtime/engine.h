@@ -9,6 +9,7 @@
 
 #include "base/parallel.h"
 #include "model/config.h"
+#include "runtime/choice.h"
 #include "runtime/tap.h"
 
 namespace pajamas::runtime {
@@ -54,6 +55,8 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
+  // Positions that a scheduler may have run of a session too many (runtime/schedule.h).
+  static constexpr std::uint32_t kMostAhead = 2;
   // What `expect` and `leave` take beside a layer's index: what `embed` looks tokens up in, and
   // what `logits` multiplies with (in tied models the same matrix).
   static constexpr std::uint64_t kEmbedding = UINT64_MAX - 1;
@@ -76,7 +79,8 @@ class Engine {
   virtual SessionId fork(SessionId session) = 0;
   // Forgets the positions from `length` on and returns the length that is left: `length`, or 0
   // where a model with sliding windows no longer has what the next token would see; run the text
-  // again then. Truncating by a batch or less always works, and so does going back to a fork.
+  // again then. Truncating by a batch and kMostAhead positions, or less, always works, and so does
+  // going back to a fork.
   virtual std::uint32_t truncate(SessionId session, std::uint32_t length) = 0;
   virtual void release(SessionId session) = 0;
   // Positions that the last layer has seen: all layers, where no batch is on its way.
@@ -110,6 +114,16 @@ class Engine {
   // Final norm and output matrix for the chosen rows; out.size() is rows.size() * vocab.
   virtual void logits(const Hidden& hidden, std::span<const std::size_t> rows, std::span<float> out,
                       LinearTap* tap = nullptr) = 0;
+
+  // Whether it has the two that follow; nobody calls them elsewhere.
+  virtual bool chooses() const noexcept { return false; }
+  // In place of `logits`: chooses a token for each row of `hidden`, by the rule of its place, and
+  // need not wait for it, nor for what else is on its way. Where it does not wait, the batch may
+  // still fail when they are read; truncate the sessions to where it began then.
+  virtual ChosenPtr choose(const Hidden& hidden, std::span<const ChoiceRule> rules);
+  // In place of `embed`: BatchRow::token says which of `from` a row's token is. Where that one is
+  // no token, the row computes something, which is of no use.
+  virtual HiddenPtr embed_chosen(Batch batch, const Chosen& from);
 };
 
 // Embeds and runs all layers. Throws Error{kInterrupted} between two of them once `stop` is set;
@@ -120,6 +134,11 @@ HiddenPtr run_layers(Engine& engine, Batch batch, const StopFlag& stop);
 // from run_layers; null where none does. Of that layer the other rows run only what extends their
 // sessions. Throws as run_layers.
 HiddenPtr run_wanted(Engine& engine, Batch batch, const StopFlag& stop);
+
+// The same up to the choice of the tokens that follow, for an engine that chooses: every row wants
+// one, and there is a rule for each. With `from`, the batch's tokens are of those (embed_chosen).
+ChosenPtr forward_chosen(Engine& engine, Batch batch, const Chosen* from,
+                         std::span<const ChoiceRule> rules, const StopFlag& stop);
 
 // A whole forward pass; logits of the rows that want them, one after the other.
 void forward(Engine& engine, Batch batch, std::span<float> logits, const StopFlag& stop);

@@ -34,6 +34,16 @@ std::size_t nucleus(std::span<const double> weights, double share) {
   return weights.size();
 }
 
+[[noreturn]] void fail_for_no_numbers() {
+  throw Error(ErrorCode::kCorruptFile, "the model computes values that are not numbers",
+              "its weights are damaged; download or convert it again");
+}
+
+[[noreturn]] void fail_for_infinite_values() {
+  throw Error(ErrorCode::kCorruptFile, "the model computes infinite values",
+              "its weights are damaged; download or convert it again");
+}
+
 }  // namespace
 
 void check(const SamplerOptions& o) {
@@ -119,23 +129,32 @@ std::size_t Sampler::draw(std::span<const double> weights) {
 std::int32_t Sampler::sample(std::span<const float> logits) {
   candidates_.resize(logits.size());
   for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (std::isnan(logits[i])) {
-      throw Error(ErrorCode::kCorruptFile, "the model computes values that are not numbers",
-                  "its weights are damaged; download or convert it again");
-    }
+    if (std::isnan(logits[i])) fail_for_no_numbers();
     candidates_[i] = {static_cast<std::int32_t>(i), logits[i]};
   }
   penalize();
   const auto best = std::ranges::min_element(candidates_, [](const auto& a, const auto& b) {
     return likelier(a.logit, a.token, b.logit, b.token);
   });
-  if (best == candidates_.end() || !std::isfinite(best->logit)) {
-    throw Error(ErrorCode::kCorruptFile, "the model computes infinite values",
-                "its weights are damaged; download or convert it again");
-  }
+  if (best == candidates_.end() || !std::isfinite(best->logit)) fail_for_infinite_values();
   if (options_.temperature == 0) return best->token;
   keep_likeliest();
   return candidates_[draw(relative_weights(options_.temperature))].token;
+}
+
+std::optional<ChoiceRule> Sampler::rule(std::size_t later) const noexcept {
+  if (options_.repeat_penalty != 1.0) return std::nullopt;
+  const std::uint64_t state = state_ + (later + 1) * kSplitMixStep;
+  return ChoiceRule{options_.temperature, options_.top_k, options_.top_p, options_.min_p,
+                    unit_interval(split_mix(state))};
+}
+
+std::int32_t Sampler::take(std::int32_t chosen) {
+  if (chosen == kLogitsNotNumbers) fail_for_no_numbers();
+  if (chosen == kLogitsInfinite) fail_for_infinite_values();
+  PJ_CHECK(chosen >= 0);
+  if (options_.temperature != 0) next_uniform();
+  return chosen;
 }
 
 }  // namespace pajamas::runtime

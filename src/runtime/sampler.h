@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
+
+#include "runtime/choice.h"
 
 namespace pajamas::runtime {
 
@@ -30,6 +33,12 @@ class Sampler {
   void accept(std::int32_t token);
   // Throws Error{kCorruptFile} where a logit is not a number or all are -infinity.
   std::int32_t sample(std::span<const float> logits);
+
+  // The same for an engine that chooses: how it is to draw the token `later` draws after the next
+  // one. Nothing where a rule cannot say it, for the penalty looks at the tokens before.
+  std::optional<ChoiceRule> rule(std::size_t later) const noexcept;
+  // What was chosen by rule(0), as if `sample` had. Throws as it does.
+  std::int32_t take(std::int32_t chosen);
 
  private:
   struct Candidate {

@@ -39,6 +39,7 @@ Sequence& Scheduler::at(SequenceId id) const {
 void Scheduler::remove(SequenceId id) {
   const auto found = entries_.find(id);
   PJ_CHECK(found != entries_.end());
+  drop(ahead_, found->second);
   if (found->second.is_own) engine_.release(found->second.session);
   entries_.erase(found);
 }
@@ -69,6 +70,10 @@ std::span<const Scheduler::Share> Scheduler::shares() {
 }
 
 bool Scheduler::step(const StopFlag& stop) {
+  for (auto& [id, entry] : entries_) {
+    if (entry.sequence->is_over()) drop(ahead_, entry);
+  }
+  if ((ahead_.chosen != nullptr || may_run_ahead()) && step_ahead(stop)) return true;
   const std::span<const Share> all = shares();
   if (all.empty()) return false;
   std::exception_ptr error = run(all, stop);
@@ -97,10 +102,7 @@ std::exception_ptr Scheduler::run(std::span<const Share> shares, const StopFlag&
     logits_.resize(complete * engine_.config().vocab);
     forward(engine_, rows_, logits_, stop);
   } catch (...) {
-    for (const auto& [entry, count] : shares) {
-      const auto ran = static_cast<std::uint32_t>(entry->sequence->ran());
-      engine_.truncate(entry->session, std::min(ran, engine_.length(entry->session)));
-    }
+    for (const auto& [entry, count] : shares) go_back(entry->session, entry->sequence->ran());
     try {
       throw;
     } catch (const Error& error) {
@@ -127,6 +129,99 @@ void Scheduler::hand_out(std::span<const Share> shares) {
     }
     if (complete) left = left.subspan(vocab);
   }
+}
+
+void Scheduler::go_back(SessionId session, std::size_t length) {
+  engine_.truncate(session, std::min(static_cast<std::uint32_t>(length), engine_.length(session)));
+}
+
+bool Scheduler::may_run_ahead() const {
+  if (!engine_.chooses()) return false;
+  std::size_t answering = 0;
+  for (const auto& [id, entry] : entries_) {
+    const Sequence& sequence = *entry.sequence;
+    if (sequence.is_over()) continue;
+    if (sequence.prompt_left() > 0 || !sequence.rule(0)) return false;
+    ++answering;
+  }
+  return answering > 0 && answering <= engine_.max_batch();
+}
+
+Scheduler::Flight Scheduler::begin(const Flight* before, const StopFlag& stop) {
+  Flight flight;
+  rows_.clear();
+  rules_.clear();
+  const auto add = [&](Entry& entry, std::int32_t token, std::size_t later) {
+    const Sequence& sequence = *entry.sequence;
+    const auto position = static_cast<std::uint32_t>(sequence.ran() + later);
+    rows_.push_back({entry.session, position, token, true});
+    rules_.push_back(*sequence.rule(later));
+    flight.entries.push_back(&entry);
+  };
+  if (before == nullptr) {
+    for (auto& [id, entry] : entries_) {
+      if (!entry.sequence->is_over()) add(entry, entry.sequence->tokens().back(), 0);
+    }
+  } else {
+    for (std::size_t i = 0; i < before->entries.size(); ++i) {
+      Entry* const entry = before->entries[i];
+      if (entry == nullptr || entry->sequence->is_over()) continue;
+      if (!entry->sequence->ends_with_next()) add(*entry, static_cast<std::int32_t>(i), 1);
+    }
+  }
+  if (rows_.empty()) return {};
+  const Chosen* const tokens = before == nullptr ? nullptr : before->chosen.get();
+  try {
+    flight.chosen = forward_chosen(engine_, rows_, tokens, rules_, stop);
+    return flight;
+  } catch (...) {
+    for (const BatchRow& row : rows_) go_back(row.session, row.position);
+    try {
+      throw;
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::kInterrupted) throw;
+    } catch (...) {  // `run` comes to the same, and says whose fault it is
+    }
+    return {};
+  }
+}
+
+bool Scheduler::step_ahead(const StopFlag& stop) {
+  if (ahead_.chosen == nullptr) ahead_ = begin(nullptr, stop);
+  if (ahead_.chosen == nullptr) return false;
+  Flight next;
+  if (may_run_ahead()) next = begin(&ahead_, stop);
+  const Flight now = std::exchange(ahead_, std::move(next));
+  chosen_.resize(now.chosen->size());
+  try {
+    now.chosen->read(chosen_);
+  } catch (...) {  // the same
+    ahead_ = {};
+    for (const Entry* const entry : now.entries) {
+      if (entry != nullptr) go_back(entry->session, entry->sequence->ran());
+    }
+    return false;
+  }
+  for (std::size_t i = 0; i < now.entries.size(); ++i) {
+    if (now.entries[i] == nullptr) continue;
+    Sequence& sequence = *now.entries[i]->sequence;
+    try {
+      sequence.advance_chosen(chosen_[i]);
+    } catch (...) {
+      sequence.fail(std::current_exception());
+    }
+    if (sequence.is_over()) drop(ahead_, *now.entries[i]);
+  }
+  return true;
+}
+
+void Scheduler::drop(Flight& flight, const Entry& entry) {
+  const auto found = std::ranges::find(flight.entries, &entry);
+  if (found == flight.entries.end()) return;
+  *found = nullptr;
+  go_back(entry.session, entry.sequence->ran());
+  if (std::ranges::all_of(flight.entries, [](const Entry* of) { return of == nullptr; }))
+    flight = {};
 }
 
 }  // namespace pajamas::runtime

@@ -56,7 +56,20 @@ void Sequence::choose(std::span<const float> logits) {
     reason_ = StopReason::kMaxTokens;
     return;
   }
-  const std::int32_t token = sampler_.sample(logits);
+  go_on_with(sampler_.sample(logits));
+}
+
+void Sequence::advance_chosen(std::int32_t token) {
+  ++ran_;
+  PJ_CHECK(ran_ == tokens_.size());
+  if (!is_over()) go_on_with(sampler_.take(token));
+}
+
+bool Sequence::ends_with_next() const noexcept {
+  return tokens_.size() + 1 - prompt_ >= limits_.max_tokens || ran_ + 1 >= limits_.context;
+}
+
+void Sequence::go_on_with(std::int32_t token) {
   if (std::ranges::binary_search(limits_.stop_tokens, token)) {
     reason_ = StopReason::kStopToken;
     return;

@@ -47,6 +47,15 @@ class Sequence {
   // last one, and the next is chosen or the sequence is over. Throws as Sampler::sample.
   void advance(std::size_t count, std::span<const float> logits);
 
+  // For an engine that chooses the tokens of an answer (runtime/choice.h). How it is to choose the
+  // token `later` tokens after the next one, which then has been drawn by a rule as well; nothing
+  // where the sequence must see logits.
+  std::optional<ChoiceRule> rule(std::size_t later) const noexcept { return sampler_.rule(later); }
+  // The last token has run, and this was chosen by rule(0). Throws as Sampler::take.
+  void advance_chosen(std::int32_t token);
+  // Whether it is over when the last token has run, whatever is chosen then.
+  bool ends_with_next() const noexcept;
+
   bool is_over() const noexcept { return reason() || error_; }
   // Why it is over; nothing while it is not, or where it failed.
   std::optional<StopReason> reason() const noexcept;
@@ -59,6 +68,7 @@ class Sequence {
 
  private:
   void choose(std::span<const float> logits);
+  void go_on_with(std::int32_t token);
 
   std::vector<std::int32_t> tokens_;
   std::size_t prompt_;

@@ -27,10 +27,10 @@ using MakeMlxDevice = Device* (*)(MlxArguments&& arguments);
 // "mlx 0.32.4 on gpu", for as long as the process lives.
 using DescribeMlx = const char* (*)();
 
-#define PAJAMAS_MLX_DEVICE pajamas_mlx_device_2
-#define PAJAMAS_MLX_DESCRIBE pajamas_mlx_describe_2
-inline constexpr const char* kMlxDeviceSymbol = "pajamas_mlx_device_2";
-inline constexpr const char* kMlxDescribeSymbol = "pajamas_mlx_describe_2";
+#define PAJAMAS_MLX_DEVICE pajamas_mlx_device_3
+#define PAJAMAS_MLX_DESCRIBE pajamas_mlx_describe_3
+inline constexpr const char* kMlxDeviceSymbol = "pajamas_mlx_device_3";
+inline constexpr const char* kMlxDescribeSymbol = "pajamas_mlx_describe_3";
 
 #ifdef __APPLE__
 inline constexpr const char* kMlxPluginName = "libpajamas_mlx.dylib";

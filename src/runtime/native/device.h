@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "model/config.h"
 #include "model/role.h"
 #include "runtime/engine.h"
@@ -156,6 +157,24 @@ class Device : public Allocator {
   virtual void take(FloatView x, std::span<const std::size_t> rows, FloatView out) = 0;
   // The product with the output matrix, to the host: [x.rows][vocab].
   virtual void logits(model::TensorKey matrix, FloatView x, std::span<float> out) = 0;
+
+  // As Engine::chooses; and what follows is then there.
+  virtual bool chooses() const noexcept { return false; }
+  // Product with the output matrix and choice of a token by it, a rule for each row of x; puts what
+  // is not computed yet on its way.
+  virtual ChosenPtr choose(model::TensorKey matrix, FloatView x,
+                           std::span<const ChoiceRule> rules) {
+    (void)matrix, (void)x, (void)rules;
+    PJ_CHECK(chooses());
+    return nullptr;
+  }
+  // Rows of the embedding by tokens that this device chose: row i is that of token which[i] of
+  // `from`, or any where that is none.
+  virtual void embed_chosen(const Chosen& from, std::span<const std::uint32_t> which,
+                            FloatView out) {
+    (void)from, (void)which, (void)out;
+    PJ_CHECK(chooses());
+  }
 };
 
 }  // namespace pajamas::runtime

@@ -101,6 +101,17 @@ HiddenPtr NativeEngine::embed(Batch batch) {
   return hidden;
 }
 
+HiddenPtr NativeEngine::embed_chosen(Batch batch, const Chosen& from) {
+  std::vector<std::uint32_t> which;
+  for (const BatchRow& row : batch) {
+    PJ_CHECK(row.token >= 0 && static_cast<std::size_t>(row.token) < from.size());
+    which.push_back(static_cast<std::uint32_t>(row.token));
+  }
+  auto hidden = begin(batch);
+  device_->embed_chosen(from, which, hidden->values());
+  return hidden;
+}
+
 HiddenPtr NativeEngine::restore(Batch batch, std::span<const float> rows) {
   PJ_CHECK(rows.size() == batch.size() * config().hidden);
   auto hidden = begin(batch);

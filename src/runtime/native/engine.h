@@ -49,6 +49,9 @@ class NativeEngine final : public Engine {
   void leave(std::uint64_t index) noexcept override { device_->leave(index); }
   void logits(const Hidden& hidden, std::span<const std::size_t> rows, std::span<float> out,
               LinearTap* tap = nullptr) override;
+  bool chooses() const noexcept override { return device_->chooses(); }
+  ChosenPtr choose(const Hidden& hidden, std::span<const ChoiceRule> rules) override;
+  HiddenPtr embed_chosen(Batch batch, const Chosen& from) override;
 
  private:
   // Refuses what another engine made.
@@ -67,6 +70,9 @@ class NativeEngine final : public Engine {
   void attention_keys(int layer, const NativeHidden& hidden);
   void attention_queries(int layer, const NativeHidden& hidden);
   void feed_forward(int layer, const NativeHidden& hidden, LinearTap* tap);
+  // Chosen rows through the last norm, as the output matrix takes them; and which matrix that is.
+  FloatView for_output(const Hidden& hidden, std::span<const std::size_t> rows);
+  model::TensorKey output_matrix() const noexcept;
   // Shows the tap rows of the batch, then multiplies them.
   void project(FloatView x, std::initializer_list<Projection> products, LinearTap* tap);
   KvCache& session(SessionId id);

@@ -1,6 +1,8 @@
 // The forward pass: which operations make a layer, and what makes logits.
 #include <array>
+#include <numeric>
 #include <span>
+#include <vector>
 
 #include "base/error.h"
 #include "runtime/native/engine.h"
@@ -80,15 +82,32 @@ void NativeEngine::feed_forward(int layer, const NativeHidden& hidden, LinearTap
   device_->add(work.update, hidden.values());
 }
 
-void NativeEngine::logits(const Hidden& hidden, std::span<const std::size_t> rows,
-                          std::span<float> out, LinearTap* tap) {
+FloatView NativeEngine::for_output(const Hidden& hidden, std::span<const std::size_t> rows) {
   const NativeHidden& from = own(hidden);
-  PJ_CHECK(rows.size() <= kMaxBatch && out.size() == rows.size() * config().vocab);
+  PJ_CHECK(rows.size() <= kMaxBatch);
   const FloatView x = work_.output(rows.size());
   device_->take(from.values(), rows, x);
   device_->norm({Role::kOutputNorm}, x, x);
+  return x;
+}
+
+TensorKey NativeEngine::output_matrix() const noexcept {
   const TensorKey own_matrix{Role::kOutput};
-  const TensorKey output = device_->has(own_matrix) ? own_matrix : TensorKey{Role::kTokenEmbedding};
+  return device_->has(own_matrix) ? own_matrix : TensorKey{Role::kTokenEmbedding};
+}
+
+ChosenPtr NativeEngine::choose(const Hidden& hidden, std::span<const ChoiceRule> rules) {
+  PJ_CHECK(rules.size() == hidden.rows());
+  std::vector<std::size_t> rows(rules.size());
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  return device_->choose(output_matrix(), for_output(hidden, rows), rules);
+}
+
+void NativeEngine::logits(const Hidden& hidden, std::span<const std::size_t> rows,
+                          std::span<float> out, LinearTap* tap) {
+  PJ_CHECK(out.size() == rows.size() * config().vocab);
+  const FloatView x = for_output(hidden, rows);
+  const TensorKey output = output_matrix();
   if (tap != nullptr) {
     const std::vector<std::uint32_t> numbers(rows.begin(), rows.end());
     const Projection product{output, {}, {}};

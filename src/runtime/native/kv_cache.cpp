@@ -12,11 +12,12 @@ std::uint64_t blocks_for(std::uint64_t positions) {
   return (positions + KvBlock::kPositions - 1) / KvBlock::kPositions;
 }
 
-// Blocks that a layer keeps; 0: all. After a step of kMaxStep its first row still sees its whole
-// window, wherever in a block the step began.
+// Blocks that a layer keeps; 0: all. After a step of kMaxStep, and the positions that a scheduler
+// runs ahead, its first row still sees its whole window, wherever in a block the step began.
 std::uint64_t most_blocks(std::uint64_t window) {
   if (window == 0) return 0;
-  return blocks_for(checked_add(window, KvCache::kMaxStep + KvBlock::kPositions - 2));
+  return blocks_for(
+      checked_add(window, KvCache::kMaxStep + Engine::kMostAhead + KvBlock::kPositions - 2));
 }
 
 }  // namespace

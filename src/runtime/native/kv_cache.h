@@ -57,8 +57,8 @@ class KvCache {
   void count(std::uint64_t layer, std::uint32_t length) noexcept;
   // Forgets, in every layer, the positions from `length` on and returns the length that is left.
   // That is 0 where a sliding window would reach back to positions that have been dropped, which
-  // never happens within kMaxStep of the greatest length since it was 0. Fork to keep a place to
-  // come back to.
+  // never happens within kMaxStep and Engine::kMostAhead of the greatest length since it was 0.
+  // Fork to keep a place to come back to.
   std::uint32_t truncate(std::uint32_t length);
   // Gives one layer's memory back; its length is 0.
   void forget(std::uint64_t layer) noexcept;

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "runtime/mlx/plugin/array_memory.h"
+#include "runtime/mlx/plugin/choice.h"
 #include "runtime/native/kv_cache.h"
 
 namespace pajamas::runtime {
@@ -47,6 +48,33 @@ void translated(const F& computes) {
   }
 }
 
+// `largest` of what was stored as float16, computed. As the cache of the CPU says it.
+void require_float16_room(const mx::array& largest) {
+  if (mx::array(largest).item<float>() <= 65504.0f) return;
+  throw Error(ErrorCode::kUnsupported, "a key or value has no room in float16",
+              "use --kv-cache f32");
+}
+
+class MlxChosen final : public Chosen {
+ public:
+  // What its batch stored comes with it, where that has a bound.
+  MlxChosen(mx::array tokens, std::optional<mx::array> largest)
+      : tokens_(std::move(tokens)), largest_(std::move(largest)) {}
+
+  std::size_t size() const noexcept override { return tokens_.size(); }
+  void read(std::span<std::int32_t> out) override {
+    PJ_CHECK(out.size() == size());
+    translated([&] { largest_ ? mx::eval(tokens_, *largest_) : mx::eval(tokens_); });
+    if (largest_) require_float16_room(*largest_);
+    std::memcpy(out.data(), tokens_.data<std::int32_t>(), out.size_bytes());
+  }
+  const mx::array& tokens() const noexcept { return tokens_; }
+
+ private:
+  mx::array tokens_;  // [n] in int32
+  std::optional<mx::array> largest_;
+};
+
 }  // namespace
 
 MlxDevice::MlxDevice(MlxArguments arguments)
@@ -75,11 +103,7 @@ void MlxDevice::compute(std::vector<mx::array> wanted) {
   const std::optional<mx::array> largest = std::exchange(largest_, std::nullopt);
   if (largest) wanted.push_back(*largest);
   translated([&] { mx::eval(std::move(wanted)); });
-  // As the cache of the CPU says it.
-  if (largest && !(mx::array(*largest).item<float>() <= 65504.0f)) {
-    throw Error(ErrorCode::kUnsupported, "a key or value has no room in float16",
-                "use --kv-cache f32");
-  }
+  if (largest) require_float16_room(*largest);
 }
 
 void MlxDevice::write(std::span<const float> from, FloatView to) {
@@ -374,6 +398,26 @@ void MlxDevice::logits(TensorKey matrix, FloatView x, std::span<float> out) {
       mx::contiguous(mx::astype(times(array_at(x), matrices_.of(matrix)), mx::float32));
   compute({numbers});
   std::memcpy(out.data(), numbers.data<float>(), out.size() * sizeof(float));
+}
+
+ChosenPtr MlxDevice::choose(TensorKey matrix, FloatView x, std::span<const ChoiceRule> rules) {
+  const mx::array logits = mx::astype(times(array_at(x), matrices_.of(matrix)), mx::float32);
+  // Only processors have numbers as wide as Sampler's.
+  mx::array tokens = choice_of(logits, rules, runs_on_processor() ? mx::float64 : mx::float32);
+  std::vector<mx::array> all = std::exchange(pending_, {});
+  std::optional<mx::array> largest = std::exchange(largest_, std::nullopt);
+  all.push_back(tokens);
+  if (largest) all.push_back(*largest);
+  translated([&] { mx::async_eval(std::move(all)); });
+  return std::make_unique<MlxChosen>(std::move(tokens), std::move(largest));
+}
+
+void MlxDevice::embed_chosen(const Chosen& from, std::span<const std::uint32_t> which,
+                             FloatView out) {
+  const mx::array& tokens = static_cast<const MlxChosen&>(from).tokens();
+  const mx::array places(which.begin(), {as_int(which.size())}, mx::uint32);
+  const mx::array ids = mx::maximum(mx::take(tokens, places), mx::array(0, mx::int32));
+  put_array(out, rows_of(matrices_.of({Role::kTokenEmbedding}), ids, type_));
 }
 
 }  // namespace pajamas::runtime

@@ -1,5 +1,6 @@
 // What the native forward pass runs on where MLX does the arithmetic. Operations build MLX's graph;
-// it is computed when numbers are asked for, and at the latest when the batch after begins.
+// it is computed when numbers are asked for, and at the latest when the batch after begins; chosen
+// tokens are put on their way, and waited for when they are read.
 #pragma once
 
 #include <optional>
@@ -51,6 +52,12 @@ class MlxDevice final : public Device {
 
   void take(FloatView x, std::span<const std::size_t> rows, FloatView out) override;
   void logits(model::TensorKey matrix, FloatView x, std::span<float> out) override;
+
+  bool chooses() const noexcept override { return true; }
+  ChosenPtr choose(model::TensorKey matrix, FloatView x,
+                   std::span<const ChoiceRule> rules) override;
+  void embed_chosen(const Chosen& from, std::span<const std::uint32_t> which,
+                    FloatView out) override;
 
  private:
   // Whether a run's attention is attention_over, which needs nothing side by side.
