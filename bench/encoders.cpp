@@ -72,10 +72,11 @@ void report(const kernels::KernelTable& table, const Encoding& encoding, const S
                                                 test::kSampleCols, out);
                             }));
     const double ours = relative_error(weights, out);
-    const std::string type(info(encoding.dtype).name);
-    const bool affine = encoding.is_affine();
+    const bool small = std::ranges::count(kSmallFloats, encoding) != 0;
+    const bool sized = small || encoding.is_affine();
+    const std::string type(small ? encoding.name() : std::string(info(encoding.dtype).name));
     const double theirs =
-        stock.at({type, affine ? encoding.bits : 0, affine ? encoding.group_size : 0, kind});
+        stock.at({type, sized ? encoding.bits : 0, sized ? encoding.group_size : 0, kind});
     errors += fmt::format("  {:8.4f} {:8.4f} {:6.3f}", theirs, ours, ours / theirs);
   }
   fmt::print("{:<16} {:8.2f} {:8.0f}{}\n", test::full_name(encoding), encode_speed, decode_speed,
