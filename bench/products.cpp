@@ -1,7 +1,7 @@
 // How fast matrices are multiplied straight from storage (one activation row: what generation
 // does) and through panels (512 rows: what a prompt does), by type of weights and instruction set.
 //
-//     products [--threads N] [--rows N] [--sets] [--cached]
+//     products [--threads N] [--rows N] [--sets] [--cached] [TYPE...]
 //
 // Weights are more than the last-level cache holds; with --cached they fit the second-level cache,
 // which shows what the instructions alone allow. GB/s counts stored bytes, GMAC/s products.
@@ -84,25 +84,50 @@ int main(int argc, char** argv) {
   int threads = static_cast<int>(std::thread::hardware_concurrency());
   std::size_t rows = 512;
   bool sets = false, cached = false;
+  std::vector<std::string> wanted;  // all, if none
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     if (arg == "--sets") sets = true;
     if (arg == "--cached") cached = true;
-    if (arg == "--threads" && i + 1 < argc) threads = std::stoi(argv[++i]);
-    if (arg == "--rows" && i + 1 < argc) rows = std::stoul(argv[++i]);
+    if (arg == "--threads" && i + 1 < argc) {
+      threads = std::stoi(argv[++i]);
+    } else if (arg == "--rows" && i + 1 < argc) {
+      rows = std::stoul(argv[++i]);
+    } else if (!arg.starts_with("-")) {
+      wanted.push_back(arg);
+    }
   }
   const TaskPool pool(threads);
   const std::uint64_t matrix_rows = cached ? 256 : kRows;
   fmt::print("{} threads, {} columns; best of several\n", threads, kCols);
   fmt::print("{:10} {:12} {:>12} {:>12}\n", "type", "products", "1 row GB/s",
              fmt::format("{} GMAC/s", rows));
-  for (const Encoding& encoding :
-       {Encoding{DType::kQ4_K}, Encoding{DType::kQ6_K}, Encoding{DType::kQ8_0},
-        Encoding{DType::kQ3_K}, Encoding{DType::kQ2_K}, Encoding{DType::kQ5_K},
-        Encoding{DType::kQ4_0}, Encoding{DType::kIQ4_NL}, Encoding{DType::kMXFP4},
-        Encoding::mxfp4(), Encoding::affine(4, 64, DType::kBF16),
-        Encoding::affine(8, 64, DType::kBF16), Encoding::affine(6, 64, DType::kBF16),
-        Encoding::affine(3, 64, DType::kBF16), Encoding::affine(2, 64, DType::kBF16)}) {
+  for (const Encoding& encoding : {Encoding{DType::kQ4_K},
+                                   Encoding{DType::kQ6_K},
+                                   Encoding{DType::kQ8_0},
+                                   Encoding{DType::kQ3_K},
+                                   Encoding{DType::kQ2_K},
+                                   Encoding{DType::kQ5_K},
+                                   Encoding{DType::kQ4_0},
+                                   Encoding{DType::kIQ4_NL},
+                                   Encoding{DType::kIQ4_XS},
+                                   Encoding{DType::kIQ3_S},
+                                   Encoding{DType::kIQ3_XXS},
+                                   Encoding{DType::kIQ2_S},
+                                   Encoding{DType::kIQ2_XS},
+                                   Encoding{DType::kIQ2_XXS},
+                                   Encoding{DType::kIQ1_M},
+                                   Encoding{DType::kIQ1_S},
+                                   Encoding{DType::kTQ2_0},
+                                   Encoding{DType::kTQ1_0},
+                                   Encoding{DType::kMXFP4},
+                                   Encoding::mxfp4(),
+                                   Encoding::affine(4, 64, DType::kBF16),
+                                   Encoding::affine(8, 64, DType::kBF16),
+                                   Encoding::affine(6, 64, DType::kBF16),
+                                   Encoding::affine(3, 64, DType::kBF16),
+                                   Encoding::affine(2, 64, DType::kBF16)}) {
+    if (!wanted.empty() && std::ranges::find(wanted, encoding.name()) == wanted.end()) continue;
     const Matrix matrix(encoding, matrix_rows, cached ? 0 : kStoredBytes);
     const double bytes = static_cast<double>(encoding.row_bytes(kCols) * matrix.view.rows);
     weights::WeightView part = matrix.view;

@@ -5,6 +5,7 @@
 //   words(n), and_words, or_words, left<k>, right<k>, subtract_words, equal_or(a, b, x, y)
 //   multiply, as_real, to_real (signed), low_half (f16 in the low 16 bits), look_up (bytes)
 //   load_16(rows, offset, out[4])   word j of 16 bytes of every row
+//   add_signs<bias>(codes, signs)   256 codes made negative where a bit is set, and biased
 #pragma once
 
 // Where the rows of one panel begin; rows that do not exist are the last one again.

@@ -71,6 +71,21 @@ inline Word sixteen_at(const std::byte* from) noexcept {
   out[3] = vreinterpretq_u32_u64(vtrn2q_u64(ab_odd, cd_odd));
 }
 
+// Makes the codes of 256 columns negative where a bit is set, and adds kBias.
+template <int kBias>
+inline void add_signs(std::byte* codes, const std::uint64_t (&signs)[4]) noexcept {
+  const uint8x16_t bits = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
+  auto* at = reinterpret_cast<std::uint8_t*>(codes);
+  for (std::size_t i = 0; i < 16; ++i, at += 16) {
+    const auto some = static_cast<unsigned>(signs[i / 4] >> (i % 4 * 16));
+    const uint8x16_t of_byte = vcombine_u8(vdup_n_u8(static_cast<std::uint8_t>(some)),
+                                           vdup_n_u8(static_cast<std::uint8_t>(some >> 8)));
+    const uint8x16_t minus = vtstq_u8(of_byte, bits), levels = vld1q_u8(at);
+    const uint8x16_t bias = vdupq_n_u8(kBias);
+    vst1q_u8(at, vbslq_u8(minus, vsubq_u8(bias, levels), vaddq_u8(bias, levels)));
+  }
+}
+
 // The four activations of every lane, and the codes made signed.
 inline int8x16_t four_at(const std::int8_t* q) noexcept {
   std::int32_t four;

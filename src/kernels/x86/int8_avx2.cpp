@@ -118,6 +118,23 @@ template <bool kWide>
   return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
+// Makes the codes of 256 columns negative where a bit is set, and adds kBias.
+template <int kBias>
+inline void add_signs(std::byte* codes, const std::uint64_t (&signs)[4]) noexcept {
+  const Word bits = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201u));
+  const Word each =
+      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  for (std::size_t i = 0; i < 8; ++i) {
+    const auto some = static_cast<int>(signs[i / 2] >> (i % 2 * 32));
+    const Word of_byte = _mm256_shuffle_epi8(_mm256_set1_epi32(some), each);
+    const Word minus = _mm256_cmpeq_epi8(_mm256_and_si256(of_byte, bits), bits);
+    auto* at = reinterpret_cast<Word*>(codes + 32 * i);
+    const Word levels = _mm256_loadu_si256(at);
+    const Word whole = _mm256_sub_epi8(_mm256_xor_si256(levels, minus), minus);
+    _mm256_storeu_si256(at, _mm256_add_epi8(whole, _mm256_set1_epi8(kBias)));
+  }
+}
+
 #include "kernels/int8_round.inl"
 // Uses the above.
 #include "kernels/int8_formats.inl"

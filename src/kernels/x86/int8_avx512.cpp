@@ -108,6 +108,17 @@ template <bool>
   return _mm512_dpbusd_epi32(sum, codes, _mm512_set1_epi32(four));
 }
 
+// Makes the codes of 256 columns negative where a bit is set, and adds kBias.
+template <int kBias>
+inline void add_signs(std::byte* codes, const std::uint64_t (&signs)[4]) noexcept {
+  const Word bias = _mm512_set1_epi8(kBias);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const Word levels = _mm512_loadu_si512(codes + 64 * i);
+    const Word up = _mm512_add_epi8(levels, bias);
+    _mm512_storeu_si512(codes + 64 * i, _mm512_mask_sub_epi8(up, signs[i], bias, levels));
+  }
+}
+
 #include "kernels/int8_round.inl"
 // Uses the above.
 #include "kernels/int8_formats.inl"
