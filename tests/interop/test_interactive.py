@@ -202,6 +202,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(open_chat, talker, tmp_path
 def test_ctrl_c_at_the_prompt(open_chat, thinker, tmp_path):
     chat = open_chat(thinker)
     chat.type("not this", enter=False)
+    chat.wait(r"> not this\Z")  # or Ctrl-C takes it out of the terminal before it is read
     chat.keys("C-c")
     chat.wait(r"not this\n.*" + READY)
     chat.type("not\\")
