@@ -120,10 +120,11 @@ def measure(title, command, limit):
         sys.exit(f"error: status {process.returncode} after {seconds:.1f} s, "
                  f"{sampler.anonymous:,} bytes anonymous")
     kind = f"{limit / GIB:g} GiB ({group.kind})" if group else "none"
-    print(f"{seconds:.1f} s, {processor:.1f} s of processors, anonymous {sampler.anonymous / 1e6:.0f} MB, "
+    print(f"{seconds:.1f} s, {processor:.1f} s of processors, "
+          f"anonymous {sampler.anonymous / 1e6:.0f} MB, "
           f"resident {sampler.resident / 1e6:.0f} MB, limit {kind}", flush=True)
-    return dict(title=title, command=command, seconds=seconds, processor=processor, anonymous=sampler.anonymous,
-                resident=sampler.resident, limit=kind)
+    return dict(title=title, command=command, seconds=seconds, processor=processor,
+                anonymous=sampler.anonymous, resident=sampler.resident, limit=kind)
 
 
 def checkout():
@@ -174,7 +175,9 @@ def parse_arguments():
 
 def wanted(args):
     """What says how to quantize."""
-    words = ["--preset", args.preset] if args.preset else ["--format", args.format, "--method", args.method]
+    words = ["--format", args.format, "--method", args.method]
+    if args.preset:
+        words = ["--preset", args.preset]
     return words + (["--imatrix", args.imatrix] if args.imatrix else [])
 
 
@@ -189,7 +192,7 @@ def written(out, formats):
     """{format: its model}: the one thing that each folder holds, or the output itself."""
     if len(formats) == 1 and not (out / formats[0]).is_dir():
         return {formats[0]: out}
-    return {format: next(path for path in (out / format).iterdir()) for format in formats}
+    return {format: min((out / format).iterdir()) for format in formats}
 
 
 def bytes_per_token(output, config):
@@ -292,7 +295,8 @@ def main():
         "|---|---|---|---|---|---|"]
     first = [quantize, *(some[0] for key, some in rows.items() if key != "llama.cpp")]
     for row in first:
-        lines.append(f"| {row['title']} | {row['seconds']:.1f} s | {row['processor']:.1f} s | {row['anonymous'] / 1e6:.0f} MB "
+        lines.append(f"| {row['title']} | {row['seconds']:.1f} s | {row['processor']:.1f} s "
+                     f"| {row['anonymous'] / 1e6:.0f} MB "
                      f"| {row['resident'] / 1e6:.0f} MB | {row['limit']} |")
     parameters = sum(math.prod(t["shape"]) for t in next(iter(outputs.values()))["tensors"])
     lines += ["", f"Quantizing: {parameters / quantize['seconds'] / 1e6:.1f} M weights/s for all "
